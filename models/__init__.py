@@ -1,0 +1,1 @@
+"""What the paper claims. Imports nothing, so that the tracker loads without TensorFlow."""

@@ -1,0 +1,177 @@
+"""The deep heterogeneous autoencoder (DHAE) of the paper's section 3.2 and Fig. 2."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from models.losses import UncertaintyWeighting
+
+
+@keras.saving.register_keras_serializable("usc_mots")
+class DHAE(keras.Model):
+    """Embeds a mask and a box jointly: f_m = h_m(x_m), f_b = h_b(x_b), Z = h_a([f_m, f_b]).
+
+    h'_a takes Z back to 2F values, one half for each decoder, as the paper has it. One network
+    serves training and inference; dropout acts in training only.
+
+    Args:
+        patch_size: M, side of the mask patch in pixels.
+        channels: D, 1 (shape) or 3 (appearance).
+        filters: channels of the 3 x 3, stride-2 convolutions; the decoder mirrors them.
+        latent_dim: F, size of f_m, f_b and Z.
+        last_padding: "same", or "valid" for the last convolution of the synthetic profile (7 -> 3).
+        batch_norm_after: convolutions (from 0) followed by batch normalisation.
+        dropout_after: convolutions followed by dropout.
+        decoder_dropout_after: transposed convolutions followed by dropout.
+        dropout: its rate.
+        loss: "uncertainty" (Eq. 3) or "equal"; see `UncertaintyWeighting`.
+        reduction: how Eq. 3 reads its squared norms; see `UncertaintyWeighting`.
+
+    Example:
+        >>> model = DHAE(patch_size=28, filters=(16, 32, 32), latent_dim=64, last_padding="valid")
+        >>> patches = np.zeros((5, 28, 28, 1), "uint8")
+        >>> model.encode(patches, np.zeros((5, 4), "float32")).shape
+        (5, 64)
+    """
+
+    def __init__(
+        self,
+        patch_size=128,
+        channels=1,
+        filters=(16, 16, 32, 32, 64),
+        latent_dim=128,
+        last_padding="same",
+        batch_norm_after=(),
+        dropout_after=(),
+        decoder_dropout_after=(),
+        dropout=0.25,
+        loss="uncertainty",
+        reduction="sum",
+        **kwargs,
+    ):
+        self._check(patch_size, channels, filters, latent_dim, last_padding)
+        arguments = locals()
+        names = (
+            "patch_size channels filters latent_dim last_padding batch_norm_after dropout_after "
+            "decoder_dropout_after dropout loss reduction"
+        ).split()
+        config = {
+            name: list(v) if isinstance(v := arguments[name], tuple) else v for name in names
+        }
+        mask = keras.Input((patch_size, patch_size, channels), dtype="uint8", name="mask")
+        box = keras.Input((4,), name="box")
+        x, side = self._encode_mask(mask, config)
+        f_m = layers.Dense(latent_dim, activation="relu", name="f_m")(layers.Flatten()(x))
+        f_b = layers.Dense(latent_dim, activation="relu", name="f_b")(box)
+        joined = layers.Concatenate(name="f")([f_m, f_b])
+        z = layers.Dense(latent_dim, activation="relu", name="z")(joined)
+        expanded = layers.Dense(2 * latent_dim, activation="relu", name="f_prime")(z)
+        halves = layers.Reshape((2, latent_dim))(expanded)
+        mask_out = self._decode_mask(halves[:, 0], side, config)
+        box_out = layers.Dense(4, activation="sigmoid", name="box_out")(halves[:, 1])
+        super().__init__(
+            inputs={"mask": mask, "box": box},
+            outputs={"mask": mask_out, "box": box_out},
+            **kwargs,
+        )
+        self.config = config
+        self.encoder = keras.Model(self.inputs, z, name="encoder")
+        self.weighting = UncertaintyWeighting(patch_size, loss, reduction)
+        names = ("mask_mse", "box_mse", "sigma_mask", "sigma_box")
+        self.terms = [keras.metrics.Mean(name=name) for name in names]
+
+    @staticmethod
+    def _check(patch_size, channels, filters, latent_dim, last_padding):
+        if channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3. Received: channels={channels}")
+        if not filters or min(filters) < 1 or latent_dim < 1:
+            raise ValueError(
+                "filters and latent_dim must be positive. "
+                f"Received: filters={filters}, latent_dim={latent_dim}"
+            )
+        if last_padding not in ("same", "valid"):
+            raise ValueError(
+                f"last_padding must be 'same' or 'valid'. Received: last_padding={last_padding!r}"
+            )
+        if patch_size % 2 ** (len(filters) - (last_padding == "valid")):
+            raise ValueError(
+                "patch_size must halve once per convolution. "
+                f"Received: patch_size={patch_size}, filters={filters}"
+            )
+
+    @staticmethod
+    def _encode_mask(mask, config):
+        """Return the feature map h_m computes before its dense layer, and its side in pixels."""
+        x = layers.Rescaling(1 / 255, name="scaled")(mask)
+        last = len(config["filters"]) - 1
+        for i, filters in enumerate(config["filters"]):
+            padding = config["last_padding"] if i == last else "same"
+            x = layers.Conv2D(
+                filters, 3, strides=2, padding=padding, activation="relu", name=f"conv_{i}"
+            )(x)
+            if i in config["batch_norm_after"]:
+                x = layers.BatchNormalization(name=f"norm_{i}")(x)
+            if i in config["dropout_after"]:
+                x = layers.Dropout(config["dropout"], name=f"drop_{i}")(x)
+        return x, x.shape[1]
+
+    @staticmethod
+    def _decode_mask(f_m, side, config):
+        """Return the reconstructed patch y_m in [0, 1]."""
+        mirrored = config["filters"][::-1]
+        x = layers.Dense(side * side * mirrored[0], activation="relu", name="unflat")(f_m)
+        x = layers.Reshape((side, side, mirrored[0]))(x)
+        for i, filters in enumerate(mirrored):
+            padding = config["last_padding"] if i == 0 else "same"
+            x = layers.Conv2DTranspose(
+                filters, 3, strides=2, padding=padding, activation="relu", name=f"deconv_{i}"
+            )(x)
+            if i in config["decoder_dropout_after"]:
+                x = layers.Dropout(config["dropout"], name=f"undrop_{i}")(x)
+        return layers.Conv2D(
+            config["channels"], 3, padding="same", activation="sigmoid", name="mask_out"
+        )(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return Eq. 3 for a batch and log both terms and both sigmas."""
+        target = ops.cast(x["mask"], "float32") / 255.0
+        total, mask_mse, box_mse = self.weighting(target, y_pred["mask"], x["box"], y_pred["box"])
+        sigmas = [ops.exp(0.5 * s) for s in self.weighting.log_variances]
+        for term, value in zip(self.terms, (mask_mse, box_mse, *sigmas), strict=True):
+            term.update_state(value)
+        return total
+
+    def encode(self, patches, boxes, batch_size=512):
+        """Embed detections.
+
+        Args:
+            patches: (n, M, M, D) uint8, see `utils.masks.crop_patches`.
+            boxes: (n, 4) float32, see `utils.boxes.xywh_to_cxcywh`.
+            batch_size: detections per step.
+
+        Returns:
+            (n, F) float32 embeddings Z, row i that of detection i.
+
+        Raises:
+            ValueError: shapes that do not fit the network.
+        """
+        expected = self.encoder.inputs[1].shape[1:], self.encoder.inputs[0].shape[1:]
+        shapes = {tuple(s) for s in expected}
+        if len(patches) != len(boxes) or {patches.shape[1:], boxes.shape[1:]} != shapes:
+            raise ValueError(
+                f"expected n patches and n boxes of shapes {sorted(shapes, key=len)[::-1]}. "
+                f"Received: patches.shape={patches.shape}, boxes.shape={boxes.shape}"
+            )
+        if not len(patches):
+            return np.zeros((0, self.config["latent_dim"]), np.float32)
+        inputs = [patches if t.name == "mask" else boxes for t in self.encoder.inputs]
+        return self.encoder.predict(inputs, batch_size=batch_size, verbose=0)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"name": self.name, **self.config}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build the network from `get_config()`'s dict."""
+        return cls(**config)

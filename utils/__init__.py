@@ -1,0 +1,1 @@
+"""What the paper takes for granted: data, formats, masks, scores, pictures."""

@@ -1,0 +1,150 @@
+"""Settings as frozen dataclasses, and the presets of the four data sets."""
+
+from dataclasses import dataclass, field
+
+from utils.detections import CAR, PEDESTRIAN
+
+DATASETS = ("mnist", "sprites", "kitti", "mots")
+REAL = ("kitti", "mots")
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """How detections become tracks (paper, section 3.3 and 3.4).
+
+    Attributes:
+        t_lag: frames in the window, the current one included.
+        tau: largest frame distance at which the gate forbids a link (Eq. 6).
+        gate: "mask_iou" (no link between masks that do not overlap, Eq. 6) or "embedding" (none
+            beyond `max_distance`, section 4.1).
+        max_distance: limit on ||z_i - z_j|| of the "embedding" gate.
+        centre_rule: cluster centre, "mean" of the members (paper) or the member "nearest" in time
+            to the current frame (authors' code).
+        use_graph: False clusters with plain k-means, the rows without G of Table 4.
+        min_score: lambda, what a new cluster's normalised score must reach (Alg. 1).
+        min_track_length: tracks with fewer detections are dropped.
+        max_iterations: of k-means, per window.
+        tolerance: k-means stops when the centres move less than this times the mean variance.
+    """
+
+    t_lag: int = 3
+    tau: int = 1
+    gate: str = "mask_iou"
+    max_distance: float = float("inf")
+    centre_rule: str = "nearest"
+    use_graph: bool = True
+    min_score: float = 0.1
+    min_track_length: int = 3
+    max_iterations: int = 50
+    tolerance: float = 1e-4
+
+    def __post_init__(self):
+        """Refuse settings without a meaning."""
+        rules = (
+            ("t_lag", self.t_lag >= 2, "at least 2 frames"),
+            ("tau", self.tau >= 0, "at least 0 frames"),
+            ("gate", self.gate in ("mask_iou", "embedding"), "'mask_iou' or 'embedding'"),
+            ("max_distance", self.max_distance > 0, "above 0"),
+            ("centre_rule", self.centre_rule in ("mean", "nearest"), "'mean' or 'nearest'"),
+            ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
+            ("max_iterations", self.max_iterations >= 1, "at least 1"),
+        )
+        for name, holds, rule in rules:
+            if not holds:
+                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class DetectionRules:
+    """Which detections take part, per class; a class that is absent has no limit.
+
+    Attributes:
+        min_score: {class: least confidence}.
+        min_area: {class: least box area in px^2}.
+    """
+
+    min_score: dict = field(default_factory=dict)
+    min_area: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All settings of one data set.
+
+    Attributes:
+        dataset: its name.
+        classes: the classes tracked.
+        rules: which detections take part.
+        tracker: how they become tracks.
+        first_frame: number of the first frame.
+        object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
+        weights: the committed weights' file names, see `pretrained/`.
+    """
+
+    dataset: str
+    classes: tuple
+    rules: DetectionRules
+    tracker: TrackerConfig
+    first_frame: int
+    object_size: int | None
+    weights: tuple
+
+
+def preset(dataset, name="paper"):
+    """Return the named preset of a data set.
+
+    Raises:
+        ValueError: no such data set or preset.
+    """
+    if name != "paper":
+        raise ValueError(f"preset must be 'paper', got {name!r}")
+    if dataset not in DATASETS:
+        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
+    if dataset in REAL:
+        kitti = dataset == "kitti"
+        return Preset(
+            dataset,
+            classes=(CAR, PEDESTRIAN) if kitti else (PEDESTRIAN,),
+            rules=DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100}),
+            tracker=TrackerConfig(tau=1 if kitti else 2, min_track_length=3 if kitti else 5),
+            first_frame=0 if kitti else 1,
+            object_size=None,
+            weights=("dhae_kitti_shape.keras",),
+        )
+    return Preset(
+        dataset,
+        classes=(PEDESTRIAN,),
+        rules=DetectionRules(),
+        tracker=TrackerConfig(
+            tau=2,
+            gate="embedding",
+            max_distance=2.5 if dataset == "mnist" else 1.0,
+            min_score=0.2,
+            min_track_length=1,
+        ),
+        first_frame=1,
+        object_size=28,
+        weights=(f"dhae_{dataset}_shape.keras",),
+    )
+
+
+def network_config(dataset, channels=1):
+    """Return the DHAE's arguments for a data set (paper, section 3.2.2; authors' code)."""
+    if dataset in REAL:
+        return dict(
+            patch_size=128,
+            channels=channels,
+            filters=(16, 16, 32, 32, 64),
+            latent_dim=128,
+            batch_norm_after=(1, 2, 3),
+            dropout_after=(1, 2, 3),
+            decoder_dropout_after=(1, 2, 3),
+        )
+    return dict(
+        patch_size=28,
+        channels=channels,
+        filters=(16, 24, 48) if dataset == "mnist" else (16, 32, 32),
+        latent_dim=64,
+        last_padding="valid",
+        dropout_after=(0, 1),
+    )

@@ -1,0 +1,217 @@
+"""Run-length encoded masks: checking, decoding runs, cropping patches, overlap."""
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+FIRST, LAST = 48, 111  # alphabet of COCO-compressed run lengths: chr(48) to chr(111)
+MAX_DIGITS = 6  # base-32 digits of one number; 30 bits hold any run of a 16384 x 16384 frame
+
+
+class RleError(ValueError):
+    """A run-length encoding that must not be decoded; `row` is its index, `rule` says why."""
+
+    def __init__(self, row, rule, value):
+        super().__init__(f"mask {row}: {rule}, got {value}")
+        self.row, self.rule, self.value = row, rule, value
+
+
+def decode_runs(rles, pixels):
+    """Check COCO-compressed run lengths and return the runs, without decoding a pixel.
+
+    The format: numbers in base 32, least significant digit first, bit 5 of a character says that
+    more digits follow, bit 4 of the last digit is the sign; from the fourth number on each is the
+    difference to the number two before it. Runs alternate background, foreground.
+
+    Args:
+        rles: sequence of n bytes objects.
+        pixels: height * width, what the runs of each mask must add up to.
+
+    Returns:
+        runs: (r,) int64 run lengths of all masks in pixels, one after another.
+        offsets: (n + 1,) int64, runs[offsets[i]:offsets[i + 1]] belong to mask i.
+
+    Raises:
+        RleError: the first mask that has a character outside the alphabet, ends inside a number,
+            has a run outside [0, pixels], or does not add up to `pixels`.
+    """
+    lengths = np.array([len(rle) for rle in rles], np.int64)
+    if not len(lengths):
+        return np.zeros(0, np.int64), np.zeros(1, np.int64)
+    if not lengths.all():
+        raise RleError(int(np.argmin(lengths)), "RLE must not be empty", "''")
+    digits = np.frombuffer(b"".join(rles), np.uint8)
+    ends = np.cumsum(lengths)
+
+    def fail(position, rule, value):
+        raise RleError(int(np.searchsorted(ends, position, side="right")), rule, value)
+
+    outside = (digits < FIRST) | (digits > LAST)
+    if outside.any():
+        at = int(np.argmax(outside))
+        fail(at, "RLE character outside '0'..'o'", ascii(chr(digits[at])))
+    digits = digits - FIRST
+    last = digits < 32
+    if not last[ends - 1].all():
+        row = int(np.argmin(last[ends - 1]))
+        raise RleError(row, "RLE ends inside a number", ascii(rles[row][-8:].decode()))
+    number_ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], number_ends[:-1] + 1])
+    if (number_ends - starts).max() >= MAX_DIGITS:
+        at = int(starts[np.argmax(number_ends - starts)])
+        fail(at, f"RLE number longer than {MAX_DIGITS} characters", "more")
+    numbers = _base32(digits, starts, number_ends)
+    offsets = np.concatenate([[0], np.searchsorted(number_ends, ends - 1) + 1])
+    runs = _undo_differences(numbers, offsets)
+    wrong = (runs < 0) | (runs > pixels)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        fail(starts[at], f"RLE run outside 0..{pixels}", int(runs[at]))
+    totals = np.add.reduceat(runs, offsets[:-1])
+    if (totals != pixels).any():
+        row = int(np.argmax(totals != pixels))
+        raise RleError(row, f"RLE must add up to height * width = {pixels}", int(totals[row]))
+    return runs, offsets
+
+
+def _base32(digits, starts, ends):
+    """Return the signed number of each digit group (int64); digits are uint8 in 0..63."""
+    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((digits & 31).astype(np.int64) << (5 * place), starts)
+    negative = (digits[ends] & 16) > 0
+    return values - (negative.astype(np.int64) << (5 * (ends - starts + 1)))
+
+
+def _undo_differences(numbers, offsets):
+    """Return run lengths: within each mask, number m > 2 is a difference to run m - 2."""
+    counts = np.diff(offsets)
+    index = np.arange(len(numbers)) - np.repeat(offsets[:-1], counts)
+    runs = numbers.copy()
+    for parity, first in ((1, 1), (0, 2)):
+        chain = np.flatnonzero((index % 2 == parity) & (index >= first))
+        sums = np.cumsum(numbers[chain])
+        heads = index[chain] == first
+        before = (sums - numbers[chain])[heads]
+        runs[chain] = sums - np.repeat(before, np.diff(np.append(np.flatnonzero(heads), len(sums))))
+    return runs
+
+
+def areas(runs, offsets):
+    """Return the (n,) int64 foreground pixels of the masks that `decode_runs` returned.
+
+    pycocotools' own function overflows beyond 255 masks with NumPy 2.
+    """
+    index = np.arange(len(runs)) - np.repeat(offsets[:-1], np.diff(offsets))
+    return np.add.reduceat(runs * (index % 2), offsets[:-1]) if len(runs) else np.zeros(0, np.int64)
+
+
+def tight_boxes_xywh(rles, height, width):
+    """Return the (n, 4) float64 pixel boxes around the foreground; zeros for an empty mask."""
+    if not len(rles):
+        return np.zeros((0, 4))
+    return coco_mask.toBbox([{"size": [height, width], "counts": rle} for rle in rles])
+
+
+def crop(runs, box_xywh, height):
+    """Decode one mask within its tight box only.
+
+    Args:
+        runs: (r,) int64 run lengths of the mask.
+        box_xywh: four integers, top-left corner and size in pixels.
+        height: frame height in pixels.
+
+    Returns:
+        (h, w) uint8, 0 or 255.
+    """
+    x, y, w, h = box_xywh
+    low, high = x * height, (x + w) * height
+    edges = np.cumsum(runs)
+    first, stop = np.searchsorted(edges, [low, high])
+    lengths = np.diff(np.minimum(edges[first : stop + 1], high), prepend=low)
+    values = np.where(np.arange(first, first + len(lengths)) % 2, 255, 0).astype(np.uint8)
+    return np.repeat(values, lengths).reshape(w, height)[:, y : y + h].T
+
+
+def fit_square(image, size, binary=True):
+    """Scale isotropically so that the longer side is `size`, centre, pad with zeros.
+
+    Paper, section 3.2.2. Masks are thresholded at one half after scaling, so that they stay binary.
+
+    Args:
+        image: (h, w) or (h, w, 3) uint8.
+        size: side M of the patch in pixels.
+        binary: whether to threshold.
+
+    Returns:
+        (size, size) or (size, size, 3) uint8.
+    """
+    h, w = image.shape[:2]
+    scale = size / max(h, w)
+    new_w, new_h = max(1, round(w * scale)), max(1, round(h * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(np.ascontiguousarray(image), (new_w, new_h), interpolation=method)
+    if binary:
+        scaled = np.where(scaled > 127, np.uint8(255), np.uint8(0))
+    patch = np.zeros((size, size, *image.shape[2:]), np.uint8)
+    top, left = (size - new_h) // 2, (size - new_w) // 2
+    patch[top : top + new_h, left : left + new_w] = scaled
+    return patch
+
+
+def crop_patches(detections, size, images=None):
+    """Cut every detection's mask out as the DHAE's input x_m (paper, sections 3.1 and 3.2.2).
+
+    Args:
+        detections: n Detections with valid, non-empty masks.
+        size: side M of a patch in pixels.
+        images: for the appearance model, a function frame -> (height, width, 3) uint8 RGB; the
+            patch then holds the colours under the mask.
+
+    Returns:
+        (n, size, size, D) uint8, D = 1 (0 or 255) or 3 (RGB).
+    """
+    runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
+    boxes = tight_boxes_xywh(detections.rles, detections.height, detections.width).astype(np.int64)
+    patches = np.empty((len(detections), size, size, 3 if images else 1), np.uint8)
+    for frame, rows in detections.rows_by_frame() if images else [(None, range(len(detections)))]:
+        image = images(frame) if images else None
+        for i in rows:
+            x, y, w, h = box = boxes[i].tolist()
+            mask = crop(runs[offsets[i] : offsets[i + 1]], box, detections.height)
+            if image is None:
+                patches[i, :, :, 0] = fit_square(mask, size)
+            else:
+                inside = fit_square(mask, size)[:, :, None] > 0
+                colour = fit_square(image[y : y + h, x : x + w], size, binary=False)
+                patches[i] = np.where(inside, colour, np.uint8(0))
+    return patches
+
+
+def encode(mask):
+    """Return the COCO-compressed run lengths (bytes) of a (height, width) array of 0 and 1."""
+    return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
+
+
+def subtract(coco, others):
+    """Return the mask `coco` without the pixels of the masks `others`, all on run lengths.
+
+    Args:
+        coco: dict of pycocotools.
+        others: non-empty list of such dicts, of the same size.
+
+    Returns:
+        Compressed run lengths (bytes); a mask without a foreground pixel if nothing is left.
+    """
+    size = coco["size"]
+    union = coco_mask.merge(others)["counts"]
+    runs = decode_runs([union], size[0] * size[1])[0].tolist()
+    complement = runs[1:] if runs[0] == 0 else [0, *runs]
+    outside = coco_mask.frPyObjects({"size": size, "counts": complement}, *size)
+    return coco_mask.merge([coco, outside], intersect=True)["counts"]
+
+
+def overlap(coco_a, coco_b):
+    """Return (a, b) bool: do the masks share a pixel, that is, is their IoU above 0 (Eq. 6)."""
+    if not coco_a or not coco_b:
+        return np.zeros((len(coco_a), len(coco_b)), bool)
+    return coco_mask.iou(coco_a, coco_b, [0] * len(coco_b)) > 0
