@@ -1,0 +1,106 @@
+"""The constraints graph G^t over the detections of a window (paper, Eqs. 4 to 6)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ConstraintsGraph:
+    """Constraints among n nodes, closed under must-links.
+
+    Nodes that must be together form a group; everything else is said between groups.
+
+    Attributes:
+        groups: (n,) int64, the group of each node. Groups are numbered by their first node, so a
+            lower number means a node earlier in node order.
+        cannot_link: (g, g) bool, symmetric, False on the diagonal: a pair of their nodes is in
+            E_cl.
+        contradictions: nodes whose must-link was dropped because it contradicts a cannot-link.
+    """
+
+    groups: np.ndarray
+    cannot_link: np.ndarray
+    contradictions: tuple = ()
+
+
+def build_graph(frames, classes, labels, apart):
+    """Build G^t from Eqs. 5 and 6.
+
+    * Must-link: same non-empty label, same class, different frames; closed transitively.
+    * Cannot-link: same frame; different classes; different labels, both set; or `apart`, where at
+      least one of the two has no label.
+
+    Two nodes with one label in one frame (or of two classes) contradict a cannot-link. The
+    cannot-link wins: the node that comes later in node order leaves the group, stays barred from
+    every other label, and is reported.
+
+    Args:
+        frames: (n,) int, time stamps t_i.
+        classes: (n,) int, gamma_i.
+        labels: (n,) int identities l_i, 0 where none is set.
+        apart: (n, n) bool, symmetric, the gate: |t_i - t_j| <= tau and mask IoU 0 (Eq. 6), or
+            embeddings too far from each other (section 4.1).
+
+    Returns:
+        ConstraintsGraph.
+
+    Raises:
+        ValueError: columns of different lengths.
+    """
+    frames, classes, labels = (np.asarray(column) for column in (frames, classes, labels))
+    apart = np.asarray(apart, bool)
+    n = len(frames)
+    if not (len(classes) == len(labels) == n and apart.shape == (n, n)):
+        raise ValueError(
+            "frames, classes, labels and apart must describe the same nodes, got lengths "
+            f"{n}, {len(classes)}, {len(labels)} and {apart.shape}"
+        )
+    return _build(frames, classes, labels, apart)
+
+
+def _build(frames, classes, labels, apart):
+    """Build the graph; assumes valid arrays."""
+    groups, labelled, contradictions = _must_link_groups(frames, classes, labels)
+    count = max(groups) + 1 if groups else 0
+    groups = np.array(groups, np.int64)
+    cannot = np.zeros((count, count), bool)
+    if len(labelled) > 1:
+        cannot[np.ix_(labelled, labelled)] = True
+    free = np.flatnonzero(labels == 0)
+    if len(free):
+        # Only pairs with an unlabelled node are left to look at: a few rows against all columns.
+        pairs = apart[free] | (frames[free, None] == frames) | (classes[free, None] != classes)
+        if count < len(groups):
+            columns = np.argsort(groups, kind="stable")
+            starts = np.searchsorted(groups[columns], np.arange(count))
+            pairs = np.logical_or.reduceat(pairs[:, columns], starts, axis=1)
+        cannot[groups[free]] = pairs
+        cannot[:, groups[free]] = pairs.T
+    np.fill_diagonal(cannot, False)
+    return ConstraintsGraph(groups, cannot, contradictions)
+
+
+def _must_link_groups(frames, classes, labels):
+    """Return the group of each node, the groups with a label, and the contradicting nodes."""
+    groups, labelled, contradictions = [], [], []
+    group_of, taken, next_group = {}, set(), 0
+    columns = zip(labels.tolist(), classes.tolist(), frames.tolist(), strict=True)
+    for node, (label, cls, frame) in enumerate(columns):
+        if not label:
+            groups.append(next_group)
+            next_group += 1
+            continue
+        first = group_of.get(label)
+        if first is not None and first[1] == cls and (label, frame) not in taken:
+            groups.append(first[0])
+        else:
+            if first is None:
+                group_of[label] = (next_group, cls)
+            else:
+                contradictions.append(node)
+            groups.append(next_group)
+            labelled.append(next_group)
+            next_group += 1
+        taken.add((label, frame))
+    return groups, labelled, tuple(contradictions)

@@ -1,0 +1,272 @@
+"""Spatio-temporal clustering over a sliding window (paper, Alg. 1 and section 3.4)."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.constrained_kmeans import _cluster, fullest_frame, no_constraints
+from models.constraints import _build
+from utils import masks as mask_ops
+from utils.config import TrackerConfig
+
+MIN_DETECTIONS = 2  # a cluster with fewer stays tentative (section 3.3.2)
+
+
+@dataclass
+class Frame:
+    """The k detections of one frame, in canonical order.
+
+    Attributes:
+        number: frame number.
+        rows: (k,) int, what the caller calls these detections; returned with their ids.
+        classes: (k,) int.
+        scores: (k,) float, confidences c_i.
+        embeddings: (k, F) float, z_i.
+        masks: k dicts of pycocotools, needed by the "mask_iou" gate only.
+        labels: (k,) int identities l_i, 0 for none; the tracker's.
+        apart: {earlier frame number: (k, k') bool}, the gate's verdicts; the tracker's.
+    """
+
+    number: int
+    rows: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    embeddings: np.ndarray
+    masks: list = ()
+    labels: np.ndarray = None
+    apart: dict = field(default_factory=dict)
+
+
+class Tracker:
+    """Gives detections identities, one frame at a time; holds only the window.
+
+    Args:
+        config: TrackerConfig.
+
+    Attributes:
+        report: Counter of what happened: `tracks` started, `tentative` detections that left the
+            window alone, `low_score` clusters below lambda, `short` detections of tracks below
+            the minimum length, `contradictions` among must-links, `merged` detections that plain
+            k-means put beside another one of their frame.
+
+    Example:
+        >>> tracker = Tracker(TrackerConfig())
+        >>> done = [pair for frame in frames for pair in tracker.update(frame)]
+        >>> done += tracker.flush()
+    """
+
+    def __init__(self, config=None):
+        self.config = config or TrackerConfig()
+        self.report = Counter()
+        self._window = deque()  # frames with detections, oldest first
+        self._next_id = 1
+        self._first = None
+        self._last = None
+        self._clustered = None  # number of the last frame whose window was clustered
+        self._pending = {}  # id -> rows of a track that is still too short
+        self._released = set()  # ids long enough, still in the window
+
+    def update(self, frame):
+        """Take the next frame.
+
+        Args:
+            frame: Frame; its number must be above the last one's. Frames may be left out, which
+                is the same as passing them without detections.
+
+        Returns:
+            [(row, id)] of the detections whose identity is now final, in frame order.
+
+        Raises:
+            ValueError: frame numbers out of order.
+        """
+        if self._last is not None and frame.number <= self._last:
+            raise ValueError(f"frames must ascend: got frame {frame.number} after {self._last}")
+        self._last = frame.number
+        if self._first is None:
+            self._first = frame.number
+        finished = self._retire(frame.number - self.config.t_lag)
+        if len(frame.rows):
+            frame.labels = np.zeros(len(frame.rows), np.int64)
+            self._gate(frame)
+            self._window.append(frame)
+            # Nothing is done before the window is full (authors' code).
+            if frame.number - self._first + 1 >= self.config.t_lag:
+                self._cluster_window()
+        return finished
+
+    def flush(self):
+        """Return [(row, id)] of all detections still in the window, and forget the sequence."""
+        if self._window and self._clustered is None:
+            self._cluster_window()  # a sequence shorter than the window
+        finished = self._retire(self._last) if self._last is not None else []
+        self._first = self._last = self._clustered = None
+        return finished
+
+    def _gate(self, frame):
+        """Compute which earlier detections are too far from the new ones: once per pair."""
+        for earlier in self._window:
+            if frame.number - earlier.number > self.config.tau:
+                continue
+            if not self.config.use_graph:
+                verdict = None
+            elif self.config.gate == "mask_iou":
+                verdict = ~mask_ops.overlap(frame.masks, earlier.masks)
+            else:
+                difference = frame.embeddings[:, None] - earlier.embeddings[None]
+                verdict = np.linalg.norm(difference, axis=2) >= self.config.max_distance
+            frame.apart[earlier.number] = verdict
+
+    def _cluster_window(self):
+        """Cluster the window and hand out identities (Alg. 1)."""
+        window = list(reversed(self._window))  # node order: current frame first, then back
+        self._clustered = window[0].number
+        frames = np.repeat([f.number for f in window], [len(f.rows) for f in window])
+        points = np.concatenate([f.embeddings for f in window]).astype(np.float64)
+        labels = np.concatenate([f.labels for f in window])
+        if self.config.use_graph:
+            classes = np.concatenate([f.classes for f in window])
+            graph = _build(frames, classes, labels, self._apart(window, len(frames)))
+            self.report["contradictions"] += len(graph.contradictions)
+        else:
+            graph = no_constraints(len(frames))
+        config = self.config
+        result = _cluster(
+            points,
+            graph,
+            fullest_frame(frames),
+            config.centre_rule,
+            config.max_iterations,
+            config.tolerance,
+        )
+        self._label(result.clusters, graph.groups, frames, labels, window, points)
+        start = 0
+        for f in window:
+            f.labels = labels[start : start + len(f.rows)]
+            start += len(f.rows)
+
+    def _apart(self, window, n):
+        """Assemble the gate's verdicts of the window into one (n, n) matrix."""
+        apart = np.zeros((n, n), bool)
+        starts, start = {}, 0
+        for f in window:
+            starts[f.number] = start
+            start += len(f.rows)
+        for f in window:
+            i = starts[f.number]
+            for number, verdict in f.apart.items():
+                if number in starts:
+                    j = starts[number]
+                    apart[i : i + verdict.shape[0], j : j + verdict.shape[1]] = verdict
+                    apart[j : j + verdict.shape[1], i : i + verdict.shape[0]] = verdict.T
+        return apart
+
+    def _label(self, clusters, groups, frames, labels, window, points):
+        """Write each cluster's identity into its unlabelled members' `labels`, in place."""
+        known = labels.tolist()
+        nodes_of = [[] for _ in range(int(groups.max()) + 1)]
+        for node, group in enumerate(groups.tolist()):
+            nodes_of[group].append(node)
+        scores = np.concatenate([f.scores for f in window]).tolist()
+        for cluster in clusters:
+            nodes = [node for group in cluster for node in nodes_of[group]]
+            free = [node for node in nodes if not known[node]]
+            if not free or len(nodes) < MIN_DETECTIONS:
+                continue
+            identities = Counter(known[node] for node in nodes if known[node])
+            if identities:
+                identity = identities.most_common(1)[0][0]
+            else:
+                identity = self._next_id
+            if not self.config.use_graph:
+                free = self._one_per_frame(nodes, free, identity, known, frames, points)
+            if not identities:
+                if len(free) < MIN_DETECTIONS:
+                    continue
+                if sum(scores[node] for node in free) / self.config.t_lag < self.config.min_score:
+                    self.report["low_score"] += 1
+                    continue
+                self._next_id += 1
+                self.report["tracks"] += 1
+            labels[free] = identity
+
+    def _one_per_frame(self, nodes, free, identity, known, frames, points):
+        """Return the unlabelled nodes that may take `identity`: of each frame the one nearest to
+        the cluster's mean, and none where the identity is already there. Plain k-means only.
+        """
+        taken = {frames[node] for node in nodes if known[node] == identity}
+        distance = np.square(points[free] - points[nodes].mean(axis=0)).sum(axis=1)
+        kept = []
+        for at in np.argsort(distance, kind="stable").tolist():
+            if frames[free[at]] in taken:
+                self.report["merged"] += 1
+            else:
+                taken.add(frames[free[at]])
+                kept.append(free[at])
+        return sorted(kept)
+
+    def _retire(self, number):
+        """Drop the frames up to `number` from the window; return their rows that are final."""
+        finished = []
+        if not (self._window and self._window[0].number <= number):
+            return finished
+        while self._window and self._window[0].number <= number:
+            frame = self._window.popleft()
+            for row, identity in zip(frame.rows.tolist(), frame.labels.tolist(), strict=True):
+                if not identity:
+                    self.report["tentative"] += 1
+                elif identity in self._released:
+                    finished.append((row, identity))
+                else:
+                    rows = self._pending.setdefault(identity, [])
+                    rows.append((row, identity))
+                    if len(rows) >= self.config.min_track_length:
+                        finished += self._pending.pop(identity)
+                        self._released.add(identity)
+        # An identity lives on only through its members in the window.
+        alive = {identity for frame in self._window for identity in frame.labels.tolist()}
+        self._released &= alive
+        for identity in [i for i in self._pending if i not in alive]:
+            self.report["short"] += len(self._pending.pop(identity))
+        return finished
+
+
+def track(detections, embeddings, config=None):
+    """Track one sequence: a loop over `Tracker.update`.
+
+    Args:
+        detections: n Detections.
+        embeddings: (n, F) float, row i that of detection i.
+        config: TrackerConfig.
+
+    Returns:
+        track_ids: (n,) int32, 0 for detections that belong to no track.
+        report: Counter, see `Tracker`.
+    """
+    tracker = Tracker(config)
+    track_ids = np.zeros(len(detections), np.int32)
+    for frame in iterate_frames(detections, embeddings, tracker.config):
+        for row, identity in tracker.update(frame):
+            track_ids[row] = identity
+    for row, identity in tracker.flush():
+        track_ids[row] = identity
+    return track_ids, tracker.report
+
+
+def iterate_frames(detections, embeddings, config):
+    """Yield the Frames of a sequence that hold detections, frames ascending.
+
+    Args:
+        detections: n Detections; embeddings: (n, F) float.
+        config: TrackerConfig; says whether masks are needed.
+    """
+    needs_masks = config.use_graph and config.gate == "mask_iou"
+    for number, rows in detections.rows_by_frame():
+        yield Frame(
+            number,
+            rows,
+            detections.classes[rows],
+            detections.scores[rows],
+            embeddings[rows],
+            detections.coco(rows) if needs_masks else [],
+        )
