@@ -1,5 +1,6 @@
 """k-means under the constraints graph, with an adaptive number of clusters (section 3.3.2)."""
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,9 @@ class Clustering:
     """Result of `constrained_kmeans`.
 
     Attributes:
-        clusters: list of clusters, each the list of its groups' numbers, ascending.
+        clusters: list of clusters, each the ascending list of its groups' numbers.
         iterations: passes made.
-        opened: clusters that exist because no centre was feasible, at the end.
+        opened: clusters of the last pass that exist because no centre was feasible.
     """
 
     clusters: list
@@ -33,20 +34,23 @@ def fullest_frame(frames):
 
 
 def constrained_kmeans(
-    points, graph, initial, centre_rule="mean", max_iterations=50, tolerance=1e-4
+    points, frames, graph, initial=None, centre_rule="mean", max_iterations=50, tolerance=1e-4
 ):
     """Cluster the nodes of a window.
 
-    In node order, each node goes, with its must-link group, to the nearest centre that breaks no
-    cannot-link; if every centre breaks one, it opens a cluster with itself as centre. Then centres
-    move and clusters without members vanish. Deterministic: ties go to the earlier centre.
+    Frame by frame, the current one first, then back, each node goes to the nearest centre that
+    breaks no cannot-link, and its must-link group goes along; if every centre breaks one, the node
+    opens a cluster with itself as centre. Within a frame, for which the paper names no order, the
+    node that is closest to its centre goes first; so the order of the rows decides nothing but
+    exact ties. Then centres move, and clusters without members vanish. Deterministic.
 
     Args:
-        points: (n, F) float embeddings z_i in node order, current frame first.
+        points: (n, F) float embeddings z_i in node order, the current frame first.
+        frames: (n,) int frame numbers, descending.
         graph: ConstraintsGraph over the n nodes.
-        initial: indices of the nodes that are the first centres.
+        initial: indices of the nodes that are the first centres; None takes `fullest_frame`.
         centre_rule: "mean" of the members (paper) or "nearest", the member nearest in time to the
-            current frame, that is, the first in node order (authors' code).
+            current frame (authors' code).
         max_iterations: upper limit of passes.
         tolerance: stop when the squared movement of the centres is at most this times the mean
             variance of the points' coordinates.
@@ -55,52 +59,51 @@ def constrained_kmeans(
         Clustering; every group is in exactly one cluster, no two groups of a cluster cannot-link.
 
     Raises:
-        ValueError: shapes that do not fit, non-finite points, or an unknown rule.
+        ValueError: shapes that do not fit, frames not descending, non-finite points, an unknown
+            rule, or no initial centre.
     """
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or len(points) != len(graph.groups):
+    points, frames = np.asarray(points, np.float64), np.asarray(frames)
+    n = len(graph.groups)
+    if points.ndim != 2 or len(points) != n or frames.shape != (n,):
         raise ValueError(
-            f"points must be (n, F) for the graph's n = {len(graph.groups)}, got {points.shape}"
+            f"points must be (n, F) and frames (n,) for the graph's n = {n}, "
+            f"got {points.shape} and {frames.shape}"
         )
+    if (np.diff(frames) > 0).any():
+        raise ValueError(f"frames must descend, got {frames.tolist()}")
     if not np.isfinite(points).all():
         raise ValueError("points must be finite, got NaN or infinity")
     if centre_rule not in ("mean", "nearest"):
         raise ValueError(f"centre_rule must be 'mean' or 'nearest', got {centre_rule!r}")
-    if len(points) and not len(initial):
-        raise ValueError("initial must name at least one node, got none")
-    if not len(points):
+    if not n:
         return Clustering([], 0, 0)
-    return _cluster(points, graph, np.asarray(initial), centre_rule, max_iterations, tolerance)
+    initial = fullest_frame(frames) if initial is None else np.asarray(initial)
+    if not len(initial):
+        raise ValueError("initial must name at least one node, got none")
+    return cluster(points, frames, graph, initial, centre_rule, max_iterations, tolerance)
 
 
-def _cluster(points, graph, initial, centre_rule, max_iterations, tolerance):
-    """Run the passes; assumes valid input."""
-    groups = graph.groups
+def cluster(points, frames, graph, initial, centre_rule, max_iterations, tolerance):
+    """Do what `constrained_kmeans` says; assumes valid input."""
+    heads, ages = points, (frames[0] - frames).tolist()
     count = len(graph.cannot_link)
-    if count == len(groups):
-        heads, sums, sizes = points, points, None
-    else:
-        # A group acts through its first node; only its mean needs the others.
-        heads = points[np.unique(groups, return_index=True)[1]]
-        if centre_rule == "mean":
-            sums = np.zeros_like(heads)
-            np.add.at(sums, groups, points)
-            sizes = np.bincount(groups, minlength=count)
+    whole = count == len(points)
+    if not whole:
+        # A group acts through its node nearest to the current frame; a mean needs the others.
+        first = np.unique(graph.groups, return_index=True)[1]
+        heads, ages = points[first], [ages[node] for node in first.tolist()]
     barred = _bitmasks(graph.cannot_link)
     norms = np.einsum("ij,ij->i", heads, heads)
-    centres = points[initial]
-    before, limit = None, None
+    centres, before, limit = points[initial], None, None
     for iteration in range(1, max_iterations + 1):
-        clusters, opened = _assign(heads, norms, centres, barred)
+        clusters, opened = _assign(heads, ages, norms, centres, barred)
         if clusters == before:
             break
         before = clusters
         if centre_rule == "nearest":
             moved = heads[[members[0] for members in clusters]]
-        elif sizes is None:
-            moved = np.stack([sums[members].mean(axis=0) for members in clusters])
         else:
-            moved = np.stack([sums[m].sum(axis=0) / sizes[m].sum() for m in clusters])
+            moved = _means(points, clusters, None if whole else graph.groups, count)
         if moved.shape == centres.shape:
             if limit is None:
                 limit = tolerance * points.var(axis=0).mean()
@@ -110,42 +113,65 @@ def _cluster(points, graph, initial, centre_rule, max_iterations, tolerance):
     return Clustering(clusters, iteration, opened)
 
 
+def _means(points, clusters, groups, count):
+    """Return the mean of each cluster's points, (k, F)."""
+    owner = np.empty(count, np.int64)
+    owner[[group for members in clusters for group in members]] = np.repeat(
+        np.arange(len(clusters)), [len(members) for members in clusters]
+    )
+    owner = owner if groups is None else owner[groups]
+    one_hot = owner == np.arange(len(clusters))[:, None]
+    return one_hot @ points / one_hot.sum(axis=1, keepdims=True)
+
+
 def _bitmasks(matrix):
     """Return each row of a bool matrix as an int, column j in bit j: set tests in one operation."""
     packed = np.packbits(matrix, axis=1, bitorder="little")
     width, data = packed.shape[1], packed.tobytes()
-    return [
-        int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), max(width, 1))
-    ]
+    return [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
 
 
-def _assign(heads, norms, centres, barred):
+def _assign(heads, ages, norms, centres, barred):
     """Make one pass; return the non-empty clusters and how many of them were opened."""
     distances = norms[:, None] - 2 * heads @ centres.T + np.einsum("ij,ij->i", centres, centres)
     nearest = distances.argmin(axis=1).tolist()
-    members = [0] * len(centres)
-    clusters = [[] for _ in members]
-    started = len(members)
-    for group, bar in enumerate(barred):
-        k = nearest[group]
+    least = distances.min(axis=1).tolist()
+    # Entries (age, distance, group, cluster); a group has one entry among the first centres and
+    # one for each opened cluster that did not bar it when it was opened.
+    queue = list(zip(ages, least, range(len(ages)), nearest, strict=True))
+    heapq.heapify(queue)
+    members, clusters = [0] * len(centres), [[] for _ in centres]
+    placed, chains, exhausted, started = [False] * len(ages), {}, set(), len(centres)
+    while queue:
+        age, _, group, k = heapq.heappop(queue)
+        if placed[group]:
+            continue
+        bar = barred[group]
         if members[k] & bar:
-            row = distances[group]
-            for k in np.argsort(row, kind="stable").tolist():
-                if not members[k] & bar:
-                    break
-            else:
-                k = len(members)
-                members.append(0)
-                clusters.append([])
-                to_new = norms - 2 * heads @ heads[group] + norms[group]
-                closer = np.flatnonzero(to_new < distances.min(axis=1)).tolist()
-                distances = np.column_stack([distances, to_new])
-                for other in closer:
-                    nearest[other] = k
+            if k < started:
+                chain = chains.get(group)
+                if chain is None:
+                    chain = iter(np.argsort(distances[group], kind="stable").tolist())
+                    chains[group] = chain
+                k = next((j for j in chain if not members[j] & bar), None)
+                if k is not None:
+                    heapq.heappush(queue, (age, float(distances[group, k]), group, k))
+                    continue
+                exhausted.add(group)
+            if group not in exhausted or any(not m & bar for m in members[started:]):
+                continue  # another entry of this group is still waiting
+            k = len(members)
+            members.append(0)
+            clusters.append([])
+            to_new = (norms - 2 * heads @ heads[group] + norms[group]).tolist()
+            for other, done in enumerate(placed):
+                if not (done or other == group or barred[other] >> group & 1):
+                    heapq.heappush(queue, (ages[other], to_new[other], other, k))
         members[k] |= 1 << group
         clusters[k].append(group)
+        placed[group] = True
     opened = sum(map(bool, clusters[started:]))
-    return [cluster for cluster in clusters if cluster], opened
+    return [sorted(members) for members in clusters if members], opened
 
 
 def no_constraints(n):

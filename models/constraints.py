@@ -56,10 +56,10 @@ def build_graph(frames, classes, labels, apart):
             "frames, classes, labels and apart must describe the same nodes, got lengths "
             f"{n}, {len(classes)}, {len(labels)} and {apart.shape}"
         )
-    return _build(frames, classes, labels, apart)
+    return build(frames, classes, labels, apart)
 
 
-def _build(frames, classes, labels, apart):
+def build(frames, classes, labels, apart):
     """Build the graph; assumes valid arrays."""
     groups, labelled, contradictions = _must_link_groups(frames, classes, labels)
     count = max(groups) + 1 if groups else 0

@@ -7,6 +7,7 @@ from keras import layers, ops
 from models.losses import UncertaintyWeighting
 
 
+
 @keras.saving.register_keras_serializable("usc_mots")
 class DHAE(keras.Model):
     """Embeds a mask and a box jointly: f_m = h_m(x_m), f_b = h_b(x_b), Z = h_a([f_m, f_b]).
@@ -19,6 +20,9 @@ class DHAE(keras.Model):
         channels: D, 1 (shape) or 3 (appearance).
         filters: channels of the 3 x 3, stride-2 convolutions; the decoder mirrors them.
         latent_dim: F, size of f_m, f_b and Z.
+        box_mean: 4 floats taken from x_b before h_b; the reconstruction stays in the units of x_b.
+        box_std: 4 floats that divide it then. They set what location weighs in Z from the start,
+            see README, "What location weighs".
         last_padding: "same", or "valid" for the last convolution of the synthetic profile (7 -> 3).
         batch_norm_after: convolutions (from 0) followed by batch normalisation.
         dropout_after: convolutions followed by dropout.
@@ -40,6 +44,8 @@ class DHAE(keras.Model):
         channels=1,
         filters=(16, 16, 32, 32, 64),
         latent_dim=128,
+        box_mean=(0.0, 0.0, 0.0, 0.0),
+        box_std=(1.0, 1.0, 1.0, 1.0),
         last_padding="same",
         batch_norm_after=(),
         dropout_after=(),
@@ -49,20 +55,23 @@ class DHAE(keras.Model):
         reduction="sum",
         **kwargs,
     ):
-        self._check(patch_size, channels, filters, latent_dim, last_padding)
+        self._check(patch_size, channels, filters, latent_dim, last_padding, box_mean, box_std)
         arguments = locals()
         names = (
-            "patch_size channels filters latent_dim last_padding batch_norm_after dropout_after "
-            "decoder_dropout_after dropout loss reduction"
+            "patch_size channels filters latent_dim box_mean box_std last_padding "
+            "batch_norm_after dropout_after decoder_dropout_after dropout loss reduction"
         ).split()
-        config = {
-            name: list(v) if isinstance(v := arguments[name], tuple) else v for name in names
-        }
+        config = {name: list(v) if isinstance(v := arguments[name], tuple) else v for name in names}
         mask = keras.Input((patch_size, patch_size, channels), dtype="uint8", name="mask")
         box = keras.Input((4,), name="box")
         x, side = self._encode_mask(mask, config)
         f_m = layers.Dense(latent_dim, activation="relu", name="f_m")(layers.Flatten()(x))
-        f_b = layers.Dense(latent_dim, activation="relu", name="f_b")(box)
+        scaled = layers.Rescaling(
+            [1 / v for v in box_std],
+            [-m / v for m, v in zip(box_mean, box_std, strict=True)],
+            name="standardised",
+        )(box)
+        f_b = layers.Dense(latent_dim, activation="relu", name="f_b")(scaled)
         joined = layers.Concatenate(name="f")([f_m, f_b])
         z = layers.Dense(latent_dim, activation="relu", name="z")(joined)
         expanded = layers.Dense(2 * latent_dim, activation="relu", name="f_prime")(z)
@@ -81,7 +90,12 @@ class DHAE(keras.Model):
         self.terms = [keras.metrics.Mean(name=name) for name in names]
 
     @staticmethod
-    def _check(patch_size, channels, filters, latent_dim, last_padding):
+    def _check(patch_size, channels, filters, latent_dim, last_padding, box_mean, box_std):
+        if len(box_mean) != 4 or len(box_std) != 4 or not min(box_std) > 0:
+            raise ValueError(
+                "box_mean and box_std must have 4 values, box_std positive. "
+                f"Received: box_mean={box_mean}, box_std={box_std}"
+            )
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3. Received: channels={channels}")
         if not filters or min(filters) < 1 or latent_dim < 1:
@@ -175,3 +189,19 @@ class DHAE(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Build the network from `get_config()`'s dict."""
         return cls(**config)
+
+
+def load(path):
+    """Load weights that train_dhae.py wrote, in Keras' safe mode.
+
+    Raises:
+        ValueError: no readable DHAE there.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds; none of them tells a user more
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "unreadable"
+        raise ValueError(f"{path}: must be a DHAE saved as .keras, got {reason}") from None
+    if not isinstance(model, DHAE):
+        raise ValueError(f"{path}: must be a DHAE saved as .keras, got {type(model).__name__}")
+    return model

@@ -38,9 +38,7 @@ class UncertaintyWeighting(keras.layers.Layer):
         >>> total, mask_error, box_error = weighting(mask, mask_out, box, box_out)
     """
 
-    def __init__(
-        self, mask_size, loss="uncertainty", reduction="sum", box_factor=28 * 7, **kwargs
-    ):
+    def __init__(self, mask_size, loss="uncertainty", reduction="sum", box_factor=28 * 7, **kwargs):
         super().__init__(**kwargs)
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {REDUCTIONS}. Received: {reduction!r}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.constrained_kmeans import _cluster, fullest_frame, no_constraints
-from models.constraints import _build
+from models.constrained_kmeans import cluster, fullest_frame, no_constraints
+from models.constraints import build
 from utils import masks as mask_ops
 from utils.config import TrackerConfig
 
@@ -126,13 +126,14 @@ class Tracker:
         labels = np.concatenate([f.labels for f in window])
         if self.config.use_graph:
             classes = np.concatenate([f.classes for f in window])
-            graph = _build(frames, classes, labels, self._apart(window, len(frames)))
+            graph = build(frames, classes, labels, self._apart(window, len(frames)))
             self.report["contradictions"] += len(graph.contradictions)
         else:
             graph = no_constraints(len(frames))
         config = self.config
-        result = _cluster(
+        result = cluster(
             points,
+            frames,
             graph,
             fullest_frame(frames),
             config.centre_rule,

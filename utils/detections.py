@@ -24,6 +24,8 @@ class Detections:
         ids: (n,) int32 identity that came with the file, 0 where it had none. Truth: the tracker
             never reads it.
         embeddings: (n, 128) float32 that came with TrackR-CNN detections, or None.
+        scored: whether the file had scores. MOTS txt has none: its masks are ground truth or a
+            tracker's choice, and rules about a detector's output do not apply to them.
     """
 
     sequence: str
@@ -36,6 +38,7 @@ class Detections:
     rles: np.ndarray
     ids: np.ndarray
     embeddings: np.ndarray | None = None
+    scored: bool = True
 
     def __len__(self):
         return len(self.frames)

@@ -126,6 +126,7 @@ def read_detections(path, sequence=None):
         column,
         np.array(ids, np.int32),
         np.array(extra, np.float32) if count == TRACK_RCNN else None,
+        scored=count != MOTS_TXT,
     )
 
 
@@ -199,7 +200,9 @@ def merge_sequences(first, second):
         raise FormatError(first.sequence, None, rule, f"{second.height} {second.width}")
     columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
     joined = {n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns}
-    return Detections(first.sequence, first.height, first.width, **joined)
+    return Detections(
+        first.sequence, first.height, first.width, **joined, scored=first.scored or second.scored
+    )
 
 
 @contextmanager

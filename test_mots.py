@@ -1,0 +1,265 @@
+"""Track detections with USC-MOTS: masks in, MOTS txt out, scores where there is ground truth."""
+
+import hashlib
+import json
+import platform
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from models.rules import apply_rules
+from models.tracker import track
+from utils import evaluation, mots_io
+from utils.cli import Parser, import_keras, positive, run
+from utils.config import DATASETS, REAL, preset
+from utils.datasets import frame_reader, scaled_boxes
+from utils.detections import CLASS_NAMES
+from utils.masks import crop_patches
+
+PRETRAINED = Path(__file__).resolve().parent / "pretrained"
+CHUNK = 4096  # detections whose patches are in memory at once
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pycocotools", "opencv-python", "trackeval")
+
+
+def parse_args(arguments=None):
+    """Return the parsed command line."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("--dataset", choices=DATASETS, required=True)
+    parser.add_argument(
+        "--detections",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="SEQ.txt or a folder of them; several folders are merged by sequence",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        help="*.keras (default: the data set's own). Of several, a sequence is tracked with the "
+        "first whose card does not hold it back",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--sequences", nargs="+", help="names (default: all)")
+    parser.add_argument("--classes", nargs="+", choices=("car", "pedestrian"))
+    parser.add_argument("--ground-truth", type=Path, help="folder of MOTS txt to score against")
+    parser.add_argument("--images", type=Path, help="folder of SEQ/000000.png")
+    parser.add_argument("--preset", choices=("paper",), default="paper")
+    parser.add_argument("--t-lag", type=positive, help="frames in the window (default: 3)")
+    parser.add_argument("--no-graph", action="store_true", help="plain k-means, as in Table 4")
+    parser.add_argument("--visualize", action="store_true", help="videos and t-SNE pictures")
+    parser.add_argument("--seed", type=int, default=0, help="of the t-SNE pictures")
+    args = parser.parse_args(arguments)
+    if args.t_lag == 1:
+        parser.error("--t-lag must be at least 2 frames, got 1")
+    return args
+
+
+class Stopwatch:
+    """Adds up seconds by stage in `seconds`."""
+
+    def __init__(self):
+        self.seconds = dict.fromkeys(("read", "crop", "embed", "associate", "write", "score"), 0.0)
+
+    @contextmanager
+    def __call__(self, stage):
+        """Time a block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - start
+
+
+def settings_of(args):
+    """Return the Preset that the command line asks for."""
+    chosen = preset(args.dataset, args.preset)
+    changes = {"use_graph": not args.no_graph}
+    if args.t_lag:
+        changes["t_lag"] = args.t_lag
+    chosen = replace(chosen, tracker=replace(chosen.tracker, **changes))
+    if args.classes:
+        numbers = tuple(cls for cls, name in CLASS_NAMES.items() if name in args.classes)
+        chosen = replace(chosen, classes=numbers)
+    return chosen
+
+
+def read_input(args):
+    """Return ([Detections], {sequence: ground-truth file}); reads and checks all input."""
+    merged = {}
+    for path in args.detections:
+        names = [n for n in args.sequences or () if len(args.detections) == 1] or None
+        for detections in mots_io.read_sequences(path, names):
+            name = detections.sequence
+            merged[name] = (
+                mots_io.merge_sequences(merged[name], detections) if name in merged else detections
+            )
+    if args.sequences:
+        for name in args.sequences:
+            if name not in merged:
+                raise ValueError(f"--sequences must name sequences of the input, got {name}")
+        merged = {name: merged[name] for name in args.sequences}
+    truth = {}
+    if args.ground_truth:
+        truth = evaluation.find_ground_truth(args.ground_truth, list(merged))
+        for name, file in truth.items():
+            mots_io.read_detections(file, name)
+    return [merged[name] for name in sorted(merged)], truth
+
+
+def find_weights(args, chosen, sequences):
+    """Return {sequence: weights file} and {file: sha256}.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    files = args.weights or [PRETRAINED / name for name in chosen.weights]
+    held_back = {}
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{file}: must be a weights file (*.keras), got no such file")
+        card = file.with_suffix(".json")
+        try:
+            held_back[file] = json.loads(card.read_text())["held_back"] if card.is_file() else []
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{card}: must be the card of {file.name}, got {error!r}") from None
+    by_sequence = {
+        s.sequence: next((f for f in files if s.sequence not in held_back[f]), files[0])
+        for s in sequences
+    }
+    return by_sequence, {f: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def embed(model, detections, object_size, images, watch):
+    """Return (n, F) float32 embeddings: each detection is cropped once and embedded once."""
+    size = model.config["patch_size"]
+    appearance = model.config["channels"] == 3
+    boxes = scaled_boxes(detections, object_size)
+    embeddings = [np.zeros((0, model.config["latent_dim"]), np.float32)]
+    for start in range(0, len(detections), CHUNK):
+        rows = slice(start, start + CHUNK)
+        with watch("crop"):
+            patches = crop_patches(detections.select(rows), size, images if appearance else None)
+        with watch("embed"):
+            embeddings.append(model.encode(patches, boxes[rows]))
+    return np.concatenate(embeddings)
+
+
+def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
+    """Write SEQ.mp4, a still of it and a t-SNE picture of the window with most tracks."""
+    from utils import visualization
+
+    name, tracked = detections.sequence, np.flatnonzero(track_ids)
+    if not len(tracked):
+        return
+    ids = np.zeros(len(detections), np.int32)
+    order = tracked[np.argsort(detections.frames[tracked], kind="stable")]
+    ids[order] = mots_io.output_ids(track_ids[order], detections.classes[order])
+    visualization.write_video(folder / f"{name}.mp4", detections, ids, images)
+    frames = detections.frames
+    # Long enough for tracks to show as paths: ten windows around the fullest frame.
+    fullest = np.bincount(frames[tracked]).argmax()
+    window = tracked[np.abs(frames[tracked] - fullest) <= 5 * t_lag]
+    visualization.plot_embeddings(
+        folder / f"{name}_tsne.png",
+        embeddings[window],
+        frames[window],
+        ids[window],
+        f"{name}, frames {frames[window].min()} to {frames[window].max()}",
+        seed,
+    )
+
+
+def track_all(args, chosen, sequences, weights, watch):
+    """Track and write every sequence; return ({sequence: (Detections, ids)}, Counter)."""
+    from models.dhae import load
+
+    models = {file: load(file) for file in sorted(set(weights.values()))}
+    if any(m.config["channels"] == 3 for m in models.values()) and not args.images:
+        raise ValueError("--images must name the frames' folder for appearance weights, got none")
+    tracked, counts = {}, Counter()
+    for detections in tqdm(sequences, desc="tracking", unit="seq", disable=None):
+        name = detections.sequence
+        counts["read"] += len(detections)
+        counts["frames"] += len(np.unique(detections.frames))
+        detections, dropped = apply_rules(detections, chosen.classes, chosen.rules)
+        counts.update({f"dropped_{rule}": count for rule, count in dropped.items()})
+        images = None
+        if args.images:
+            images = frame_reader(args.images, name, (detections.height, detections.width))
+        embeddings = embed(models[weights[name]], detections, chosen.object_size, images, watch)
+        with watch("associate"):
+            track_ids, report = track(detections, embeddings, chosen.tracker)
+        counts.update({f"tracker_{what}": count for what, count in report.items()})
+        with watch("write"):
+            path = args.output / "data" / f"{name}.txt"
+            hidden = mots_io.write_tracks(path, detections, track_ids)
+        counts["dropped_hidden"] += len(hidden)
+        counts["written"] += int((track_ids > 0).sum()) - len(hidden)
+        tracked[name] = (detections, track_ids)
+        if args.visualize:
+            folder = args.output / "pictures"
+            t_lag = chosen.tracker.t_lag
+            visualize(folder, detections, embeddings, track_ids, t_lag, images, args.seed)
+    return tracked, counts
+
+
+def score(args, chosen, truth, tracked, watch):
+    """Score and print the tables; return the scores by kind."""
+    scores = {}
+    if not truth:
+        return scores
+    with watch("score"):
+        scores["masks"] = evaluation.score_masks(truth, args.output / "data", chosen.classes)
+        boxes = {}
+        if args.dataset not in REAL:
+            boxes = evaluation.find_box_truth(args.ground_truth, list(tracked))
+        if boxes:
+            scores["boxes"] = evaluation.score_boxes(boxes, tracked)
+    print(evaluation.format_table("masks", evaluation.MASK_COLUMNS, scores["masks"]))
+    if boxes:
+        rows = {args.dataset: scores["boxes"]}
+        print(evaluation.format_table("boxes", evaluation.BOX_COLUMNS, rows))
+    return scores
+
+
+def main():
+    """Read, track, write, score."""
+    args = parse_args()
+    chosen, watch = settings_of(args), Stopwatch()
+    with watch("read"):
+        sequences, truth = read_input(args)
+    weights, digests = find_weights(args, chosen, sequences)
+    import_keras()  # slow: only after the input is checked
+    tracked, counts = track_all(args, chosen, sequences, weights, watch)
+    scores = score(args, chosen, truth, tracked, watch)
+    summary = {
+        "dataset": args.dataset,
+        "preset": args.preset,
+        "detections": [str(path) for path in args.detections],
+        "classes": [CLASS_NAMES[cls] for cls in chosen.classes],
+        "rules": asdict(chosen.rules),
+        "tracker": asdict(chosen.tracker),
+        "seed": args.seed,
+        "weights": {name: file.name for name, file in weights.items()},
+        "weights_sha256": {file.name: digest for file, digest in digests.items()},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "counts": dict(counts),
+        "seconds": {stage: round(value, 3) for stage, value in watch.seconds.items()},
+        "scores": scores,
+    }
+    with mots_io.atomic_path(args.output / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    print(
+        f"{args.output}: {len(sequences)} sequences, {counts['read']} detections read, "
+        f"{counts['written']} written in {counts['tracker_tracks']} tracks, "
+        f"{sum(watch.seconds.values()):.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

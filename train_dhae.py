@@ -1,0 +1,122 @@
+"""Train a deep heterogeneous autoencoder (DHAE) on instance masks and boxes (section 3.2)."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from utils.cli import Parser, import_keras, positive, run
+from utils.config import DATASETS, REAL, network_config, preset
+from utils.datasets import load_training_sequences
+
+
+def parse_args(arguments=None):
+    """Return the parsed command line."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("--dataset", choices=DATASETS, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--input", choices=("shape", "appearance"), default="shape")
+    parser.add_argument("--loss", choices=("uncertainty", "equal"), default="uncertainty")
+    parser.add_argument(
+        "--reduction",
+        choices=("sum", "mean", "scaled_sum"),
+        help="how Eq. 3 reads its norms (default: what reproduces the paper, see README)",
+    )
+    parser.add_argument(
+        "--box-scaling",
+        choices=("standard", "none"),
+        help="standard: boxes enter the network with mean 0 and variance 1 "
+        "(default: standard for real data, none for synthetic)",
+    )
+    parser.add_argument("--dropout", type=float, default=0.25)
+    parser.add_argument("--epochs", type=positive, default=100)
+    parser.add_argument("--batch-size", type=positive, default=1024)
+    parser.add_argument("--learning-rate", type=float, default=1.0, help="of Adadelta")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sequences", nargs="+", help="sequences to use (default: all)")
+    parser.add_argument(
+        "--held-back",
+        nargs="*",
+        help="sequences not trained on, whose association picks the checkpoint "
+        "(default: every fourth; none: the last epoch is kept)",
+    )
+    parser.add_argument("--stride", type=positive, default=1, help="train on every n-th detection")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for patches")
+    parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard logs")
+    parser.add_argument("--output", type=Path, required=True, help="weights to write, *.keras")
+    parser.add_argument("--resume", action="store_true", help="go on where the last run ended")
+    args = parser.parse_args(arguments)
+    if args.output.suffix != ".keras":
+        parser.error(f"--output must end in .keras, got {args.output}")
+    if not 0 <= args.dropout < 1:
+        parser.error(f"--dropout must be in [0, 1), got {args.dropout}")
+    if not 0 < args.learning_rate < float("inf"):
+        parser.error(f"--learning-rate must be positive, got {args.learning_rate}")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, got {args.seed}")
+    state = args.output.with_suffix(".state.json")
+    if (args.output.exists() or state.exists()) and not args.resume:
+        parser.error(f"{args.output} exists: remove it, or add --resume")
+    return args
+
+
+def split_sequences(sequences, held_back, stride):
+    """Return (training, held back) sequences; `held_back` None takes every fourth."""
+    names = [s.detections.sequence for s in sequences]
+    if held_back is None:
+        held_back = names[3::4]
+    for name in held_back:
+        if name not in names:
+            raise ValueError(f"--held-back must name sequences of {', '.join(names)}, got {name}")
+    training = [s for s in sequences if s.detections.sequence not in held_back and len(s.boxes)]
+    if not training:
+        raise ValueError("at least one sequence with detections must be left to train on, got none")
+    kept = [s for s in sequences if s.detections.sequence in held_back and len(s.boxes)]
+    return [s.thinned(stride) for s in training], kept
+
+
+def main():
+    """Read, train, say where the weights are."""
+    args = parse_args()
+    settings = preset(args.dataset)
+    network = network_config(args.dataset, 1 if args.input == "shape" else 3)
+    network |= {"loss": args.loss, "dropout": args.dropout}
+    if args.reduction:
+        network["reduction"] = args.reduction
+    sequences = load_training_sequences(
+        args.data,
+        args.dataset,
+        network["patch_size"],
+        network["channels"],
+        settings.object_size,
+        args.cache,
+        args.sequences,
+    )
+    training, held_back = split_sequences(sequences, args.held_back, args.stride)
+    args.box_scaling = args.box_scaling or ("standard" if args.dataset in REAL else "none")
+    if args.box_scaling == "standard":
+        boxes = np.concatenate([s.boxes for s in training])
+        network["box_mean"] = tuple(np.round(boxes.mean(axis=0), 4).tolist())
+        network["box_std"] = tuple(np.maximum(np.round(boxes.std(axis=0), 4), 1e-3).tolist())
+    import_keras()  # slow: only after the input is checked
+    from models.training import Trainer
+
+    defining = ("dataset", "input", "loss", "batch_size", "learning_rate", "seed", "stride")
+    defining += ("dropout", "box_scaling")
+    run_settings = {name: getattr(args, name) for name in defining}
+    run_settings |= {
+        "reduction": network.get("reduction", "sum"),
+        "trained_on": [s.detections.sequence for s in training],
+        "held_back": [s.detections.sequence for s in held_back],
+    }
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    trainer = Trainer(args.output, run_settings, training, held_back, network, command)
+    best = trainer.run(
+        args.epochs, args.resume, args.tensorboard, verbose=1 if sys.stdout.isatty() else 0
+    )
+    print(f"{args.output}: best epoch {best['epoch']}; card, history and curves beside it")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,211 @@
+"""Scores: masks by TrackEval, boxes by py-motmetrics' rules, association alone by its truth."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+
+from utils import mots_io
+from utils.detections import CLASS_NAMES
+
+MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA")
+BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
+BOX_IOU = 0.5
+
+
+def find_ground_truth(path, names):
+    """Return {sequence: MOTS txt file} for a ground-truth folder.
+
+    Args:
+        path: folder (or file) of MOTS txt, or a folder that holds `instances_txt`.
+        names: the sequences needed.
+
+    Raises:
+        mots_io.FormatError: a sequence has no ground truth.
+    """
+    path = Path(path)
+    inner = path / "instances_txt"
+    return mots_io.find_sequences(inner if inner.is_dir() else path, names)
+
+
+def find_box_truth(path, names):
+    """Return {sequence: gt.txt} of a synthetic set, or {} where there is none."""
+    for root in (Path(path), Path(path).parent):
+        files = {name: root / "gt" / name / "gt.txt" for name in names}
+        if all(file.is_file() for file in files.values()):
+            return files
+    return {}
+
+
+def score_masks(truth, results, classes):
+    """Score MOTS txt results with TrackEval, as the KITTI MOTS benchmark does.
+
+    TrackEval's sMOTA, MOTA, MOTP and IDSW are the benchmark's sMOTSA, MOTSA, MOTSP and IDS.
+
+    Args:
+        truth: {sequence: ground-truth file}, all in one folder.
+        results: folder of SEQ.txt results.
+        classes: class numbers to score, 1 (car) or 2 (pedestrian).
+
+    Returns:
+        {class name: {column: value}} over all sequences; rates in percent, counts as int.
+
+    Raises:
+        ValueError: TrackEval refuses a file.
+    """
+    # TrackEval is slow to import, and only scoring needs it.
+    from trackeval.metrics import CLEAR, HOTA, Identity
+    from trackeval.utils import TrackEvalException
+
+    metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
+    names = [CLASS_NAMES[cls] for cls in classes]
+    found = {name: [{} for _ in metrics] for name in names}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            dataset = _trackeval_dataset(truth, Path(results), names)
+            for sequence in truth:
+                raw = dataset.get_raw_seq_data(dataset.tracker_list[0], sequence)
+                for name in names:
+                    data = dataset.get_preprocessed_seq_data(raw, name)
+                    for metric, per_sequence in zip(metrics, found[name], strict=True):
+                        per_sequence[sequence] = metric.eval_sequence(data)
+    except TrackEvalException as error:
+        raise ValueError(f"{results}: TrackEval refuses it: {error}") from None
+    return {
+        name: _columns(*(m.combine_sequences(s) for m, s in zip(metrics, found[name], strict=True)))
+        for name in names
+    }
+
+
+def _trackeval_dataset(truth, results, names):
+    """Return TrackEval's reader of the given sequences; frames may start at 0 or 1."""
+    from trackeval.datasets import KittiMOTS
+
+    lengths = {}
+    for name, file in truth.items():
+        frames = [mots_io.read_detections(f).frames for f in (file, results / f"{name}.txt")]
+        lengths[name] = 1 + max((int(f.max()) for f in frames if len(f)), default=0)
+    folder = next(iter(truth.values())).parent
+    return KittiMOTS(
+        {
+            "GT_FOLDER": str(folder),
+            "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
+            "TRACKERS_FOLDER": str(results.resolve().parent),
+            "TRACKERS_TO_EVAL": [results.resolve().name],
+            "TRACKER_SUB_FOLDER": "",
+            "CLASSES_TO_EVAL": names,
+            "SEQ_INFO": lengths,
+            "PRINT_CONFIG": False,
+        }
+    )
+
+
+def _columns(hota, clear, identity):
+    """Return the table's columns from TrackEval's results of one class."""
+    return {
+        "sMOTSA": 100 * float(clear["sMOTA"]),
+        "MOTSA": 100 * float(clear["MOTA"]),
+        "MOTSP": 100 * float(clear["MOTP"]),
+        "IDS": int(clear["IDSW"]),
+        "Frag": int(clear["Frag"]),
+        "MT": int(clear["MT"]),
+        "ML": int(clear["ML"]),
+        "IDF1": 100 * float(identity["IDF1"]),
+        "HOTA": 100 * float(np.mean(hota["HOTA"])),
+        "FN": int(clear["CLR_FN"]),
+        "FP": int(clear["CLR_FP"]),
+    }
+
+
+def score_boxes(truth, tracked):
+    """Score boxes as the paper's Table 1: py-motmetrics' rules, a match at IoU >= 0.5.
+
+    Args:
+        truth: {sequence: MOT gt.txt, `frame,id,x,y,w,h,...`}.
+        tracked: {sequence: (Detections, track_ids)}.
+
+    Returns:
+        {column: value} over all sequences; IDF1 and MOTA in percent, counts as int.
+    """
+    # motrics.compat runs on NumPy 2, which the last release of py-motmetrics does not.
+    from motrics.compat import motmetrics
+
+    # One accumulator for all: ids are pairs (sequence, id), so that sequences never mix.
+    accumulator = motmetrics.MOTAccumulator(auto_id=True)
+    for name, file in truth.items():
+        rows = np.loadtxt(file, delimiter=",", ndmin=2) if file.stat().st_size else np.zeros((0, 6))
+        detections, track_ids = tracked[name]
+        kept = np.flatnonzero(track_ids)
+        for frame in np.union1d(rows[:, 0].astype(int), detections.frames[kept]).tolist():
+            real = rows[rows[:, 0] == frame]
+            mine = kept[detections.frames[kept] == frame]
+            distances = motmetrics.distances.iou_matrix(
+                real[:, 2:6], detections.boxes_xywh[mine], max_iou=1 - BOX_IOU
+            )
+            real_ids = [(name, identity) for identity in real[:, 1].astype(int).tolist()]
+            my_ids = [(name, identity) for identity in track_ids[mine].tolist()]
+            accumulator.update(real_ids, my_ids, distances)
+    columns = {
+        "idf1": "IDF1",
+        "mostly_tracked": "MT",
+        "mostly_lost": "ML",
+        "num_misses": "FN",
+        "num_switches": "IDS",
+        "num_fragmentations": "Frag",
+        "mota": "MOTA",
+    }
+    overall = motmetrics.metrics.create().compute(
+        accumulator, metrics=list(columns), return_dataframe=False
+    )
+    return {
+        column: 100 * float(overall[name]) if name in ("idf1", "mota") else int(overall[name])
+        for name, column in columns.items()
+    }
+
+
+def association_accuracy(detections, track_ids):
+    """Score tracks of ground-truth masks by the identities that came with them.
+
+    With ground-truth masks as detections every match is exact, so that sMOTSA is
+    1 - (untracked + switches) / n, where a switch is a new id on a known identity.
+
+    Args:
+        detections: n Detections with true ids.
+        track_ids: (n,) int, 0 for no track.
+
+    Returns:
+        (accuracy in 0..1, untracked, switches)
+    """
+    order = np.argsort(detections.frames, kind="stable")
+    last, untracked, switches = {}, 0, 0
+    for true, got in zip(detections.ids[order].tolist(), track_ids[order].tolist(), strict=True):
+        if not got:
+            untracked += 1
+            continue
+        switches += last.get(true, got) != got
+        last[true] = got
+    return 1 - (untracked + switches) / max(1, len(order)), untracked, switches
+
+
+def format_table(title, columns, rows):
+    """Return a plain-text table.
+
+    Args:
+        title: heading of the first column.
+        columns: names of the others.
+        rows: {first cell: {column: value}}; floats get one decimal.
+    """
+    cells = [
+        [name] + [f"{row[c]:.1f}" if isinstance(row[c], float) else str(row[c]) for c in columns]
+        for name, row in rows.items()
+    ]
+    lines = [[title, *columns], *cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )

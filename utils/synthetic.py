@@ -1,0 +1,270 @@
+"""MNIST-MOT and Sprites-MOT sequences (paper, section 4.1; generator of He et al., CVPR 2019)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from utils import masks, mots_io
+from utils.detections import PEDESTRIAN, Detections
+
+FRAME = 128  # px, side of a frame
+SPEED = 5.3  # px per frame
+WAIT = 5  # frames an empty slot rests before a birth is possible
+BIRTH = 0.5  # probability of a birth per frame in a rested slot
+MARGINS = {"mnist": 9, "sprites": 10}  # px between the frame's border and births and deaths
+DIGIT = 28  # px, side of an MNIST digit
+TEMPLATE = 21  # px, side of a sprite before scaling
+SIZE_JITTER, ASPECT_JITTER = 0.1, 0.2
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255))
+SPLITS = ("train", "test")
+
+
+@dataclass
+class _Moving:
+    """One object on its way: its picture, where its centre is and how it moves (px, px/frame)."""
+
+    identity: int
+    image: np.ndarray
+    centre: np.ndarray
+    velocity: np.ndarray
+
+
+def digit_source(images, labels):
+    """Return a function rng -> (28, 28, 3) uint8 that draws a digit of the classes 1 to 9.
+
+    Args:
+        images: (n, 28, 28) uint8; labels: (n,) int. The paper uses 9 of the 10 classes.
+    """
+    images = images[labels > 0]
+
+    def draw(rng):
+        return np.repeat(images[rng.integers(len(images))][:, :, None], 3, axis=2)
+
+    return draw
+
+
+def sprite_source():
+    """Return a function rng -> (h, w, 3) uint8 that draws a circle, rectangle, triangle or diamond.
+
+    Height and width are each scaled by up to 10 % in size and 20 % in aspect ratio.
+    """
+    end = TEMPLATE - 1
+    mid = end // 2
+    outlines = (
+        None,
+        [(0, mid // 2), (end, mid // 2), (end, end - mid // 2), (0, end - mid // 2)],
+        [(mid, 0), (end, end), (0, end)],
+        [(mid, 0), (end, mid), (mid, end), (0, mid)],
+    )
+
+    def draw(rng):
+        template = np.zeros((TEMPLATE, TEMPLATE), np.uint8)
+        outline = outlines[rng.integers(len(outlines))]
+        if outline is None:
+            cv2.circle(template, (mid, mid), mid, 255, -1)
+        else:
+            cv2.fillPoly(template, [np.array(outline, np.int32)], 255)
+        size = 1 + rng.uniform(-SIZE_JITTER, SIZE_JITTER)
+        aspect = np.sqrt(1 + rng.uniform(-ASPECT_JITTER, ASPECT_JITTER))
+        shape = round(TEMPLATE * size * aspect), round(TEMPLATE * size / aspect)
+        mask = cv2.resize(template, shape, interpolation=cv2.INTER_LINEAR) > 127
+        return mask[:, :, None] * np.array(COLOURS[rng.integers(len(COLOURS))], np.uint8)
+
+    return draw
+
+
+def load_mnist(split, path=None):
+    """Return (images, labels, where they came from) of an MNIST split.
+
+    Args:
+        split: "train" or "test".
+        path: an mnist.npz as `keras.datasets.mnist` stores it. None asks Keras, which downloads it
+            once; if that fails, scikit-learn's bundled 8 x 8 digits, enlarged, take their place.
+
+    Raises:
+        ValueError: `path` is not such a file.
+    """
+    if path:
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                images, labels = data[f"x_{split}"], data[f"y_{split}"]
+        except (OSError, KeyError, ValueError, EOFError) as error:
+            raise ValueError(
+                f"{path}: must be an mnist.npz as Keras stores it, got {error}"
+            ) from None
+        if images.shape[1:] != (DIGIT, DIGIT) or images.shape[:1] != labels.shape:
+            raise ValueError(f"{path}: x_{split} must be (n, 28, 28), got {images.shape}")
+        return images.astype(np.uint8), labels, str(path)
+    try:
+        return *_keras_mnist(split), "keras.datasets.mnist"
+    except Exception as error:  # Keras turns every network failure into a bare Exception
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        # No pixel of the 8 x 8 digits is shared by the splits: even rows train, odd rows test.
+        chosen = slice(SPLITS.index(split), None, 2)
+        images = (digits.images[chosen] * (255 / 16)).astype(np.uint8)
+        large = [
+            cv2.copyMakeBorder(
+                cv2.resize(image, (20, 20), interpolation=cv2.INTER_CUBIC), *[4] * 4, 0
+            )
+            for image in images
+        ]
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        origin = f"scikit-learn's digits, because MNIST could not be had ({reason})"
+        return np.stack(large), digits.target[chosen], origin
+
+
+def _keras_mnist(split):
+    """Return Keras' copy of an MNIST split, downloading it on first use."""
+    import socket
+
+    import keras
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)
+    try:
+        return keras.datasets.mnist.load_data()[SPLITS.index(split)]
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _births(rng, draw, margin, identity):
+    """Return a new object that crosses the frame from one border to the opposite one."""
+    low, high = margin, FRAME - margin
+    side = rng.integers(4)
+    start, end = rng.uniform(low, high, 2), rng.uniform(low, high, 2)
+    axis = side % 2
+    start[axis], end[axis] = (low, high) if side < 2 else (high, low)
+    direction = (end - start) / np.linalg.norm(end - start)
+    return _Moving(identity, draw(rng), start, SPEED * direction)
+
+
+def _visible(thing):
+    """Return the part of an object inside the frame: (top, left, picture)."""
+    h, w = thing.image.shape[:2]
+    left, top = np.round(thing.centre - np.array([w, h]) / 2).astype(int)
+    inside = thing.image[max(0, -top) : FRAME - top, max(0, -left) : FRAME - left]
+    return max(0, top), max(0, left), inside
+
+
+def generate_sequence(name, draw, margin, frames, objects, rng):
+    """Simulate one sequence.
+
+    Args:
+        name: its name.
+        draw: function rng -> (h, w, 3) uint8, the picture of a new object.
+        margin: px between the border and where objects are born and vanish.
+        frames: length in frames, numbered from 1.
+        objects: how many there are at most at once.
+        rng: np.random.Generator.
+
+    Returns:
+        images: (frames, 128, 128, 3) uint8 RGB; overlapping objects add up, clamped at 255.
+        detections: Detections with whole-object masks, tight boxes, score 1 and the true ids.
+    """
+    images = np.zeros((frames, FRAME, FRAME, 3), np.uint8)
+    slots, waited = [None] * objects, [WAIT] * objects
+    numbers, ids, rles, born = [], [], [], 0
+    for frame in range(1, frames + 1):
+        canvas = np.zeros((FRAME, FRAME, 3), np.int32)
+        for i, thing in enumerate(slots):
+            if thing is None:
+                waited[i] += 1
+                if waited[i] <= WAIT or rng.random() >= BIRTH:
+                    continue
+                born += 1
+                slots[i] = thing = _births(rng, draw, margin, born)
+            top, left, inside = _visible(thing)
+            h, w = inside.shape[:2]
+            canvas[top : top + h, left : left + w] += inside
+            mask = np.zeros((FRAME, FRAME), np.uint8)
+            mask[top : top + h, left : left + w] = inside.max(axis=2) > 127
+            if mask.any():
+                numbers.append(frame)
+                ids.append(thing.identity)
+                rles.append(masks.encode(mask))
+            thing.centre = thing.centre + thing.velocity
+            # Rounding must not kill an object at birth, which starts exactly on the margin.
+            beyond = (thing.centre < margin - 1e-6) | (thing.centre > FRAME - margin + 1e-6)
+            if beyond.any():
+                slots[i], waited[i] = None, 0
+        images[frame - 1] = np.minimum(canvas, 255)
+    return images, _detections(name, numbers, ids, rles)
+
+
+def _detections(name, numbers, ids, rles):
+    """Return the simulated objects as Detections."""
+    n = len(rles)
+    column = np.empty(n, object)
+    column[:] = rles
+    return Detections(
+        name,
+        FRAME,
+        FRAME,
+        np.array(numbers, np.int32),
+        np.full(n, PEDESTRIAN, np.int16),
+        np.ones(n, np.float32),
+        masks.tight_boxes_xywh(rles, FRAME, FRAME),
+        column,
+        np.array(ids, np.int32),
+    )
+
+
+def write_sequence(folder, images, detections):
+    """Write one sequence below `folder`.
+
+    `images/SEQ/000001.png`; `detections/SEQ.txt`, 10 fields with whole-object masks;
+    `instances_txt/SEQ.txt`, MOTS ground truth with disjoint masks; `gt/SEQ/gt.txt` and
+    `gt/SEQ/seqinfo.ini`, MOT ground truth with whole-object boxes.
+    """
+    folder, name = Path(folder), detections.sequence
+    (folder / "images" / name).mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images, 1):
+        cv2.imwrite(str(folder / "images" / name / f"{number:06d}.png"), image[:, :, ::-1])
+    lines, truth = [], []
+    columns = (detections.frames, detections.ids, detections.boxes_xywh, detections.rles)
+    for frame, identity, (x, y, w, h), rle in zip(*columns, strict=True):
+        box = f"{x:.0f} {y:.0f} {w:.0f} {h:.0f}"
+        lines.append(f"{frame} {box} 1 {PEDESTRIAN} {FRAME} {FRAME} {rle.decode()}\n")
+        truth.append(f"{frame},{identity},{box.replace(' ', ',')},1,-1,-1,-1\n")
+    mots_io.write_tracks(folder / "instances_txt" / f"{name}.txt", detections, detections.ids)
+    info = (
+        f"[Sequence]\nname={name}\nimDir=../../images/{name}\nframeRate=10\n"
+        f"seqLength={len(images)}\nimWidth={FRAME}\nimHeight={FRAME}\nimExt=.png\n"
+    )
+    for path, text in (
+        (folder / "detections" / f"{name}.txt", "".join(lines)),
+        (folder / "gt" / name / "gt.txt", "".join(truth)),
+        (folder / "gt" / name / "seqinfo.ini", info),
+    ):
+        with mots_io.atomic_path(path) as temporary:
+            temporary.write_text(text)
+
+
+def generate(folder, kind, draw, split, sequences, frames, objects, seed):
+    """Write `sequences` sequences, 0001 and up; same arguments, same bytes.
+
+    Args:
+        folder: where to; see `write_sequence`.
+        kind: "mnist" or "sprites"; sets the margin.
+        draw: see `generate_sequence`.
+        split: "train" or "test"; gives different sequences for one seed.
+        sequences: how many; frames: frames in each; objects: at most at once; seed: int.
+
+    Returns:
+        (detections, tracks) written in all.
+    """
+    detections = tracks = 0
+    for number in tqdm(range(1, sequences + 1), desc=f"{kind} {split}", unit="seq", disable=None):
+        rng = np.random.default_rng([seed, SPLITS.index(split), number])
+        images, found = generate_sequence(
+            f"{number:04d}", draw, MARGINS[kind], frames, objects, rng
+        )
+        write_sequence(folder, images, found)
+        detections += len(found)
+        tracks += len(np.unique(found.ids))
+    return detections, tracks
