@@ -85,42 +85,39 @@ def constrained_kmeans(
 
 def cluster(points, frames, graph, initial, centre_rule, max_iterations, tolerance):
     """Do what `constrained_kmeans` says; assumes valid input."""
-    heads, ages = points, (frames[0] - frames).tolist()
-    count = len(graph.cannot_link)
-    whole = count == len(points)
-    if not whole:
-        # A group acts through its node nearest to the current frame; a mean needs the others.
-        first = np.unique(graph.groups, return_index=True)[1]
-        heads, ages = points[first], [ages[node] for node in first.tolist()]
+    # A group acts through its node nearest to the current frame; a mean needs the others, too.
+    heads = points[graph.heads]
+    ages = (frames[0] - frames)[graph.heads].tolist()
     barred = _bitmasks(graph.cannot_link)
     norms = np.einsum("ij,ij->i", heads, heads)
-    centres, before, limit = points[initial], None, None
+    centres = points[initial]
+    limit = None
     for iteration in range(1, max_iterations + 1):
-        clusters, opened = _assign(heads, ages, norms, centres, barred)
-        if clusters == before:
-            break
-        before = clusters
-        if centre_rule == "nearest":
-            moved = heads[[members[0] for members in clusters]]
+        clusters, opened, kept = _assign(heads, ages, norms, centres, barred)
+        # The centres these clusters were built around: what is left of the last ones, and the new.
+        if opened or len(kept) < len(centres):
+            around = np.concatenate([centres[kept], heads[opened]])
         else:
-            moved = _means(points, clusters, None if whole else graph.groups, count)
-        if moved.shape == centres.shape:
-            if limit is None:
-                limit = tolerance * points.var(axis=0).mean()
-            if np.square(moved - centres).sum() <= limit:
-                break
-        centres = moved
-    return Clustering(clusters, iteration, opened)
+            around = centres
+        if centre_rule == "nearest":
+            centres = heads[[members[0] for members in clusters]]
+        else:
+            centres = _means(points, clusters, graph)
+        moved = np.square(centres - around).sum()
+        if moved and limit is None:
+            limit = tolerance * np.square(points - points.mean(axis=0)).mean()
+        if not moved or moved <= limit:
+            break
+    return Clustering(clusters, iteration, len(opened))
 
 
-def _means(points, clusters, groups, count):
+def _means(points, clusters, graph):
     """Return the mean of each cluster's points, (k, F)."""
-    owner = np.empty(count, np.int64)
+    owner = np.empty(len(graph.heads), np.int64)
     owner[[group for members in clusters for group in members]] = np.repeat(
         np.arange(len(clusters)), [len(members) for members in clusters]
     )
-    owner = owner if groups is None else owner[groups]
-    one_hot = owner == np.arange(len(clusters))[:, None]
+    one_hot = (owner[graph.groups] == np.arange(len(clusters))[:, None]).astype(points.dtype)
     return one_hot @ points / one_hot.sum(axis=1, keepdims=True)
 
 
@@ -132,7 +129,13 @@ def _bitmasks(matrix):
 
 
 def _assign(heads, ages, norms, centres, barred):
-    """Make one pass; return the non-empty clusters and how many of them were opened."""
+    """Make one pass.
+
+    Returns:
+        clusters: the non-empty ones, those around the given centres first, then the opened ones.
+        opened: the groups that opened a cluster.
+        kept: indices of the centres that have members.
+    """
     distances = norms[:, None] - 2 * heads @ centres.T + np.einsum("ij,ij->i", centres, centres)
     nearest = distances.argmin(axis=1).tolist()
     least = distances.min(axis=1).tolist()
@@ -141,7 +144,8 @@ def _assign(heads, ages, norms, centres, barred):
     queue = list(zip(ages, least, range(len(ages)), nearest, strict=True))
     heapq.heapify(queue)
     members, clusters = [0] * len(centres), [[] for _ in centres]
-    placed, chains, exhausted, started = [False] * len(ages), {}, set(), len(centres)
+    placed, chains, exhausted = [False] * len(ages), {}, set()
+    opened, started = [], len(centres)
     while queue:
         age, _, group, k = heapq.heappop(queue)
         if placed[group]:
@@ -161,6 +165,7 @@ def _assign(heads, ages, norms, centres, barred):
             if group not in exhausted or any(not m & bar for m in members[started:]):
                 continue  # another entry of this group is still waiting
             k = len(members)
+            opened.append(group)
             members.append(0)
             clusters.append([])
             to_new = (norms - 2 * heads @ heads[group] + norms[group]).tolist()
@@ -170,10 +175,10 @@ def _assign(heads, ages, norms, centres, barred):
         members[k] |= 1 << group
         clusters[k].append(group)
         placed[group] = True
-    opened = sum(map(bool, clusters[started:]))
-    return [sorted(members) for members in clusters if members], opened
+    kept = [k for k in range(started) if clusters[k]]
+    return [sorted(members) for members in clusters if members], opened, kept
 
 
 def no_constraints(n):
     """Return a graph over n nodes without an edge: plain k-means."""
-    return ConstraintsGraph(np.arange(n), np.zeros((n, n), bool))
+    return ConstraintsGraph(np.arange(n), list(range(n)), np.zeros((n, n), bool))

@@ -14,12 +14,14 @@ class ConstraintsGraph:
     Attributes:
         groups: (n,) int64, the group of each node. Groups are numbered by their first node, so a
             lower number means a node earlier in node order.
+        heads: list of g nodes, the first of each group.
         cannot_link: (g, g) bool, symmetric, False on the diagonal: a pair of their nodes is in
             E_cl.
         contradictions: nodes whose must-link was dropped because it contradicts a cannot-link.
     """
 
     groups: np.ndarray
+    heads: list
     cannot_link: np.ndarray
     contradictions: tuple = ()
 
@@ -61,46 +63,45 @@ def build_graph(frames, classes, labels, apart):
 
 def build(frames, classes, labels, apart):
     """Build the graph; assumes valid arrays."""
-    groups, labelled, contradictions = _must_link_groups(frames, classes, labels)
-    count = max(groups) + 1 if groups else 0
+    groups, heads, labelled, contradictions = _must_link_groups(frames, classes, labels)
+    count = len(heads)
     groups = np.array(groups, np.int64)
     cannot = np.zeros((count, count), bool)
     if len(labelled) > 1:
-        cannot[np.ix_(labelled, labelled)] = True
+        labelled = np.array(labelled)
+        cannot[labelled[:, None], labelled] = True
     free = np.flatnonzero(labels == 0)
     if len(free):
         # Only pairs with an unlabelled node are left to look at: a few rows against all columns.
         pairs = apart[free] | (frames[free, None] == frames) | (classes[free, None] != classes)
         if count < len(groups):
             columns = np.argsort(groups, kind="stable")
-            starts = np.searchsorted(groups[columns], np.arange(count))
-            pairs = np.logical_or.reduceat(pairs[:, columns], starts, axis=1)
+            sizes = np.bincount(groups)
+            pairs = np.logical_or.reduceat(pairs[:, columns], np.cumsum(sizes) - sizes, axis=1)
         cannot[groups[free]] = pairs
         cannot[:, groups[free]] = pairs.T
     np.fill_diagonal(cannot, False)
-    return ConstraintsGraph(groups, cannot, contradictions)
+    return ConstraintsGraph(groups, heads, cannot, contradictions)
 
 
 def _must_link_groups(frames, classes, labels):
-    """Return the group of each node, the groups with a label, and the contradicting nodes."""
-    groups, labelled, contradictions = [], [], []
-    group_of, taken, next_group = {}, set(), 0
+    """Return (group of each node, first node of each group, labelled groups, contradictions)."""
+    groups, heads, labelled, contradictions = [], [], [], []
+    group_of, taken = {}, set()
     columns = zip(labels.tolist(), classes.tolist(), frames.tolist(), strict=True)
     for node, (label, cls, frame) in enumerate(columns):
-        if not label:
-            groups.append(next_group)
-            next_group += 1
-            continue
-        first = group_of.get(label)
-        if first is not None and first[1] == cls and (label, frame) not in taken:
-            groups.append(first[0])
-        else:
+        if label:
+            first = group_of.get(label)
+            if first is not None and first[1] == cls and (label, frame) not in taken:
+                groups.append(first[0])
+                taken.add((label, frame))
+                continue
             if first is None:
-                group_of[label] = (next_group, cls)
+                group_of[label] = (len(heads), cls)
+                taken.add((label, frame))
             else:
                 contradictions.append(node)
-            groups.append(next_group)
-            labelled.append(next_group)
-            next_group += 1
-        taken.add((label, frame))
-    return groups, labelled, tuple(contradictions)
+            labelled.append(len(heads))
+        groups.append(len(heads))
+        heads.append(node)
+    return groups, heads, labelled, tuple(contradictions)

@@ -7,7 +7,6 @@ from keras import layers, ops
 from models.losses import UncertaintyWeighting
 
 
-
 @keras.saving.register_keras_serializable("usc_mots")
 class DHAE(keras.Model):
     """Embeds a mask and a box jointly: f_m = h_m(x_m), f_b = h_b(x_b), Z = h_a([f_m, f_b]).

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.constrained_kmeans import cluster, fullest_frame, no_constraints
+from models.constrained_kmeans import cluster, no_constraints
 from models.constraints import build
 from utils import masks as mask_ops
 from utils.config import TrackerConfig
@@ -121,7 +121,10 @@ class Tracker:
         """Cluster the window and hand out identities (Alg. 1)."""
         window = list(reversed(self._window))  # node order: current frame first, then back
         self._clustered = window[0].number
-        frames = np.repeat([f.number for f in window], [len(f.rows) for f in window])
+        sizes = [len(f.rows) for f in window]
+        frames = np.repeat([f.number for f in window], sizes)
+        fullest = sizes.index(max(sizes))  # the latest such frame
+        initial = np.arange(sum(sizes[:fullest]), sum(sizes[: fullest + 1]))
         points = np.concatenate([f.embeddings for f in window]).astype(np.float64)
         labels = np.concatenate([f.labels for f in window])
         if self.config.use_graph:
@@ -135,12 +138,12 @@ class Tracker:
             points,
             frames,
             graph,
-            fullest_frame(frames),
+            initial,
             config.centre_rule,
             config.max_iterations,
             config.tolerance,
         )
-        self._label(result.clusters, graph.groups, frames, labels, window, points)
+        self._label(result.clusters, graph.heads, frames, labels, window, points)
         start = 0
         for f in window:
             f.labels = labels[start : start + len(f.rows)]
@@ -162,29 +165,28 @@ class Tracker:
                     apart[j : j + verdict.shape[1], i : i + verdict.shape[0]] = verdict.T
         return apart
 
-    def _label(self, clusters, groups, frames, labels, window, points):
+    def _label(self, clusters, heads, frames, labels, window, points):
         """Write each cluster's identity into its unlabelled members' `labels`, in place."""
         known = labels.tolist()
-        nodes_of = [[] for _ in range(int(groups.max()) + 1)]
-        for node, group in enumerate(groups.tolist()):
-            nodes_of[group].append(node)
-        scores = np.concatenate([f.scores for f in window]).tolist()
+        scores = np.concatenate([f.scores for f in window])
         for cluster in clusters:
-            nodes = [node for group in cluster for node in nodes_of[group]]
-            free = [node for node in nodes if not known[node]]
-            if not free or len(nodes) < MIN_DETECTIONS:
+            # Unlabelled nodes are groups of one, so a cluster of one group has nothing to learn.
+            if len(cluster) < MIN_DETECTIONS:
                 continue
-            identities = Counter(known[node] for node in nodes if known[node])
-            if identities:
-                identity = identities.most_common(1)[0][0]
-            else:
-                identity = self._next_id
+            nodes = [heads[group] for group in cluster]
+            free = [node for node in nodes if not known[node]]
+            identities = [known[node] for node in nodes if known[node]]
+            if not free:
+                continue
+            if len(identities) > 1:
+                identities = [Counter(identities).most_common(1)[0][0]]
+            identity = identities[0] if identities else self._next_id
             if not self.config.use_graph:
                 free = self._one_per_frame(nodes, free, identity, known, frames, points)
             if not identities:
                 if len(free) < MIN_DETECTIONS:
                     continue
-                if sum(scores[node] for node in free) / self.config.t_lag < self.config.min_score:
+                if scores[free].sum() / self.config.t_lag < self.config.min_score:
                     self.report["low_score"] += 1
                     continue
                 self._next_id += 1

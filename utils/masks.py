@@ -187,6 +187,11 @@ def crop_patches(detections, size, images=None):
     return patches
 
 
+def encode_runs(runs, height, width):
+    """Return the COCO-compressed run lengths (bytes) of a list of runs, background first."""
+    return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+
+
 def encode(mask):
     """Return the COCO-compressed run lengths (bytes) of a (height, width) array of 0 and 1."""
     return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
@@ -206,7 +211,7 @@ def subtract(coco, others):
     union = coco_mask.merge(others)["counts"]
     runs = decode_runs([union], size[0] * size[1])[0].tolist()
     complement = runs[1:] if runs[0] == 0 else [0, *runs]
-    outside = coco_mask.frPyObjects({"size": size, "counts": complement}, *size)
+    outside = {"size": size, "counts": encode_runs(complement, *size)}
     return coco_mask.merge([coco, outside], intersect=True)["counts"]
 
 

@@ -1,0 +1,66 @@
+"""Crowded scenes for benchmarks and tests: ellipses that move at constant velocity."""
+
+import numpy as np
+
+from utils import masks
+from utils.detections import PEDESTRIAN, Detections
+
+
+def crowd(objects, frames, seed=0, height=1080, width=1920, size=24):
+    """Simulate a crowd.
+
+    Args:
+        objects: in each frame; frames: length, numbered from 1; seed: int.
+        height: of a frame in pixels; width: likewise.
+        size: typical diameter of an object in pixels.
+
+    Returns:
+        detections: Detections with true ids; masks are whole and may overlap.
+        embeddings: (n, 128) float32, boxes through a random projection, with noise.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = [size, size], [width - size, height - size]
+    centres = rng.uniform(low, high, (objects, 2))
+    velocities = rng.uniform(-4, 4, (objects, 2))
+    radii = rng.uniform(0.35, 0.65, (objects, 2)) * size
+    numbers, ids, rles = [], [], []
+    for frame in range(1, frames + 1):
+        for i in range(objects):
+            numbers.append(frame)
+            ids.append(i + 1)
+            rles.append(_ellipse(centres[i], radii[i], height, width))
+        centres += velocities
+        outside = (centres < low) | (centres > high)
+        velocities[outside] *= -1
+        centres = np.clip(centres, low, high)
+    column = np.empty(len(rles), object)
+    column[:] = rles
+    boxes = masks.tight_boxes_xywh(rles, height, width)
+    order = rng.permutation(len(rles))
+    detections = Detections(
+        f"crowd{objects}",
+        height,
+        width,
+        np.array(numbers, np.int32),
+        np.full(len(rles), PEDESTRIAN, np.int16),
+        rng.uniform(0.7, 1, len(rles)).astype(np.float32),
+        boxes,
+        column,
+        np.array(ids, np.int32),
+    ).select(order)
+    projection = rng.normal(0, 1, (4, 128))
+    embeddings = detections.boxes_xywh / [width, height, width, height] @ projection
+    noise = rng.normal(0, 0.002, embeddings.shape)
+    return detections, (embeddings + noise).astype(np.float32)
+
+
+def _ellipse(centre, radii, height, width):
+    """Return the RLE of a filled ellipse without drawing the whole frame."""
+    x0, x1 = int(centre[0] - radii[0]), int(centre[0] + radii[0])
+    xs = np.arange(x0, x1 + 1)
+    half = radii[1] * np.sqrt(np.maximum(0.0, 1 - ((xs - centre[0]) / radii[0]) ** 2))
+    tops = np.clip(np.round(centre[1] - half), 0, height - 1).astype(int)
+    bottoms = np.clip(np.round(centre[1] + half), 0, height - 1).astype(int) + 1
+    starts, ends = xs * height + tops, xs * height + bottoms
+    edges = np.concatenate([[0], np.stack([starts, ends], 1).ravel(), [height * width]])
+    return masks.encode_runs(np.diff(edges).tolist(), height, width)
