@@ -209,38 +209,32 @@ def track_all(args, chosen, sequences, weights, watch):
 
 
 def score(args, chosen, truth, tracked, watch):
-    """Score and print the tables; return the scores by kind."""
-    scores = {}
+    """Return {kind of score: {row: {column: value}}}, empty without ground truth."""
     if not truth:
-        return scores
+        return {}
     with watch("score"):
-        scores["masks"] = evaluation.score_masks(truth, args.output / "data", chosen.classes)
+        scores = {"masks": evaluation.score_masks(truth, args.output / "data", chosen.classes)}
         boxes = {}
         if args.dataset not in REAL:
             boxes = evaluation.find_box_truth(args.ground_truth, list(tracked))
         if boxes:
-            scores["boxes"] = evaluation.score_boxes(boxes, tracked)
-    print(evaluation.format_table("masks", evaluation.MASK_COLUMNS, scores["masks"]))
-    if boxes:
-        rows = {args.dataset: scores["boxes"]}
-        print(evaluation.format_table("boxes", evaluation.BOX_COLUMNS, rows))
+            scores["boxes"] = {args.dataset: evaluation.score_boxes(boxes, tracked)}
     return scores
 
 
-def main():
-    """Read, track, write, score."""
-    args = parse_args()
+def evaluate(args):
+    """Read, track, write, score; return the summary that DIR/summary.json holds."""
     chosen, watch = settings_of(args), Stopwatch()
     with watch("read"):
         sequences, truth = read_input(args)
     weights, digests = find_weights(args, chosen, sequences)
     import_keras()  # slow: only after the input is checked
     tracked, counts = track_all(args, chosen, sequences, weights, watch)
-    scores = score(args, chosen, truth, tracked, watch)
     summary = {
         "dataset": args.dataset,
         "preset": args.preset,
         "detections": [str(path) for path in args.detections],
+        "sequences": len(sequences),
         "classes": [CLASS_NAMES[cls] for cls in chosen.classes],
         "rules": asdict(chosen.rules),
         "tracker": asdict(chosen.tracker),
@@ -249,15 +243,26 @@ def main():
         "weights_sha256": {file.name: digest for file, digest in digests.items()},
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "counts": dict(counts),
+        "scores": score(args, chosen, truth, tracked, watch),
         "seconds": {stage: round(value, 3) for stage, value in watch.seconds.items()},
-        "scores": scores,
     }
     with mots_io.atomic_path(args.output / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def main():
+    """Run the command line and print the scores."""
+    args = parse_args()
+    summary = evaluate(args)
+    for kind, rows in summary["scores"].items():
+        columns = evaluation.MASK_COLUMNS if kind == "masks" else evaluation.BOX_COLUMNS
+        print(evaluation.format_table(kind, columns, rows))
+    counts = summary["counts"]
     print(
-        f"{args.output}: {len(sequences)} sequences, {counts['read']} detections read, "
-        f"{counts['written']} written in {counts['tracker_tracks']} tracks, "
-        f"{sum(watch.seconds.values()):.1f} s"
+        f"{args.output}: {summary['sequences']} sequences, {counts.get('read', 0)} detections "
+        f"read, {counts.get('written', 0)} written in {counts.get('tracker_tracks', 0)} tracks, "
+        f"{sum(summary['seconds'].values()):.1f} s"
     )
 
 

@@ -23,12 +23,6 @@ def parse_args(arguments=None):
         choices=("sum", "mean", "scaled_sum"),
         help="how Eq. 3 reads its norms (default: what reproduces the paper, see README)",
     )
-    parser.add_argument(
-        "--box-gain",
-        type=float,
-        help="standard deviation with which each box value enters the network, 0: as it is "
-        "(default: 3 for real data, 0 for synthetic; see README, What location weighs)",
-    )
     parser.add_argument("--dropout", type=float, default=0.25)
     parser.add_argument("--epochs", type=positive, default=100)
     parser.add_argument("--batch-size", type=positive, default=1024)
@@ -53,8 +47,6 @@ def parse_args(arguments=None):
         parser.error(f"--dropout must be in [0, 1), got {args.dropout}")
     if not 0 < args.learning_rate < float("inf"):
         parser.error(f"--learning-rate must be positive, got {args.learning_rate}")
-    if args.box_gain is not None and not 0 <= args.box_gain < float("inf"):
-        parser.error(f"--box-gain must not be negative, got {args.box_gain}")
     if args.seed < 0:
         parser.error(f"--seed must not be negative, got {args.seed}")
     state = args.output.with_suffix(".state.json")
@@ -78,12 +70,11 @@ def split_sequences(sequences, held_back, stride):
     return [s.thinned(stride) for s in training], kept
 
 
-def box_scaling(boxes, gain):
-    """Return the DHAE arguments that give each of the (n, 4) box values mean 0 and std `gain`."""
-    std = np.maximum(boxes.std(axis=0), 1e-3) / gain
+def box_statistics(boxes):
+    """Return the DHAE arguments that give each of the (n, 4) box values mean 0 and std 1."""
     return {
         "box_mean": tuple(np.round(boxes.mean(axis=0), 4).tolist()),
-        "box_std": tuple(np.round(std, 5).tolist()),
+        "box_std": tuple(np.round(np.maximum(boxes.std(axis=0), 1e-3), 4).tolist()),
     }
 
 
@@ -105,18 +96,16 @@ def main():
         args.sequences,
     )
     training, held_back = split_sequences(sequences, args.held_back, args.stride)
-    if args.box_gain is None:
-        args.box_gain = 3.0 if args.dataset in REAL else 0.0
-    if args.box_gain:
-        network |= box_scaling(np.concatenate([s.boxes for s in training]), args.box_gain)
+    if args.dataset in REAL:
+        network |= box_statistics(np.concatenate([s.boxes for s in training]))
     import_keras()  # slow: only after the input is checked
     from models.training import Trainer
 
     defining = ("dataset", "input", "loss", "batch_size", "learning_rate", "seed", "stride")
-    defining += ("dropout", "box_gain")
+    defining += ("dropout",)
     run_settings = {name: getattr(args, name) for name in defining}
     run_settings |= {
-        "reduction": network.get("reduction", "sum"),
+        "reduction": network["reduction"],
         "trained_on": [s.detections.sequence for s in training],
         "held_back": [s.detections.sequence for s in held_back],
     }

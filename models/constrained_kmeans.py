@@ -34,15 +34,21 @@ def fullest_frame(frames):
 
 
 def constrained_kmeans(
-    points, frames, graph, initial=None, centre_rule="mean", max_iterations=50, tolerance=1e-4
+    points,
+    frames,
+    graph,
+    initial=None,
+    centre_rule="mean",
+    order="distance",
+    max_iterations=50,
+    tolerance=1e-4,
 ):
     """Cluster the nodes of a window.
 
-    Frame by frame, the current one first, then back, each node goes to the nearest centre that
-    breaks no cannot-link, and its must-link group goes along; if every centre breaks one, the node
-    opens a cluster with itself as centre. Within a frame, for which the paper names no order, the
-    node that is closest to its centre goes first; so the order of the rows decides nothing but
-    exact ties. Then centres move, and clusters without members vanish. Deterministic.
+    Each node goes to the nearest centre that breaks no cannot-link, and its must-link group goes
+    along; if every centre breaks one, the node opens a cluster with itself as centre. Then centres
+    move, and clusters without members vanish. Deterministic; the order of the rows of a frame
+    decides nothing but exact ties.
 
     Args:
         points: (n, F) float embeddings z_i in node order, the current frame first.
@@ -51,6 +57,9 @@ def constrained_kmeans(
         initial: indices of the nodes that are the first centres; None takes `fullest_frame`.
         centre_rule: "mean" of the members (paper) or "nearest", the member nearest in time to the
             current frame (authors' code).
+        order: who chooses first, which decides where constraints collide and which the paper
+            leaves open: "distance", the node closest to its centre, or "time", the nodes of the
+            current frame, then those before (authors' code), by distance within a frame.
         max_iterations: upper limit of passes.
         tolerance: stop when the squared movement of the centres is at most this times the mean
             variance of the points' coordinates.
@@ -75,19 +84,21 @@ def constrained_kmeans(
         raise ValueError("points must be finite, got NaN or infinity")
     if centre_rule not in ("mean", "nearest"):
         raise ValueError(f"centre_rule must be 'mean' or 'nearest', got {centre_rule!r}")
+    if order not in ("distance", "time"):
+        raise ValueError(f"order must be 'distance' or 'time', got {order!r}")
     if not n:
         return Clustering([], 0, 0)
     initial = fullest_frame(frames) if initial is None else np.asarray(initial)
     if not len(initial):
         raise ValueError("initial must name at least one node, got none")
-    return cluster(points, frames, graph, initial, centre_rule, max_iterations, tolerance)
+    return cluster(points, frames, graph, initial, centre_rule, order, max_iterations, tolerance)
 
 
-def cluster(points, frames, graph, initial, centre_rule, max_iterations, tolerance):
+def cluster(points, frames, graph, initial, centre_rule, order, max_iterations, tolerance):
     """Do what `constrained_kmeans` says; assumes valid input."""
     # A group acts through its node nearest to the current frame; a mean needs the others, too.
     heads = points[graph.heads]
-    ages = (frames[0] - frames)[graph.heads].tolist()
+    ages = (frames[0] - frames)[graph.heads].tolist() if order == "time" else [0] * len(heads)
     barred = _bitmasks(graph.cannot_link)
     norms = np.einsum("ij,ij->i", heads, heads)
     centres = points[initial]

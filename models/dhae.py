@@ -20,8 +20,10 @@ class DHAE(keras.Model):
         filters: channels of the 3 x 3, stride-2 convolutions; the decoder mirrors them.
         latent_dim: F, size of f_m, f_b and Z.
         box_mean: 4 floats taken from x_b before h_b; the reconstruction stays in the units of x_b.
-        box_std: 4 floats that divide it then. They set what location weighs in Z from the start,
-            see README, "What location weighs".
+        box_std: 4 floats that divide it then.
+        location_gain: factor on the centred x_b when embedding (not in training): what location
+            weighs in Z, see README, "What location weighs".
+        latent_scale: factor on Z when embedding: its unit, in which the limits of section 4.1 are.
         last_padding: "same", or "valid" for the last convolution of the synthetic profile (7 -> 3).
         batch_norm_after: convolutions (from 0) followed by batch normalisation.
         dropout_after: convolutions followed by dropout.
@@ -45,6 +47,8 @@ class DHAE(keras.Model):
         latent_dim=128,
         box_mean=(0.0, 0.0, 0.0, 0.0),
         box_std=(1.0, 1.0, 1.0, 1.0),
+        location_gain=1.0,
+        latent_scale=1.0,
         last_padding="same",
         batch_norm_after=(),
         dropout_after=(),
@@ -57,22 +61,17 @@ class DHAE(keras.Model):
         self._check(patch_size, channels, filters, latent_dim, last_padding, box_mean, box_std)
         arguments = locals()
         names = (
-            "patch_size channels filters latent_dim box_mean box_std last_padding "
-            "batch_norm_after dropout_after decoder_dropout_after dropout loss reduction"
+            "patch_size channels filters latent_dim box_mean box_std location_gain "
+            "latent_scale last_padding batch_norm_after dropout_after decoder_dropout_after "
+            "dropout loss reduction"
         ).split()
         config = {name: list(v) if isinstance(v := arguments[name], tuple) else v for name in names}
         mask = keras.Input((patch_size, patch_size, channels), dtype="uint8", name="mask")
         box = keras.Input((4,), name="box")
         x, side = self._encode_mask(mask, config)
         f_m = layers.Dense(latent_dim, activation="relu", name="f_m")(layers.Flatten()(x))
-        scaled = layers.Rescaling(
-            [1 / v for v in box_std],
-            [-m / v for m, v in zip(box_mean, box_std, strict=True)],
-            name="standardised",
-        )(box)
-        f_b = layers.Dense(latent_dim, activation="relu", name="f_b")(scaled)
-        joined = layers.Concatenate(name="f")([f_m, f_b])
-        z = layers.Dense(latent_dim, activation="relu", name="z")(joined)
+        latent = self._latent_layers(config)
+        z = latent(f_m, box)
         expanded = layers.Dense(2 * latent_dim, activation="relu", name="f_prime")(z)
         halves = layers.Reshape((2, latent_dim))(expanded)
         mask_out = self._decode_mask(halves[:, 0], side, config)
@@ -83,7 +82,9 @@ class DHAE(keras.Model):
             **kwargs,
         )
         self.config = config
-        self.encoder = keras.Model(self.inputs, z, name="encoder")
+        self.mask_encoder = keras.Model(mask, f_m, name="h_m")
+        feature = keras.Input((latent_dim,), name="feature")
+        self.head = keras.Model([feature, box], latent(feature, box), name="h_a")
         self.weighting = UncertaintyWeighting(patch_size, loss, reduction)
         names = ("mask_mse", "box_mse", "sigma_mask", "sigma_box")
         self.terms = [keras.metrics.Mean(name=name) for name in names]
@@ -129,6 +130,20 @@ class DHAE(keras.Model):
         return x, x.shape[1]
 
     @staticmethod
+    def _latent_layers(config):
+        """Return a function (f_m, x_b) -> Z that shares its layers between calls: h_b and h_a."""
+        std, size = config["box_std"], config["latent_dim"]
+        scaled = layers.Rescaling(
+            [1 / v for v in std],
+            [-m / v for m, v in zip(config["box_mean"], std, strict=True)],
+            name="standardised",
+        )
+        f_b = layers.Dense(size, activation="relu", name="f_b")
+        joined = layers.Concatenate(name="f")
+        z = layers.Dense(size, activation="relu", name="z")
+        return lambda f_m, box: z(joined([f_m, f_b(scaled(box))]))
+
+    @staticmethod
     def _decode_mask(f_m, side, config):
         """Return the reconstructed patch y_m in [0, 1]."""
         mirrored = config["filters"][::-1]
@@ -168,17 +183,36 @@ class DHAE(keras.Model):
         Raises:
             ValueError: shapes that do not fit the network.
         """
-        expected = self.encoder.inputs[1].shape[1:], self.encoder.inputs[0].shape[1:]
-        shapes = {tuple(s) for s in expected}
-        if len(patches) != len(boxes) or {patches.shape[1:], boxes.shape[1:]} != shapes:
+        side, channels = self.config["patch_size"], self.config["channels"]
+        expected = (len(patches), side, side, channels), (len(patches), 4)
+        if (patches.shape, boxes.shape) != expected:
             raise ValueError(
-                f"expected n patches and n boxes of shapes {sorted(shapes, key=len)[::-1]}. "
+                f"patches and boxes must have shapes {expected[0]} and {expected[1]}. "
                 f"Received: patches.shape={patches.shape}, boxes.shape={boxes.shape}"
             )
+        return self.fuse(self.encode_masks(patches, batch_size), boxes, batch_size)
+
+    def encode_masks(self, patches, batch_size=512):
+        """Return f_m = h_m(x_m), (n, F) float32, the part of an embedding that costs time."""
         if not len(patches):
             return np.zeros((0, self.config["latent_dim"]), np.float32)
-        inputs = [patches if t.name == "mask" else boxes for t in self.encoder.inputs]
-        return self.encoder.predict(inputs, batch_size=batch_size, verbose=0)
+        return self.mask_encoder.predict(patches, batch_size=batch_size, verbose=0)
+
+    def fuse(self, features, boxes, batch_size=4096):
+        """Return Z = h_a([f_m, h_b(x_b)]), (n, F) float32.
+
+        Args:
+            features: (n, F) float32 of `encode_masks`.
+            boxes: (n, 4) float32.
+            batch_size: detections per step.
+        """
+        if not len(boxes):
+            return np.zeros((0, self.config["latent_dim"]), np.float32)
+        mean = np.array(self.config["box_mean"], np.float32)
+        centred = np.asarray(boxes, np.float32) - mean
+        boxes = mean + np.float32(self.config["location_gain"]) * centred
+        z = self.head.predict([features, boxes], batch_size=batch_size, verbose=0)
+        return z * np.float32(self.config["latent_scale"])
 
     def get_config(self):
         """Return the constructor's arguments."""

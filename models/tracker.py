@@ -140,6 +140,7 @@ class Tracker:
             graph,
             initial,
             config.centre_rule,
+            config.order,
             config.max_iterations,
             config.tolerance,
         )
@@ -169,11 +170,11 @@ class Tracker:
         """Write each cluster's identity into its unlabelled members' `labels`, in place."""
         known = labels.tolist()
         scores = np.concatenate([f.scores for f in window])
-        for cluster in clusters:
+        for groups in clusters:
             # Unlabelled nodes are groups of one, so a cluster of one group has nothing to learn.
-            if len(cluster) < MIN_DETECTIONS:
+            if len(groups) < MIN_DETECTIONS:
                 continue
-            nodes = [heads[group] for group in cluster]
+            nodes = [heads[group] for group in groups]
             free = [node for node in nodes if not known[node]]
             identities = [known[node] for node in nodes if known[node]]
             if not free:

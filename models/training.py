@@ -12,11 +12,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from models.calibration import calibrate
 from models.dhae import DHAE
-from models.tracker import track
 from utils.config import preset
-from utils.detections import CLASS_NAMES
-from utils.evaluation import association_accuracy
 from utils.mots_io import atomic_path
 from utils.visualization import plot_training
 
@@ -56,32 +54,6 @@ class Batches(keras.utils.PyDataset):
             patches.append(self.sequences[i].patches[rows])
             boxes.append(self.sequences[i].boxes[rows])
         return ({"mask": np.concatenate(patches), "box": np.concatenate(boxes)},)
-
-
-def associate(model, sequences, tracker_config):
-    """Track sequences by a model's embeddings and score the identities.
-
-    Args:
-        model: DHAE.
-        sequences: [TrainingSequence] with true ids.
-        tracker_config: TrackerConfig.
-
-    Returns:
-        {class name: accuracy in 0..1} over all sequences, see
-        `utils.evaluation.association_accuracy`.
-    """
-    wrong, total = {}, {}
-    for s in sequences:
-        embeddings = model.encode(s.patches[:], s.boxes)
-        track_ids, _ = track(s.detections, embeddings, tracker_config)
-        for cls in np.unique(s.detections.classes).tolist():
-            rows = s.detections.classes == cls
-            _, untracked, switches = association_accuracy(
-                s.detections.select(rows), track_ids[rows]
-            )
-            wrong[cls] = wrong.get(cls, 0) + untracked + switches
-            total[cls] = total.get(cls, 0) + int(rows.sum())
-    return {CLASS_NAMES[cls]: 1 - wrong[cls] / total[cls] for cls in sorted(total)}
 
 
 def seed_dropout(model, seed, epoch):
@@ -151,9 +123,7 @@ class Trainer:
             for name in ("loss", "mask_mse", "box_mse"):
                 row[f"val_{name}"] = float(scores[name])
             tracker = preset(self.settings["dataset"]).tracker
-            by_class = associate(model, self.held_back, tracker)
-            row.update({f"association_{name}": value for name, value in by_class.items()})
-            row["association"] = float(np.mean(list(by_class.values())))
+            row |= calibrate(model, self.held_back, tracker)
         row["seconds"] = round(time.perf_counter() - start, 1)
         self.history.append(row)
         # Association decides; among equals the better reconstruction, then the earlier epoch.
@@ -170,10 +140,14 @@ class Trainer:
 
     def _save_weights(self, model):
         """Write the weights alone, as a fresh model that never met an optimiser."""
-        bare = DHAE(**self.network)
+        bare = DHAE(**{**self.network, **self._scales(model)})
         bare.set_weights(model.get_weights())
         with atomic_path(self.output) as temporary:
             bare.save(temporary)
+
+    @staticmethod
+    def _scales(model):
+        return {name: model.config[name] for name in ("location_gain", "latent_scale")}
 
     def _save_state(self, model, epoch):
         """Write all that resuming needs; a kill at any moment leaves the old or the new state."""
@@ -238,8 +212,7 @@ class Trainer:
             "epochs_trained": len(self.history),
             "best_epoch": self.best["epoch"],
             "scores_of_best_epoch": self.best,
-            "chosen_by": "association accuracy on the held-back sequences (1 - (untracked + "
-            "switches) / detections, mean over classes)"
+            "chosen_by": "association on the held-back sequences, see models/calibration.py"
             if self.held_back
             else "last epoch",
             "held_back": [s.detections.sequence for s in self.held_back],

@@ -20,6 +20,8 @@ class TrackerConfig:
         max_distance: limit on ||z_i - z_j|| of the "embedding" gate.
         centre_rule: cluster centre, "mean" of the members (paper) or the member "nearest" in time
             to the current frame (authors' code).
+        order: which node chooses its cluster first, the closest to a centre ("distance") or those
+            of the current frame ("time", authors' code).
         use_graph: False clusters with plain k-means, the rows without G of Table 4.
         min_score: lambda, what a new cluster's normalised score must reach (Alg. 1).
         min_track_length: tracks with fewer detections are dropped.
@@ -32,6 +34,7 @@ class TrackerConfig:
     gate: str = "mask_iou"
     max_distance: float = float("inf")
     centre_rule: str = "nearest"
+    order: str = "distance"
     use_graph: bool = True
     min_score: float = 0.1
     min_track_length: int = 3
@@ -46,6 +49,7 @@ class TrackerConfig:
             ("gate", self.gate in ("mask_iou", "embedding"), "'mask_iou' or 'embedding'"),
             ("max_distance", self.max_distance > 0, "above 0"),
             ("centre_rule", self.centre_rule in ("mean", "nearest"), "'mean' or 'nearest'"),
+            ("order", self.order in ("distance", "time"), "'distance' or 'time'"),
             ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
             ("max_iterations", self.max_iterations >= 1, "at least 1"),
         )
@@ -139,6 +143,7 @@ def network_config(dataset, channels=1):
             batch_norm_after=(1, 2, 3),
             dropout_after=(1, 2, 3),
             decoder_dropout_after=(1, 2, 3),
+            reduction="mean",
         )
     return dict(
         patch_size=28,
@@ -147,4 +152,5 @@ def network_config(dataset, channels=1):
         latent_dim=64,
         last_padding="valid",
         dropout_after=(0, 1),
+        reduction="scaled_sum",
     )

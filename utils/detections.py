@@ -79,8 +79,11 @@ class Detections:
         detections are, not on where they stand in the file, so that shuffling a file changes no
         track.
         """
+        if not len(self):
+            return []
         x, y, w, h = self.boxes_xywh.T
-        masks = self.rles.astype("S") if len(self) else np.zeros(0, "S1")
-        order = np.lexsort((masks, h, w, y, x, self.classes, -self.scores, self.frames))
+        order = np.lexsort(
+            (self.rles.astype("S"), h, w, y, x, self.classes, -self.scores, self.frames)
+        )
         frames, starts = np.unique(self.frames[order], return_index=True)
         return list(zip(frames.tolist(), np.split(order, starts[1:]), strict=True))

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from utils import mots_io
 from utils.detections import CLASS_NAMES
@@ -186,6 +187,25 @@ def association_accuracy(detections, track_ids):
         switches += last.get(true, got) != got
         last[true] = got
     return 1 - (untracked + switches) / max(1, len(order)), untracked, switches
+
+
+def identity_f1(true_ids, track_ids):
+    """Score tracks of ground-truth masks by IDF1: one track per identity, chosen globally.
+
+    Args:
+        true_ids: (n,) int; track_ids: (n,) int, 0 for no track.
+
+    Returns:
+        (IDF1 in 0..1, identity true positives, detections true and tracked added up)
+    """
+    kept = track_ids > 0
+    names, true = np.unique(true_ids, return_inverse=True)
+    tracks, got = np.unique(track_ids[kept], return_inverse=True)
+    together = np.zeros((len(names), len(tracks)), np.int64)
+    np.add.at(together, (true[kept], got), 1)
+    matched = int(together[linear_sum_assignment(together, maximize=True)].sum())
+    size = len(true_ids) + int(kept.sum())
+    return 2 * matched / max(1, size), matched, size
 
 
 def format_table(title, columns, rows):

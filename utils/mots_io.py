@@ -297,7 +297,7 @@ def write_tracks(path, detections, track_ids):
     lines, dropped = [], []
     size = f"{detections.height} {detections.width}"
     starts = np.flatnonzero(np.diff(detections.frames[order])) + 1
-    for rows in np.split(order, starts):
+    for rows in np.split(order, starts) if len(order) else ():
         counts, emptied = make_disjoint(detections, rows)
         dropped += emptied
         for row, rle in zip(rows.tolist(), counts, strict=True):

@@ -1,0 +1,89 @@
+"""Two scalars of an embedding that training leaves open, chosen by association.
+
+What location weighs in Z (`location_gain`), and the unit of Z (`latent_scale`), in which the
+embedding gate's limit is given. k-means does not feel the unit; the gate of section 4.1 does.
+"""
+
+import numpy as np
+
+from models.tracker import track
+from utils.detections import CLASS_NAMES
+from utils.evaluation import association_accuracy, identity_f1
+
+LOCATION_GAINS = (1.0, 4.0, 16.0, 64.0, 256.0)
+QUANTILES = (0.99, 0.995, 0.998, 0.999, 0.9995, 1.0)
+
+
+def calibrate(model, sequences, config):
+    """Set a model's `location_gain` and `latent_scale` to the best of a few by association.
+
+    Args:
+        model: DHAE; its config is changed.
+        sequences: [TrainingSequence] with true ids.
+        config: TrackerConfig. Its gate says what is open: the location gain where masks gate, the
+            unit of Z where embeddings do.
+
+    Returns:
+        dict: `association` in 0..1 (see `associate`), the same per class as `association_NAME`,
+        and the two scalars.
+    """
+    features = [model.encode_masks(s.patches[:]) for s in sequences]
+    best = None
+    for gain, scale in _candidates(model, sequences, features, config):
+        model.config |= {"location_gain": gain, "latent_scale": scale}
+        by_class = associate(model, sequences, features, config)
+        result = {
+            "association": float(np.mean(list(by_class.values()))),
+            **{f"association_{name}": value for name, value in by_class.items()},
+            "location_gain": gain,
+            "latent_scale": scale,
+        }
+        if best is None or result["association"] > best["association"]:
+            best = result
+    model.config |= {name: best[name] for name in ("location_gain", "latent_scale")}
+    return best
+
+
+def _candidates(model, sequences, features, config):
+    """Return the pairs (location gain, latent scale) to try."""
+    if config.gate != "embedding":
+        return [(gain, 1.0) for gain in LOCATION_GAINS]
+    # The limit must let through what an object does from one frame to the next.
+    model.config |= {"location_gain": 1.0, "latent_scale": 1.0}
+    steps = []
+    for s, feature in zip(sequences, features, strict=True):
+        z, ids, frames = model.fuse(feature, s.boxes), s.detections.ids, s.detections.frames
+        order = np.lexsort((frames, ids))
+        same = ids[order][1:] == ids[order][:-1]
+        steps.append(np.linalg.norm(np.diff(z[order], axis=0)[same], axis=1))
+    limits = np.quantile(np.concatenate(steps), QUANTILES)
+    return [(1.0, float(config.max_distance / limit)) for limit in limits if limit > 0] or [(1, 1)]
+
+
+def associate(model, sequences, features, config):
+    """Track sequences of ground-truth masks and score the identities.
+
+    Returns:
+        {class name: score in 0..1} over all sequences. Where masks gate, the score is
+        1 - (untracked + switches) / n, which is sMOTSA on ground-truth masks. Where embeddings
+        gate, it is the mean of that (which is MOTA) and IDF1, the two headline columns of Table 1.
+    """
+    wrong, total, shared, sizes = {}, {}, {}, {}
+    for s, feature in zip(sequences, features, strict=True):
+        track_ids, _ = track(s.detections, model.fuse(feature, s.boxes), config)
+        for cls in np.unique(s.detections.classes).tolist():
+            rows = s.detections.classes == cls
+            _, untracked, switches = association_accuracy(
+                s.detections.select(rows), track_ids[rows]
+            )
+            _, true_positives, size = identity_f1(s.detections.ids[rows], track_ids[rows])
+            wrong[cls] = wrong.get(cls, 0) + untracked + switches
+            total[cls] = total.get(cls, 0) + int(rows.sum())
+            shared[cls] = shared.get(cls, 0) + true_positives
+            sizes[cls] = sizes.get(cls, 0) + size
+    scores = {}
+    for cls in sorted(total):
+        accuracy = 1 - wrong[cls] / total[cls]
+        idf1 = 2 * shared[cls] / max(1, sizes[cls])
+        scores[CLASS_NAMES[cls]] = (accuracy + idf1) / 2 if config.gate == "embedding" else accuracy
+    return scores

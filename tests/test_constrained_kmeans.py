@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+
+from models.constrained_kmeans import constrained_kmeans, fullest_frame, no_constraints
+from models.constraints import build_graph
+
+
+def cluster_nodes(points, frames, labels=None, apart=None, classes=None, **options):
+    """Build the graph, cluster, return the clusters as sets of nodes."""
+    n = len(frames)
+    points = np.asarray(points, float).reshape(n, -1)
+    labels = np.zeros(n, int) if labels is None else np.asarray(labels)
+    apart = np.zeros((n, n), bool) if apart is None else apart
+    classes = np.ones(n, int) if classes is None else classes
+    graph = build_graph(frames, classes, labels, apart)
+    result = constrained_kmeans(points, frames, graph, **options)
+    return {
+        frozenset(np.flatnonzero(np.isin(graph.groups, groups)).tolist())
+        for groups in result.clusters
+    }, result
+
+
+@pytest.mark.parametrize("rule", ["mean", "nearest"])
+def test_two_objects_two_frames_by_hand(rule):
+    # Frame 2: 0.0 and 10.0. Frame 1: 9.0 and 1.0. K = 2, centres 0 and 10.
+    clusters, result = cluster_nodes([0, 10, 9, 1], [2, 2, 1, 1], centre_rule=rule)
+    assert clusters == {frozenset({0, 3}), frozenset({1, 2})}
+    assert result.opened == 0
+
+
+def test_cannot_link_sends_a_node_to_the_next_centre():
+    # Both nodes of frame 1 are nearest to centre 0; the closer one (1.0) goes first, so 2.0 goes
+    # to centre 10 although it is far: nothing forbids it.
+    clusters, _ = cluster_nodes([0, 10, 2, 1], [2, 2, 1, 1])
+    assert clusters == {frozenset({0, 3}), frozenset({1, 2})}
+
+
+def test_node_without_a_feasible_centre_opens_a_cluster():
+    # As before, but node 2 may not join node 1 (masks apart).
+    apart = np.zeros((4, 4), bool)
+    apart[1, 2] = apart[2, 1] = True
+    clusters, result = cluster_nodes([0, 10, 2, 1], [2, 2, 1, 1], apart=apart)
+    assert clusters == {frozenset({0, 3}), frozenset({1}), frozenset({2})}
+    assert result.opened == 1 or result.iterations > 1
+
+
+def test_must_link_group_goes_along():
+    # Nodes 2 (frame 1) and 3 (frame 0) are track 5. Node 2 is nearest to 0, node 3 to 10: the node
+    # nearest to the current frame decides for both.
+    clusters, _ = cluster_nodes([0, 10, 1, 9], [2, 2, 1, 0], labels=[0, 0, 5, 5])
+    assert clusters == {frozenset({0, 2, 3}), frozenset({1})}
+
+
+def test_current_frame_goes_before_older_frames():
+    # Frame 0 is the fullest: centres 0.0 and 10.0 (nodes 2, 3). The node of frame 2 at 4.0 and the
+    # one of frame 1 at 1.0 bar each other (classes differ on paper, `apart` here); both want
+    # centre 0. The current one goes first although the other is closer (first pass).
+    apart = np.zeros((4, 4), bool)
+    apart[0, 1] = apart[1, 0] = True
+    clusters, _ = cluster_nodes([4, 1, 0, 10], [2, 1, 0, 0], apart=apart, max_iterations=1)
+    assert clusters == {frozenset({0, 2}), frozenset({1, 3})}
+
+
+def test_a_later_node_may_join_an_opened_cluster():
+    # Node 0 opens a cluster because both first centres (frame 1) bar it; node 3 of frame 0 is
+    # closest to it and follows.
+    apart = np.zeros((4, 4), bool)
+    apart[0, 1] = apart[1, 0] = apart[0, 2] = apart[2, 0] = True
+    clusters, _ = cluster_nodes([50, 0, 10, 49], [2, 1, 1, 0], apart=apart)
+    assert frozenset({0, 3}) in clusters
+
+
+def test_centre_rules_differ_by_hand():
+    # One object drifts 0, 4, 8 (frames 2, 1, 0), another stands at 20, 20 (frames 2, 1). A node of
+    # frame 0 at 13 is nearer to the second by "nearest" (13 -> 20: 7, 13 -> 0: 13); by "mean"
+    # the first cluster's centre has moved to 4, still farther (9) than 20 (7).
+    frames = [2, 2, 1, 1, 0, 0]
+    for rule in ("mean", "nearest"):
+        clusters, _ = cluster_nodes([0, 20, 4, 20, 8, 13], frames, centre_rule=rule)
+        assert clusters == {frozenset({0, 2, 4}), frozenset({1, 3, 5})}
+
+
+def test_fullest_frame_is_the_latest_of_equals():
+    assert fullest_frame(np.array([5, 5, 4, 3, 3])).tolist() == [0, 1]
+    assert fullest_frame(np.array([5, 4, 4, 3])).tolist() == [1, 2]
+
+
+def test_without_constraints_it_is_lloyds_kmeans():
+    # {0, 1, 2} and {10, 11}: frames would forbid it, plain k-means does not care.
+    points = np.array([[0.0], [10.0], [11.0], [2.0], [1.0]])
+    result = constrained_kmeans(points, [2, 2, 1, 1, 1], no_constraints(5), initial=[0, 1])
+    assert result.clusters == [[0, 3, 4], [1, 2]]
+
+
+def test_plain_kmeans_reaches_sklearns_fixed_point():
+    from sklearn.cluster import KMeans
+
+    rng = np.random.default_rng(3)
+    points = np.concatenate([rng.normal(c, 0.5, (20, 3)) for c in (0, 3, 6)])
+    mine = constrained_kmeans(points, np.zeros(60), no_constraints(60), initial=[0, 20, 40])
+    theirs = KMeans(3, init=points[[0, 20, 40]], n_init=1).fit(points).labels_
+    labels = np.empty(60, int)
+    for k, members in enumerate(mine.clusters):
+        labels[members] = k
+    assert (labels == theirs).all()
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("rule", ["mean", "nearest"])
+def test_invariants_on_random_windows(seed, rule):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 40))
+    frames = np.sort(rng.integers(0, 4, n))[::-1]
+    labels = np.zeros(n, int)
+    for i in range(n):
+        label = int(rng.integers(0, 6))
+        taken = any(labels[j] == label and frames[j] == frames[i] for j in range(i))
+        labels[i] = 0 if taken else label
+    apart = np.triu(rng.random((n, n)) < 0.5, 1)
+    apart |= apart.T
+    points = rng.normal(size=(n, 5))
+    graph = build_graph(frames, np.ones(n, int), labels, apart)
+    result = constrained_kmeans(points, frames, graph, centre_rule=rule)
+    members = [g for c in result.clusters for g in c]
+    assert sorted(members) == list(range(len(graph.heads)))  # each group once
+    for groups in result.clusters:
+        assert not graph.cannot_link[np.ix_(groups, groups)].any()
+    again = constrained_kmeans(points, frames, graph, centre_rule=rule)
+    assert again == result
+    assert result.iterations <= 50
+    # Shuffling the nodes of a frame changes no cluster.
+    order = np.concatenate(
+        [rng.permutation(np.flatnonzero(frames == f)) for f in np.unique(frames)[::-1]]
+    )
+    shuffled = build_graph(frames, np.ones(n, int), labels[order], apart[np.ix_(order, order)])
+    other = constrained_kmeans(points[order], frames, shuffled, centre_rule=rule)
+
+    def nodes(graph, result, names):
+        return {frozenset(names[np.isin(graph.groups, c)].tolist()) for c in result.clusters}
+
+    assert nodes(graph, result, np.arange(n)) == nodes(shuffled, other, order)
+
+
+def test_many_objects_at_once():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 1000, (300, 2))
+    points = np.concatenate([places, places + rng.normal(0, 0.01, places.shape)])
+    clusters, _ = cluster_nodes(points, np.repeat([1, 0], 300))
+    assert clusters == {frozenset({i, i + 300}) for i in range(300)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(points=np.zeros((3, 2))), "for the graph's n = 2"),
+        (dict(points=np.array([[0.0], [np.nan]])), "must be finite"),
+        (dict(frames=[1, 2]), "frames must descend"),
+        (dict(centre_rule="median"), "'mean' or 'nearest', got 'median'"),
+        (dict(initial=[]), "at least one node"),
+    ],
+)
+def test_bad_arguments(change, message):
+    arguments = dict(points=np.zeros((2, 1)), frames=[2, 1], graph=no_constraints(2)) | change
+    with pytest.raises(ValueError, match=message):
+        constrained_kmeans(**arguments)
+
+
+def test_nothing_to_cluster():
+    result = constrained_kmeans(np.zeros((0, 3)), [], no_constraints(0))
+    assert result.clusters == []

@@ -1,0 +1,283 @@
+import os
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+
+from tests.conftest import box_mask, make_detections, random_scene
+from utils import masks, mots_io
+
+RLE = box_mask(3, 4, 5, 6).decode()
+MOTS = f"0 1001 1 40 60 {RLE}"
+TRACKING = f"0 3 4 5 6 0.9 2 40 60 {RLE}"
+RCNN = f"0 3 4 8 10 0.9 2 40 60 {RLE} " + " ".join(["0.5"] * 128)
+
+
+def write(folder, *lines, name="0001.txt", end="\n"):
+    path = folder / name
+    path.write_bytes(end.join(lines).encode("latin-1") + end.encode())
+    return path
+
+
+def test_three_formats_are_told_apart(tmp_path):
+    mots = mots_io.read_detections(write(tmp_path, MOTS))
+    tracking = mots_io.read_detections(write(tmp_path, TRACKING))
+    rcnn = mots_io.read_detections(write(tmp_path, RCNN))
+    for found in (mots, tracking, rcnn):
+        assert found.boxes_xywh.tolist() == [[3, 4, 5, 6]]
+        assert (found.height, found.width, found.sequence) == (40, 60, "0001")
+    assert (mots.ids[0], mots.classes[0], mots.scores[0], mots.scored) == (1001, 1, 1, False)
+    assert (tracking.ids[0], tracking.classes[0], tracking.scored) == (0, 2, True)
+    assert tracking.scores[0] == np.float32(0.9)
+    assert rcnn.embeddings.shape == (1, 128) and mots.embeddings is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_blank_lines_and_frame_order(tmp_path, end):
+    lines = [MOTS.replace("0 1001", f"{frame} 1001", 1) for frame in (5, 2, 9)]
+    found = mots_io.read_detections(write(tmp_path, *lines, "", "  ", end=end))
+    assert found.frames.tolist() == [5, 2, 9]
+    assert [frame for frame, _ in found.rows_by_frame()] == [2, 5, 9]
+
+
+def test_empty_file_is_a_sequence_without_detections(tmp_path):
+    path = tmp_path / "0007.txt"
+    path.write_bytes(b"")
+    found = mots_io.read_detections(path)
+    assert len(found) == 0 and found.sequence == "0007" and found.rows_by_frame() == []
+    mots_io.write_tracks(tmp_path / "out.txt", found, np.zeros(0, int))
+    assert (tmp_path / "out.txt").read_bytes() == b""
+
+
+def field(line, position, value):
+    fields = line.split()
+    fields[position] = value
+    return " ".join(fields)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (MOTS + " 7", "expected 6, 10 or 138 fields, as in the lines before, got 7"),
+        (TRACKING, "expected 6 fields, as in the lines before, got 10"),
+        (field(MOTS, 0, "1.5"), "frame must be a non-negative integer, got '1.5'"),
+        (field(MOTS, 0, "-1"), "frame must be a non-negative integer, got '-1'"),
+        (field(MOTS, 0, "1_0"), "frame must be a non-negative integer, got '1_0'"),
+        (field(MOTS, 2, "x"), "class must be a non-negative integer, got 'x'"),
+        (field(MOTS, 2, "3"), "class must be 1, 2 or 10, got 3"),
+        (field(MOTS, 3, "0"), "height and width must be in 1..16384, got 0 60"),
+        (field(MOTS, 4, "16385"), "height and width must be in 1..16384, got 40 16385"),
+        (field(MOTS, 3, "41"), "frame size must be 40 60 as in line 1, got 41 60"),
+        (
+            field(MOTS, 5, "ab cd".split()[0] + "\x7f"),
+            "RLE character outside '0'..'o', got '\\x7f'",
+        ),
+        (field(MOTS, 5, "P"), "RLE ends inside a number, got 'P'"),
+        (field(MOTS, 5, "00"), "RLE must add up to height * width = 2400, got 0"),
+        (field(MOTS, 5, "PPPPPP4"), "RLE number longer than 6 characters, got more"),
+        (MOTS, "an id must occur once in a frame (also in line 1), got id 1001 twice in frame 0"),
+    ],
+)
+def test_refusals_of_mots_txt_name_file_line_rule_and_value(tmp_path, bad, message):
+    path = write(tmp_path, MOTS, bad)
+    with pytest.raises(mots_io.FormatError) as caught:
+        mots_io.read_detections(path)
+    assert str(caught.value) == f"{path}:2: {message}"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (field(TRACKING, 5, "1.01"), "score must be at most 1 in size, got '1.01'"),
+        (field(TRACKING, 5, "-0.1"), "score must be in [0, 1], got -0.1"),
+        (field(TRACKING, 5, "nan"), "score must be a finite number, got 'nan'"),
+        (field(TRACKING, 1, "inf"), "box must be a finite number, got 'inf'"),
+        (field(TRACKING, 1, "1e400"), "box must be at most 1e+06 in size, got '1e400'"),
+        (field(TRACKING, 3, "-5"), "box width and height must not be negative, got -5 6"),
+        (field(TRACKING, 2, "1_0"), "box must be a finite number, got '1_0'"),
+    ],
+)
+def test_refusals_of_scored_detections(tmp_path, bad, message):
+    path = write(tmp_path, TRACKING, bad)
+    with pytest.raises(mots_io.FormatError) as caught:
+        mots_io.read_detections(path)
+    assert str(caught.value) == f"{path}:2: {message}"
+
+
+def test_first_line_with_a_wrong_field_count(tmp_path):
+    path = write(tmp_path, "1 2 3 4 5 6 7")
+    with pytest.raises(mots_io.FormatError, match="expected 6, 10 or 138 fields, got 7"):
+        mots_io.read_detections(path)
+
+
+def test_a_short_line_cannot_allocate_gigabytes(tmp_path):
+    # 16384 x 16384 is allowed; a mask that claims to fill it must not be decoded to find out.
+    path = write(tmp_path, field(field(field(MOTS, 3, "16384"), 4, "16384"), 5, "0PPPPP8"))
+    found = mots_io.read_detections(path)
+    assert found.boxes_xywh.tolist() == [[0, 0, 16384, 16384]]
+
+
+def test_missing_input_is_one_line(tmp_path):
+    for path, rule in (
+        (tmp_path / "none", "must be a txt file or a folder of txt files"),
+        (tmp_path, "must hold SEQ.txt files"),
+    ):
+        with pytest.raises(mots_io.FormatError, match=rule):
+            mots_io.read_sequences(path)
+    write(tmp_path, MOTS)
+    with pytest.raises(mots_io.FormatError, match="must hold sequence 0009, got 0001"):
+        mots_io.read_sequences(tmp_path, ["0009"])
+
+
+def fuzz_lines():
+    """Real-looking lines of every format, from small scenes, for the mutations below."""
+    rng = np.random.default_rng(5)
+    scene = random_scene(rng, objects=8)
+    lines = []
+    for i in range(len(scene)):
+        head = f"{scene.frames[i]} {1000 + scene.ids[i]} {scene.classes[i]}"
+        lines.append(f"{head} {scene.height} {scene.width} {scene.rles[i].decode()}")
+        box = " ".join(f"{v:.3f}" for v in scene.boxes_xywh[i])
+        tail = f"{scene.classes[i]} {scene.height} {scene.width} {scene.rles[i].decode()}"
+        lines.append(f"{scene.frames[i]} {box} {scene.scores[i]:.4f} {tail}")
+    return lines + [RCNN]
+
+
+@pytest.fixture(scope="module")
+def lines_to_mutate():
+    """Lines of real files where USC_MOTS_DATA has them, beside generated ones."""
+    lines = fuzz_lines()
+    folder = os.environ.get("USC_MOTS_DATA")
+    for name in ("kitti_mots/instances_txt/0012.txt", "kitti_mots/detections_rrc/0012.txt"):
+        if folder and os.path.isfile(f"{folder}/{name}"):
+            with open(f"{folder}/{name}") as file:
+                lines += file.read().splitlines()[:40]
+    return [line.encode() for line in lines]
+
+
+def mutate(line, draws):
+    """Apply (kind, position, byte) mutations to a line."""
+    line = bytearray(line)
+    for kind, position, byte in draws:
+        at = position % max(1, len(line))
+        if kind == 0 and line:
+            line[at] = byte
+        elif kind == 1:
+            line.insert(at, byte)
+        elif kind == 2:
+            del line[at : at + 1 + byte % 9]
+        elif kind == 3:
+            line[at:at] = line[at : at + byte]
+        else:
+            fields = line.split(b" ")
+            values = (b"", b"0", b"-1", b"99999999999", b"nan", b"1e999", b"\xff", b"16384", b"o")
+            fields[position % len(fields)] = bytearray(values[byte % len(values)])
+            line = bytearray(b" ".join(fields))
+    return bytes(line)
+
+
+LINES_PER_EXAMPLE = 25
+MUTATION = st.tuples(st.integers(0, 4), st.integers(0, 10**6), st.integers(0, 255))
+
+
+@settings(
+    max_examples=420,  # x 25 lines: 10,500 mutated lines
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**6), st.lists(MUTATION, min_size=1, max_size=3)),
+        min_size=LINES_PER_EXAMPLE,
+        max_size=LINES_PER_EXAMPLE,
+    )
+)
+def test_mutated_lines_are_read_or_refused_in_one_line(tmp_path_factory, lines_to_mutate, picks):
+    folder = tmp_path_factory.getbasetemp()
+    path, out = folder / "fuzz.txt", folder / "fuzz_out.txt"
+    for pick, draws in picks:
+        path.write_bytes(mutate(lines_to_mutate[pick % len(lines_to_mutate)], draws))
+        try:
+            found = mots_io.read_detections(path)
+        except mots_io.FormatError as error:
+            assert "\n" not in str(error) and str(error).startswith(str(path))
+            assert re.search(r": .+, got .+", str(error)), error
+            continue
+        # What is accepted must survive everything that comes after reading.
+        if len(found) and found.height * found.width <= 10**6:
+            coco_mask.decode(found.coco())
+            solid = found.select(
+                masks.areas(*masks.decode_runs(found.rles, found.height * found.width)) > 0
+            )
+            masks.crop_patches(solid, 28)
+        mots_io.write_tracks(out, found, np.arange(1, len(found) + 1))
+        mots_io.read_detections(out)
+
+
+def test_output_ids_per_class_and_beyond_999():
+    classes = np.array([1, 2, 1, 1, 2])
+    assert mots_io.output_ids(np.array([7, 9, 7, 3, 0]), classes).tolist() == [
+        1001,
+        2001,
+        1001,
+        1002,
+        0,
+    ]
+    many = np.arange(1, 1201)
+    ids = mots_io.output_ids(np.append(many, 5000), np.append(np.ones(1200, int), 2))
+    assert ids[0] == 10001 and ids[1199] == 11200 and ids[1200] == 20001
+    assert len(set(ids.tolist())) == 1201
+
+
+def test_written_masks_are_disjoint_and_pixels_go_to_the_higher_score(tmp_path):
+    found = make_detections(
+        [
+            (1, 1, 1, 0.9, (0, 0, 10, 10)),
+            (1, 2, 2, 0.8, (5, 0, 10, 10)),  # loses its left half
+            (1, 3, 1, 0.7, (6, 2, 3, 3)),  # covered whole: nothing left
+            (2, 1, 1, 0.5, (0, 0, 10, 10)),
+        ]
+    )
+    dropped = mots_io.write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3, 1]))
+    assert dropped == [2]
+    back = mots_io.read_detections(tmp_path / "out.txt")
+    assert back.frames.tolist() == [1, 1, 2]
+    assert back.boxes_xywh.tolist() == [[0, 0, 10, 10], [10, 0, 5, 10], [0, 0, 10, 10]]
+    assert not np.triu(masks.overlap(back.coco([0, 1]), back.coco([0, 1])), 1).any()
+
+
+def test_equal_scores_give_the_pixel_to_the_smaller_mask(tmp_path):
+    found = make_detections([(1, 1, 1, 1, (0, 0, 20, 20)), (1, 2, 1, 1, (5, 5, 4, 4))])
+    assert mots_io.write_tracks(tmp_path / "out.txt", found, np.array([1, 2])) == []
+    back = mots_io.read_detections(tmp_path / "out.txt")
+    runs = masks.decode_runs(back.rles, 2400)
+    assert masks.areas(*runs).tolist() == [400 - 16, 16]
+
+
+def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), mots_io.atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_merge_of_two_class_folders(tmp_path):
+    car = mots_io.read_detections(write(tmp_path, MOTS))
+    person = mots_io.read_detections(write(tmp_path, field(MOTS, 2, "2")))
+    both = mots_io.merge_sequences(car, person)
+    assert both.classes.tolist() == [1, 2] and not both.scored
+    other = mots_io.read_detections(write(tmp_path, field(TRACKING, 0, "3")))
+    assert mots_io.merge_sequences(car, other).scored
+
+
+def test_real_files_round_trip(real_data, tmp_path):
+    for file in sorted((real_data / "kitti_mots" / "instances_txt").glob("00*.txt"))[:3]:
+        found = mots_io.read_detections(file)
+        assert mots_io.write_tracks(tmp_path / file.name, found, found.ids) == []
+        back = mots_io.read_detections(tmp_path / file.name)
+        assert sorted(back.rles) == sorted(found.rles)

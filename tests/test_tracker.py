@@ -1,0 +1,181 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.scenes import crowd
+from models.tracker import Tracker, iterate_frames, track
+from tests.conftest import make_detections, random_scene
+from utils import masks, mots_io
+from utils.config import TrackerConfig, preset
+from utils.datasets import scaled_boxes
+from utils.evaluation import association_accuracy
+
+LOOSE = TrackerConfig(min_track_length=1, min_score=0.0)
+
+
+def boxes_as_embeddings(detections):
+    return scaled_boxes(detections, None)
+
+
+def run(objects, config=LOOSE, **size):
+    detections = make_detections(objects, **size)
+    return track(detections, boxes_as_embeddings(detections), config)
+
+
+def line(identity, frames, x, step, y=5, score=1.0, cls=1):
+    return [(f, identity, cls, score, (x + step * i, y, 8, 8)) for i, f in enumerate(frames)]
+
+
+def test_two_objects_four_points_by_hand():
+    ids, report = run(line(1, (0, 1), 2, 1) + line(2, (0, 1), 40, 1))
+    assert ids[0] == ids[1] != 0 and ids[2] == ids[3] != 0 and ids[0] != ids[2]
+    assert report["tracks"] == 2
+
+
+def test_objects_that_pass_each_other_keep_their_identity():
+    objects = line(1, range(6), 5, 4, y=2) + line(2, range(6), 25, -4, y=14)
+    ids, _ = run(objects)
+    assert len(set(ids[:6])) == len(set(ids[6:])) == 1 and ids[0] != ids[6]
+
+
+def test_masks_that_do_not_overlap_are_not_linked_within_tau():
+    # Steps of 20 px with masks 8 px wide: no overlap, and tau = 2 covers the window.
+    ids, report = run(line(1, range(4), 0, 14), replace(LOOSE, tau=2))
+    assert not ids.any() and report["tentative"] == 4
+
+
+def test_a_single_detection_stays_tentative():
+    ids, report = run([(3, 1, 1, 1.0, (5, 5, 8, 8))])
+    assert ids.tolist() == [0] and report["tentative"] == 1
+
+
+def test_a_missed_frame_is_bridged_within_the_window():
+    ids, _ = run(line(1, (0, 1, 2, 4, 5), 5, 1))
+    assert len(set(ids)) == 1 and ids[0]
+
+
+def test_a_gap_longer_than_the_window_starts_a_new_track():
+    ids, _ = run(line(1, (0, 1, 2), 5, 0) + line(1, (9, 10, 11), 5, 0))
+    assert len(set(ids[:3])) == len(set(ids[3:])) == 1 and ids[0] != ids[3]
+
+
+def test_classes_never_share_a_track():
+    ids, _ = run(line(1, range(3), 5, 0) + line(2, range(3), 5, 0, cls=2))
+    assert set(ids[:3]).isdisjoint(ids[3:]) and ids.all()
+
+
+def test_score_threshold_lambda():
+    # Two detections of 0.2 in a window of three: (0.2 + 0.2) / 3 = 0.133.
+    objects = line(1, (0, 1), 5, 0, score=0.2)
+    assert run(objects, replace(LOOSE, min_score=0.13))[0].all()
+    ids, report = run(objects, replace(LOOSE, min_score=0.14))
+    assert not ids.any() and report["low_score"] >= 1
+
+
+def test_tracks_below_the_minimum_length_are_dropped():
+    objects = line(1, range(3), 5, 0) + line(2, range(4), 40, 0)
+    ids, report = run(objects, replace(LOOSE, min_track_length=4))
+    assert not ids[:3].any() and ids[3:].all() and report["short"] == 3
+
+
+def test_embedding_gate():
+    detections = make_detections(line(1, range(4), 0, 14))  # no masks overlap
+    embeddings = np.array([[0.0], [1.0], [2.0], [9.0]], np.float32)
+    config = replace(LOOSE, gate="embedding", max_distance=2.5, tau=2)
+    ids, _ = track(detections, embeddings, config)
+    assert ids[0] and len(set(ids[:3])) == 1 and ids[3] == 0
+
+
+def test_frames_must_ascend():
+    detections = make_detections(line(1, (4, 3), 5, 0))
+    frames = list(iterate_frames(detections, boxes_as_embeddings(detections), LOOSE))
+    tracker = Tracker(LOOSE)
+    tracker.update(frames[1])
+    with pytest.raises(ValueError, match="got frame 3 after 4"):
+        tracker.update(frames[0])
+
+
+def test_no_detections_at_all():
+    detections = make_detections([])
+    ids, _ = track(detections, np.zeros((0, 4)), LOOSE)
+    assert len(ids) == 0 and Tracker().flush() == []
+
+
+@pytest.mark.parametrize("rule", ["nearest", "mean"])
+@pytest.mark.parametrize("seed", range(25))
+def test_invariants_on_random_scenes(seed, rule):
+    rng = np.random.default_rng(seed)
+    scene = random_scene(rng, frames=14, objects=7)
+    if not len(scene):
+        return
+    embeddings = boxes_as_embeddings(scene)
+    config = replace(LOOSE, centre_rule=rule, t_lag=int(rng.integers(2, 6)), tau=1)
+    ids, report = track(scene, embeddings, config)
+    assert report["contradictions"] == 0
+    for frame in np.unique(scene.frames):
+        here = ids[(scene.frames == frame) & (ids > 0)]
+        assert len(here) == len(set(here.tolist()))  # one detection per frame per track
+    for identity in set(ids.tolist()) - {0}:
+        rows = np.flatnonzero(ids == identity)
+        assert len(rows) >= 2 and len(set(scene.classes[rows])) == 1
+        rows = rows[np.argsort(scene.frames[rows])]
+        for a, b in zip(rows, rows[1:], strict=False):
+            assert scene.frames[b] - scene.frames[a] < config.t_lag
+            if scene.frames[b] - scene.frames[a] <= config.tau:
+                assert masks.overlap(scene.coco([a]), scene.coco([b])).all()
+    order = rng.permutation(len(scene))
+    shuffled, _ = track(scene.select(order), embeddings[order], config)
+    assert (shuffled == ids[order]).all()  # shuffling rows changes no track
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_streaming_gives_the_ids_of_batch(seed):
+    scene = random_scene(np.random.default_rng(100 + seed), frames=20, objects=8)
+    check_streaming(scene, boxes_as_embeddings(scene), replace(LOOSE, min_track_length=3))
+
+
+def check_streaming(scene, embeddings, config):
+    """Feed frame by frame; rows must come out once, in time, with the ids of batch."""
+    batch, _ = track(scene, embeddings, config)
+    tracker, streamed = Tracker(config), np.zeros(len(scene), np.int32)
+    for frame in iterate_frames(scene, embeddings, config):
+        for row, identity in tracker.update(frame):
+            assert scene.frames[row] <= frame.number - config.t_lag and not streamed[row]
+            streamed[row] = identity
+        assert len(tracker._window) <= config.t_lag
+    for row, identity in tracker.flush():
+        assert not streamed[row]
+        streamed[row] = identity
+    assert (streamed == batch).all()
+
+
+def test_plain_kmeans_merges_and_reports():
+    # Four objects in one frame but two in the others: |K| = 4, yet with coinciding embeddings
+    # detections of one frame meet in a cluster; one of them keeps the identity.
+    scene = make_detections(line(1, range(4), 5, 0) + line(2, range(4), 30, 0))
+    embeddings = np.array([[0.0], [0.1], [0.0], [0.1], [0.01], [0.11], [0.01], [0.11]])
+    ids, report = track(scene, embeddings, replace(LOOSE, use_graph=False))
+    for frame in range(4):
+        here = ids[(scene.frames == frame) & (ids > 0)]
+        assert len(here) == len(set(here.tolist()))
+    assert report["merged"] > 0
+
+
+def test_crowd_is_tracked():
+    scene, embeddings = crowd(60, 15, height=540, width=960)
+    ids, _ = track(scene, embeddings, LOOSE)
+    assert association_accuracy(scene, ids)[0] > 0.95
+
+
+def test_real_sequences_streaming_shuffled_and_accurate(real_data):
+    for name, least in (("0012", 0.97), ("0003", 0.97), ("0017", 0.94)):
+        scene = mots_io.read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
+        scene = scene.select(scene.classes != 10)
+        embeddings, config = boxes_as_embeddings(scene), preset("kitti").tracker
+        check_streaming(scene, embeddings, config)
+        ids, _ = track(scene, embeddings, config)
+        assert association_accuracy(scene, ids)[0] > least
+        order = np.random.default_rng(0).permutation(len(scene))
+        shuffled, _ = track(scene.select(order), embeddings[order], config)
+        assert (shuffled == ids[order]).all()
