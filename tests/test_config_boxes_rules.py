@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from models.rules import apply_rules
+from tests.conftest import make_detections
+from utils.boxes import xywh_to_cxcywh
+from utils.config import DATASETS, DetectionRules, TrackerConfig, preset
+
+
+def test_boxes_by_hand():
+    boxes = xywh_to_cxcywh([[10, 20, 30, 40]], (100, 200))
+    assert boxes.dtype == np.float32 and np.allclose(boxes, [[0.25, 0.2, 0.3, 0.2]])
+    assert np.allclose(
+        xywh_to_cxcywh([[10, 20, 28, 14]], (100, 200), (28, 28)), [[0.24, 0.135, 1.0, 0.5]]
+    )
+    assert xywh_to_cxcywh(np.zeros((0, 4)), (1, 1)).shape == (0, 4)
+
+
+def test_presets_are_the_papers():
+    kitti, mots, mnist, sprites = (preset(name) for name in ("kitti", "mots", "mnist", "sprites"))
+    assert (kitti.tracker.tau, mots.tracker.tau) == (1, 2)
+    assert (kitti.tracker.min_track_length, mots.tracker.min_track_length) == (3, 5)
+    assert (mnist.tracker.max_distance, sprites.tracker.max_distance) == (2.5, 1.0)
+    assert {preset(name).tracker.t_lag for name in DATASETS} == {3}
+    assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
+    assert (kitti.first_frame, mots.first_frame) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(t_lag=1), "t_lag must be at least 2 frames, got 1"),
+        (dict(gate="box"), "gate must be 'mask_iou' or 'embedding', got box"),
+        (dict(centre_rule="last"), "centre_rule must be 'mean' or 'nearest', got last"),
+        (dict(order="random"), "order must be 'distance' or 'time', got random"),
+        (dict(tau=-1), "tau must be at least 0"),
+        (dict(min_track_length=0), "at least 1 detection"),
+    ],
+)
+def test_tracker_config_refuses_settings_without_a_meaning(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrackerConfig(**change)
+
+
+def test_unknown_presets():
+    with pytest.raises(ValueError, match="dataset must be one of"):
+        preset("coco")
+    with pytest.raises(ValueError, match="preset must be 'paper'"):
+        preset("kitti", "fast")
+
+
+def test_rules_count_each_detection_once():
+    found = make_detections(
+        [
+            (0, 1, 1, 0.9, (0, 0, 20, 20)),  # kept
+            (0, 2, 1, 0.5, (0, 0, 5, 5)),  # low score comes before small box
+            (0, 3, 1, 0.9, (0, 0, 5, 5)),  # small
+            (0, 4, 2, 0.9, (0, 0, 20, 20)),  # a class not asked for
+            (0, 5, 10, 0.9, (0, 0, 20, 20)),  # an ignore region
+            (0, 6, 1, 0.9, (0, 0, 0, 0)),  # nothing in the mask
+        ]
+    )
+    kept, dropped = apply_rules(found, (1,), DetectionRules({1: 0.6}, {1: 150}))
+    assert kept.ids.tolist() == [1]
+    assert dropped == dict(ignore_region=1, other_class=1, empty_mask=1, low_score=1, small_box=1)
+
+
+def test_score_and_area_rules_are_for_scored_files_only():
+    from dataclasses import replace
+
+    found = replace(make_detections([(0, 1, 1, 1.0, (0, 0, 5, 5))]), scored=False)
+    kept, dropped = apply_rules(found, (1,), DetectionRules({1: 0.6}, {1: 150}))
+    assert len(kept) == 1 and "small_box" not in dropped
+
+
+def test_limits_are_inclusive():
+    found = make_detections([(0, 1, 1, 0.75, (0, 0, 15, 10))])
+    assert len(apply_rules(found, (1,), DetectionRules({1: 0.75}, {1: 150}))[0]) == 1
