@@ -1,0 +1,54 @@
+import cv2
+import numpy as np
+
+from tests.conftest import make_detections
+from utils import visualization
+
+
+def objects():
+    return [(f, i, 1, 1.0, (5 + 3 * f, 5 + 15 * i, 8, 8)) for f in range(1, 5) for i in (0, 1)]
+
+
+def test_colours_are_distinct_and_stable():
+    colours = [visualization.colour_of(i) for i in range(1001, 1013)]
+    assert len(set(colours)) == 12 and visualization.colour_of(1001) == colours[0]
+
+
+def test_frame_shows_mask_id_and_trail():
+    found = make_detections(objects()).select([0, 2])
+    image = np.zeros((40, 60, 3), np.uint8)
+    trails = {7: [(9, 9), (30, 9)]}
+    drawn = visualization.draw_frame(image, found.coco([0]), [7], trails, scale=4)
+    assert drawn.shape == (160, 240, 3)
+    assert drawn[34, 34].any()  # inside the mask (8..16 x 5..13, times 4)
+    assert drawn[36, 70:110].any()  # along the trail
+    assert (drawn == 255).all(axis=2).any()  # the id, in white
+    assert not image.any() and not drawn[100:, :60].any()
+
+
+def test_video_has_every_frame_also_those_without_objects(tmp_path):
+    found = make_detections([o for o in objects() if o[0] != 3])
+    still = visualization.write_video(tmp_path / "v.mp4", found, found.ids + 1)
+    video = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    assert still.shape[0] % 40 == 0 and [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_embedding_picture_of_few_points(tmp_path):
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 9):
+        path = tmp_path / f"{n}.png"
+        visualization.plot_embeddings(
+            path, rng.normal(size=(n, 8)), np.arange(n), np.arange(n) % 3, "window"
+        )
+        assert cv2.imread(str(path)).shape[2] == 3
+
+
+def test_training_picture(tmp_path):
+    history = [
+        {"epoch": e, "mask_mse": 1 / e, "box_mse": 0.1 / e, "sigma_mask": 1, "sigma_box": 1}
+        for e in (1, 2)
+    ]
+    masks = np.zeros((3, 28, 28, 1), np.uint8)
+    visualization.plot_training(tmp_path / "t.png", history, 2, masks, masks / 255)
+    assert (tmp_path / "t.png").stat().st_size > 5000
