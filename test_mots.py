@@ -143,7 +143,8 @@ def embed(model, detections, object_size, images, watch):
     for start in range(0, len(detections), CHUNK):
         rows = slice(start, start + CHUNK)
         with watch("crop"):
-            patches = crop_patches(detections.select(rows), size, images if appearance else None)
+            images = images if appearance else None
+            patches = crop_patches(detections.select(rows), size, images, object_size is None)
         with watch("embed"):
             embeddings.append(model.encode(patches, boxes[rows]))
     return np.concatenate(embeddings)

@@ -35,6 +35,9 @@ def parse_args(arguments=None):
         help="sequences not trained on, whose association picks the checkpoint "
         "(default: every fourth; none: the last epoch is kept)",
     )
+    parser.add_argument(
+        "--associate-every", type=positive, default=1, help="epochs between two associations"
+    )
     parser.add_argument("--stride", type=positive, default=1, help="train on every n-th detection")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for patches")
     parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard logs")
@@ -102,7 +105,7 @@ def main():
     from models.training import Trainer
 
     defining = ("dataset", "input", "loss", "batch_size", "learning_rate", "seed", "stride")
-    defining += ("dropout",)
+    defining += ("dropout", "associate_every")
     run_settings = {name: getattr(args, name) for name in defining}
     run_settings |= {
         "reduction": network["reduction"],

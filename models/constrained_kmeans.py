@@ -102,8 +102,9 @@ def cluster(points, frames, graph, initial, centre_rule, order, max_iterations, 
     barred = _bitmasks(graph.cannot_link)
     norms = np.einsum("ij,ij->i", heads, heads)
     centres = points[initial]
-    limit = None
-    for iteration in range(1, max_iterations + 1):
+    limit, iteration = None, 0
+    while iteration < max_iterations:
+        iteration += 1
         clusters, opened, kept = _assign(heads, ages, norms, centres, barred)
         # The centres these clusters were built around: what is left of the last ones, and the new.
         if opened or len(kept) < len(centres):

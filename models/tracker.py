@@ -195,8 +195,10 @@ class Tracker:
             labels[free] = identity
 
     def _one_per_frame(self, nodes, free, identity, known, frames, points):
-        """Return the unlabelled nodes that may take `identity`: of each frame the one nearest to
-        the cluster's mean, and none where the identity is already there. Plain k-means only.
+        """Return the unlabelled nodes that may take `identity`; needed by plain k-means only.
+
+        Of each frame it is the one nearest to the cluster's mean, and none where the identity is
+        already there.
         """
         taken = {frames[node] for node in nodes if known[node] == identity}
         distance = np.square(points[free] - points[nodes].mean(axis=0)).sum(axis=1)

@@ -122,21 +122,23 @@ class Trainer:
             )
             for name in ("loss", "mask_mse", "box_mse"):
                 row[f"val_{name}"] = float(scores[name])
-            tracker = preset(self.settings["dataset"]).tracker
-            row |= calibrate(model, self.held_back, tracker)
+            if epoch % self.settings["associate_every"] == 0:
+                row |= calibrate(model, self.held_back, preset(self.settings["dataset"]).tracker)
         row["seconds"] = round(time.perf_counter() - start, 1)
         self.history.append(row)
-        # Association decides; among equals the better reconstruction, then the earlier epoch.
-        rank = (row.get("association", epoch), -row.get("val_loss", 0.0))
-        if self.best is None or rank > self._rank(self.best):
+        if self.best is None or self._rank(row) > self._rank(self.best):
             self.best = row
             self._save_weights(model)
         self._save_state(model, epoch)
         print("  ".join(f"{k} {v:.5g}" for k, v in row.items()), flush=True)
 
-    @staticmethod
-    def _rank(row):
-        return (row.get("association", row["epoch"]), -row.get("val_loss", 0.0))
+    def _rank(self, row):
+        """Association decides; among equals the better reconstruction, then the earlier epoch.
+
+        Epochs without an association rank last, by epoch where nothing is held back.
+        """
+        missing = -1.0 if self.held_back else float(row["epoch"])
+        return (row.get("association", missing), -row.get("val_loss", 0.0))
 
     def _save_weights(self, model):
         """Write the weights alone, as a fresh model that never met an optimiser."""
@@ -183,7 +185,7 @@ class Trainer:
     def _finish(self, model):
         """Write card, history and pictures, then drop the state of the finished run."""
         text = io.StringIO()
-        columns = list(self.history[-1])
+        columns = list(dict.fromkeys(name for row in self.history for name in row))
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.history)

@@ -143,7 +143,7 @@ def fuzz_lines():
         box = " ".join(f"{v:.3f}" for v in scene.boxes_xywh[i])
         tail = f"{scene.classes[i]} {scene.height} {scene.width} {scene.rles[i].decode()}"
         lines.append(f"{scene.frames[i]} {box} {scene.scores[i]:.4f} {tail}")
-    return lines + [RCNN]
+    return [*lines, RCNN]
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_invariants_on_random_scenes(seed, rule):
         rows = np.flatnonzero(ids == identity)
         assert len(rows) >= 2 and len(set(scene.classes[rows])) == 1
         rows = rows[np.argsort(scene.frames[rows])]
-        for a, b in zip(rows, rows[1:], strict=False):
+        for a, b in itertools.pairwise(rows):
             assert scene.frames[b] - scene.frames[a] < config.t_lag
             if scene.frames[b] - scene.frames[a] <= config.tau:
                 assert masks.overlap(scene.coco([a]), scene.coco([b])).all()

@@ -81,7 +81,8 @@ class Preset:
         rules: which detections take part.
         tracker: how they become tracks.
         first_frame: number of the first frame.
-        object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
+        object_size: side in pixels of the object template. It divides box sizes before the DHAE,
+            and patches are not enlarged. None: the frame divides, and patches are enlarged.
         weights: the committed weights' file names, see `pretrained/`.
     """
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from utils.mots_io import atomic_path
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be set first)
+from matplotlib import pyplot as plt
 
 TRAIL = 15  # frames of the past that a trail shows
 LEAST_SIDE = 384  # px; smaller frames are enlarged so that ids stay legible
@@ -148,14 +148,13 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
     """
     figure = plt.figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 4, height_ratios=(2, 1.3))
-    epochs = [row["epoch"] for row in history]
     curves = (
         ("squared error per value", "log", ("mask_mse", "val_mask_mse", "box_mse", "val_box_mse")),
         ("sigma", "log", ("sigma_mask", "sigma_box")),
         (
             "association accuracy",
             "linear",
-            [name for name in history[-1] if name.startswith("association")],
+            sorted({name for row in history for name in row if name.startswith("association")}),
         ),
     )
     for i, (label, scale, names) in enumerate(curves):
@@ -165,8 +164,9 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
             else (figure.add_subplot(grid[0, i + 1]))
         )
         for name in names:
-            if name in history[-1]:
-                axes.plot(epochs, [row[name] for row in history], ".-", label=name)
+            points = [(row["epoch"], row[name]) for row in history if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), ".-", label=name)
         axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel=label, yscale=scale)
         axes.legend(fontsize=7)
