@@ -143,8 +143,7 @@ def embed(model, detections, object_size, images, watch):
     for start in range(0, len(detections), CHUNK):
         rows = slice(start, start + CHUNK)
         with watch("crop"):
-            images = images if appearance else None
-            patches = crop_patches(detections.select(rows), size, images, object_size is None)
+            patches = crop_patches(detections.select(rows), size, images if appearance else None)
         with watch("embed"):
             embeddings.append(model.encode(patches, boxes[rows]))
     return np.concatenate(embeddings)

@@ -11,7 +11,7 @@ from utils.detections import CLASS_NAMES
 from utils.evaluation import association_accuracy, identity_f1
 
 LOCATION_GAINS = (1.0, 4.0, 16.0, 64.0, 256.0)
-QUANTILES = (0.99, 0.995, 0.998, 0.999, 0.9995, 1.0)
+QUANTILES = (0.995, 0.998, 0.999, 0.9995, 0.9998, 1.0)
 
 
 def calibrate(model, sequences, config):

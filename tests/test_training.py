@@ -66,6 +66,7 @@ def test_card_history_picture_and_best_checkpoint(uninterrupted):
     assert columns <= set(rows[0])
     best = max(rows, key=lambda r: (float(r["association"]), -float(r["val_loss"])))
     assert card["best_epoch"] == int(best["epoch"])
+    assert card["sha256"] in uninterrupted.with_suffix(".md").read_text()
     assert uninterrupted.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 

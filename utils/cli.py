@@ -39,6 +39,7 @@ def import_keras():
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # the first look at the devices logs, too
+            tf.get_logger().setLevel("ERROR")  # sequences differ in length: retracing is expected
     return keras
 
 

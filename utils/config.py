@@ -81,8 +81,7 @@ class Preset:
         rules: which detections take part.
         tracker: how they become tracks.
         first_frame: number of the first frame.
-        object_size: side in pixels of the object template. It divides box sizes before the DHAE,
-            and patches are not enlarged. None: the frame divides, and patches are enlarged.
+        object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
         weights: the committed weights' file names, see `pretrained/`.
     """
 
@@ -114,7 +113,7 @@ def preset(dataset, name="paper"):
             tracker=TrackerConfig(tau=1 if kitti else 2, min_track_length=3 if kitti else 5),
             first_frame=0 if kitti else 1,
             object_size=None,
-            weights=("dhae_kitti_shape.keras",),
+            weights=("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras"),
         )
     return Preset(
         dataset,

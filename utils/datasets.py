@@ -149,21 +149,21 @@ def load_training_sequences(
     Args:
         data, dataset, names: see `read_training_detections`.
         patch_size: M in pixels; channels: D, 1 or 3 (needs `images/SEQ/` in `data`).
-        object_size: see `scaled_boxes`; where it is given, patches are not enlarged.
+        object_size: see `scaled_boxes`.
         cache: folder of the HDF5 cache; None keeps none.
     """
     sequences = read_training_detections(data, dataset, names)
     return [
         TrainingSequence(
             s,
-            _cached_patches(s, Path(data), patch_size, channels, object_size is None, cache),
+            _cached_patches(s, Path(data), patch_size, channels, cache),
             scaled_boxes(s, object_size),
         )
         for s in tqdm(sequences, desc="patches", unit="seq", disable=None)
     ]
 
 
-def _cached_patches(detections, data, size, channels, enlarge, cache):
+def _cached_patches(detections, data, size, channels, cache):
     """Return the PackedPatches of one sequence, cutting them out on the first call only."""
     images = None
     if channels == 3:
@@ -171,9 +171,9 @@ def _cached_patches(detections, data, size, channels, enlarge, cache):
             data / "images", detections.sequence, (detections.height, detections.width)
         )
     if cache is None:
-        return PackedPatches.pack(masks.crop_patches(detections, size, images, enlarge))
+        return PackedPatches.pack(masks.crop_patches(detections, size, images))
     # The key is what is cropped, not where it came from: a changed file is a changed key.
-    key = hashlib.sha256(repr((CACHE_VERSION, size, channels, enlarge, detections.height)).encode())
+    key = hashlib.sha256(repr((CACHE_VERSION, size, channels, detections.height)).encode())
     key.update(detections.frames.tobytes())
     for rle in detections.rles:
         key.update(rle)
@@ -183,7 +183,7 @@ def _cached_patches(detections, data, size, channels, enlarge, cache):
         with h5py.File(path, "r") as file:
             return PackedPatches(file["patches"][:], size)
     except (OSError, KeyError):  # not there yet, or damaged: make it anew
-        packed = PackedPatches.pack(masks.crop_patches(detections, size, images, enlarge))
+        packed = PackedPatches.pack(masks.crop_patches(detections, size, images))
     with mots_io.atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         compression = {"compression": "gzip", "compression_opts": 1} if len(packed) else {}
         file.create_dataset("patches", data=packed.packed, **compression)

@@ -132,7 +132,7 @@ def crop(runs, box_xywh, height):
     return np.repeat(values, lengths).reshape(w, height)[:, y : y + h].T
 
 
-def fit_square(image, size, binary=True, enlarge=True):
+def fit_square(image, size, binary=True):
     """Scale isotropically so that the longer side is `size`, centre, pad with zeros.
 
     Paper, section 3.2.2. Masks are thresholded at one half after scaling, so that they stay binary.
@@ -141,15 +141,12 @@ def fit_square(image, size, binary=True, enlarge=True):
         image: (h, w) or (h, w, 3) uint8.
         size: side M of the patch in pixels.
         binary: whether to threshold.
-        enlarge: False keeps what is smaller than `size` as it is.
 
     Returns:
         (size, size) or (size, size, 3) uint8.
     """
     h, w = image.shape[:2]
     scale = size / max(h, w)
-    if not enlarge:
-        scale = min(1.0, scale)
     new_w, new_h = max(1, round(w * scale)), max(1, round(h * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     scaled = cv2.resize(np.ascontiguousarray(image), (new_w, new_h), interpolation=method)
@@ -161,7 +158,7 @@ def fit_square(image, size, binary=True, enlarge=True):
     return patch
 
 
-def crop_patches(detections, size, images=None, enlarge=True):
+def crop_patches(detections, size, images=None):
     """Cut every detection's mask out as the DHAE's input x_m (paper, sections 3.1 and 3.2.2).
 
     Args:
@@ -169,9 +166,6 @@ def crop_patches(detections, size, images=None, enlarge=True):
         size: side M of a patch in pixels.
         images: for the appearance model, a function frame -> (height, width, 3) uint8 RGB; the
             patch then holds the colours under the mask.
-        enlarge: False keeps masks smaller than a patch as they are, which the synthetic sets need:
-            their objects have the patch's size, so that all that scaling would do is to change
-            the shape of an object that enters the frame at every step.
 
     Returns:
         (n, size, size, D) uint8, D = 1 (0 or 255) or 3 (RGB).
@@ -185,10 +179,10 @@ def crop_patches(detections, size, images=None, enlarge=True):
             x, y, w, h = box = boxes[i].tolist()
             mask = crop(runs[offsets[i] : offsets[i + 1]], box, detections.height)
             if image is None:
-                patches[i, :, :, 0] = fit_square(mask, size, enlarge=enlarge)
+                patches[i, :, :, 0] = fit_square(mask, size)
             else:
-                inside = fit_square(mask, size, enlarge=enlarge)[:, :, None] > 0
-                colour = fit_square(image[y : y + h, x : x + w], size, False, enlarge)
+                inside = fit_square(mask, size)[:, :, None] > 0
+                colour = fit_square(image[y : y + h, x : x + w], size, binary=False)
                 patches[i] = np.where(inside, colour, np.uint8(0))
     return patches
 

@@ -1,0 +1,135 @@
+"""README, environment files and cards say what is true."""
+
+import ast
+import hashlib
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import test_mots
+import train_dhae
+from utils import synthetic_cli
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+CARDS = sorted((ROOT / "pretrained").glob("*.json"))
+
+
+def commands(text):
+    """Return the shell commands of a Markdown text, one list of words each."""
+    blocks = re.findall(r"```shell\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def parse(words):
+    """Parse one `python ...` command as its script would; return the parsed arguments."""
+    script, arguments = words[1], words[2:]
+    if script == "-m":
+        module = importlib.import_module(arguments[0])
+        assert (ROOT / (arguments[0].replace(".", "/") + ".py")).is_file()
+        assert all(a in Path(module.__file__).read_text() for a in arguments if a[:2] == "--")
+        return None
+    if script == "gen_mnist.py" or script == "gen_sprite.py":
+        kind = "mnist" if script == "gen_mnist.py" else "sprites"
+        return synthetic_cli.parse_args(kind, arguments)
+    return {"train_dhae.py": train_dhae, "test_mots.py": test_mots}[script].parse_args(arguments)
+
+
+def test_every_command_of_the_readme_parses():
+    python = [words for words in commands(README) if words[0] == "python"]
+    assert {words[1] for words in python} >= {
+        "gen_mnist.py", "gen_sprite.py", "train_dhae.py", "test_mots.py", "-m",
+    }  # fmt: skip
+    for words in python:
+        parse(words)
+
+
+def test_make_targets_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {words[1] for words in commands(README) if words[0] == "make"}
+    targets |= set(re.findall(r"`make (\w+)`", README))
+    assert {"demo", "test", "install", "clean"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_files_the_readme_names_exist():
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (ROOT / target).is_file(), target
+    for name in re.findall(r"`((?:models|utils|pretrained|benchmarks)/[\w./]*)`", README):
+        assert (ROOT / name).exists(), name
+    assert "@@" not in README
+
+
+def ranges(text):
+    """Return {package: version range} of a requirements text."""
+    found = re.findall(r"^\s*(?:- )?([A-Za-z][\w-]*)(\[[\w-]+\])?([<>=~!][^\s#]*)", text, re.M)
+    return {name.lower(): spec for name, _, spec in found}
+
+
+def test_conda_environment_is_in_step_with_requirements():
+    listed = ranges((ROOT / "requirements.txt").read_text())
+    conda = (ROOT / "requirements.yml").read_text()
+    pip = conda[conda.index("- pip:") :]
+    assert "- -r requirements.txt" in pip and "tensorflow[and-cuda]" in pip
+    for name, spec in ranges(pip).items():  # whatever stands there, too, says the same
+        assert listed[name] == spec, name
+    named = "tensorflow keras numpy scipy scikit-learn pycocotools opencv-python matplotlib h5py"
+    assert set(named.split()) <= set(listed)
+
+
+def test_every_import_is_in_requirements():
+    packages = {
+        "cv2": "opencv-python", "sklearn": "scikit-learn", "keras": "keras", "h5py": "h5py",
+        "numpy": "numpy", "scipy": "scipy", "pycocotools": "pycocotools", "tqdm": "tqdm",
+        "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
+        "tensorflow": "tensorflow",
+    }  # fmt: skip
+    listed = ranges((ROOT / "requirements.txt").read_text())
+    ours = {"models", "utils", "test_mots", "train_dhae", "demo"}
+    import sys
+
+    for path in [
+        *ROOT.glob("*.py"),
+        *(ROOT / "models").glob("*.py"),
+        *(ROOT / "utils").glob("*.py"),
+    ]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for top in {name.split(".")[0] for name in names}:
+                if top not in sys.stdlib_module_names and top not in ours:
+                    assert packages[top] in listed, (path, top)
+
+
+def test_imports_go_one_way():
+    for path in (ROOT / "utils").glob("*.py"):
+        assert not re.search(r"^\s*(from|import) models", path.read_text(), re.M), path
+    for folder in ("models", "utils"):
+        for path in (ROOT / folder).glob("*.py"):
+            text = path.read_text()
+            assert not re.search(r"^\s*(from|import) (test_mots|train_dhae|demo)", text, re.M)
+
+
+def test_there_are_weights_for_every_data_set():
+    names = {path.stem for path in CARDS}
+    assert {"dhae_mnist_shape", "dhae_sprites_shape", "dhae_kitti_shape"} <= names
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
+def test_cards_belong_to_their_weights(card):
+    content = json.loads(card.read_text())
+    weights = card.with_suffix(".keras")
+    assert content["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    for suffix in (".csv", ".png", ".md"):
+        assert card.with_suffix(suffix).stat().st_size > 100
+    words = shlex.split(content["command"])
+    parse([word for word in words if word != "--resume"])
+    text = card.with_suffix(".md").read_text()
+    assert content["sha256"] in text and "CC BY" in text
+    assert not set(content["held_back"]) & set(content["trained_on"])
