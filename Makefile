@@ -39,5 +39,5 @@ benchmark: .venv/.installed-benchmark
 	$(BIN)/python -m benchmarks.association $(if $(DATA),--data $(DATA))
 
 clean:
-	rm -rf .venv results/demo cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv results/demo .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

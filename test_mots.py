@@ -18,7 +18,7 @@ from models.tracker import track
 from utils import evaluation, mots_io
 from utils.cli import Parser, import_keras, positive, run
 from utils.config import DATASETS, REAL, preset
-from utils.datasets import frame_reader, scaled_boxes
+from utils.datasets import frame_path, frame_reader, scaled_boxes
 from utils.detections import CLASS_NAMES
 from utils.masks import crop_patches
 
@@ -107,7 +107,14 @@ def read_input(args):
     if args.ground_truth:
         truth = evaluation.find_ground_truth(args.ground_truth, list(merged))
         for name, file in truth.items():
-            mots_io.read_detections(file, name)
+            evaluation.check_ground_truth(file, merged[name])
+        if args.dataset not in REAL:
+            for file in evaluation.find_box_truth(args.ground_truth, list(merged)).values():
+                mots_io.read_mot(file)
+    if args.images:
+        for name, detections in merged.items():
+            for frame in np.unique(detections.frames).tolist():
+                frame_path(args.images, name, frame)
     return [merged[name] for name in sorted(merged)], truth
 
 
@@ -150,7 +157,7 @@ def embed(model, detections, object_size, images, watch):
 
 
 def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
-    """Write SEQ.mp4, a still of it and a t-SNE picture of the window with most tracks."""
+    """Write SEQ.mp4, its fullest frame as SEQ.png and a t-SNE picture of the frames around it."""
     from utils import visualization
 
     name, tracked = detections.sequence, np.flatnonzero(track_ids)
@@ -159,11 +166,12 @@ def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
     ids = np.zeros(len(detections), np.int32)
     order = tracked[np.argsort(detections.frames[tracked], kind="stable")]
     ids[order] = mots_io.output_ids(track_ids[order], detections.classes[order])
-    visualization.write_video(folder / f"{name}.mp4", detections, ids, images)
+    still = visualization.write_video(folder / f"{name}.mp4", detections, ids, images)
+    visualization.write_picture(folder / f"{name}.png", still)
     frames = detections.frames
     # Long enough for tracks to show as paths: ten windows around the fullest frame.
-    fullest = np.bincount(frames[tracked]).argmax()
-    window = tracked[np.abs(frames[tracked] - fullest) <= 5 * t_lag]
+    numbers, sizes = np.unique(frames[tracked], return_counts=True)
+    window = tracked[np.abs(frames[tracked] - numbers[sizes.argmax()]) <= 5 * t_lag]
     visualization.plot_embeddings(
         folder / f"{name}_tsne.png",
         embeddings[window],
@@ -175,13 +183,13 @@ def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
 
 
 def track_all(args, chosen, sequences, weights, watch):
-    """Track and write every sequence; return ({sequence: (Detections, ids)}, Counter)."""
+    """Track every sequence; return [(Detections, embeddings, ids, image reader)], Counter."""
     from models.dhae import load
 
     models = {file: load(file) for file in sorted(set(weights.values()))}
     if any(m.config["channels"] == 3 for m in models.values()) and not args.images:
         raise ValueError("--images must name the frames' folder for appearance weights, got none")
-    tracked, counts = {}, Counter()
+    tracked, counts = [], Counter()
     for detections in tqdm(sequences, desc="tracking", unit="seq", disable=None):
         name = detections.sequence
         counts["read"] += len(detections)
@@ -195,17 +203,21 @@ def track_all(args, chosen, sequences, weights, watch):
         with watch("associate"):
             track_ids, report = track(detections, embeddings, chosen.tracker)
         counts.update({f"tracker_{what}": count for what, count in report.items()})
+        tracked.append((detections, embeddings, track_ids, images))
+    return tracked, counts
+
+
+def write_all(args, chosen, tracked, counts, watch):
+    """Write the results, and pictures where they are asked for, once all sequences are tracked."""
+    for detections, embeddings, track_ids, images in tracked:
         with watch("write"):
-            path = args.output / "data" / f"{name}.txt"
+            path = args.output / "data" / f"{detections.sequence}.txt"
             hidden = mots_io.write_tracks(path, detections, track_ids)
         counts["dropped_hidden"] += len(hidden)
         counts["written"] += int((track_ids > 0).sum()) - len(hidden)
-        tracked[name] = (detections, track_ids)
         if args.visualize:
-            folder = args.output / "pictures"
-            t_lag = chosen.tracker.t_lag
+            folder, t_lag = args.output / "pictures", chosen.tracker.t_lag
             visualize(folder, detections, embeddings, track_ids, t_lag, images, args.seed)
-    return tracked, counts
 
 
 def score(args, chosen, truth, tracked, watch):
@@ -215,10 +227,11 @@ def score(args, chosen, truth, tracked, watch):
     with watch("score"):
         scores = {"masks": evaluation.score_masks(truth, args.output / "data", chosen.classes)}
         boxes = {}
+        by_name = {d.sequence: (d, track_ids) for d, _, track_ids, _ in tracked}
         if args.dataset not in REAL:
-            boxes = evaluation.find_box_truth(args.ground_truth, list(tracked))
+            boxes = evaluation.find_box_truth(args.ground_truth, list(by_name))
         if boxes:
-            scores["boxes"] = {args.dataset: evaluation.score_boxes(boxes, tracked)}
+            scores["boxes"] = {args.dataset: evaluation.score_boxes(boxes, by_name)}
     return scores
 
 
@@ -230,6 +243,7 @@ def evaluate(args):
     weights, digests = find_weights(args, chosen, sequences)
     import_keras()  # slow: only after the input is checked
     tracked, counts = track_all(args, chosen, sequences, weights, watch)
+    write_all(args, chosen, tracked, counts, watch)
     summary = {
         "dataset": args.dataset,
         "preset": args.preset,
@@ -251,19 +265,29 @@ def evaluate(args):
     return summary
 
 
+def print_table(summary):
+    """Print one table: the scores, or what was read and written where there is no truth."""
+    rows, columns = {}, evaluation.MASK_COLUMNS
+    for kind, scores in summary["scores"].items():
+        rows |= {f"{kind}, {name}": row for name, row in scores.items()}
+    if "boxes" in summary["scores"]:
+        columns += tuple(c for c in evaluation.BOX_COLUMNS if c not in columns)
+    if not rows:
+        names = {"frames": "frames", "read": "detections", "written": "written"}
+        counts = summary["counts"]
+        rows["all"] = {text: counts.get(name, 0) for name, text in names.items()}
+        rows["all"]["tracks"] = counts.get("tracker_tracks", 0)
+        columns = tuple(rows["all"])
+    print(evaluation.format_table(summary["dataset"], columns, rows))
+
+
 def main():
     """Run the command line and print the scores."""
     args = parse_args()
     summary = evaluate(args)
-    for kind, rows in summary["scores"].items():
-        columns = evaluation.MASK_COLUMNS if kind == "masks" else evaluation.BOX_COLUMNS
-        print(evaluation.format_table(kind, columns, rows))
-    counts = summary["counts"]
-    print(
-        f"{args.output}: {summary['sequences']} sequences, {counts.get('read', 0)} detections "
-        f"read, {counts.get('written', 0)} written in {counts.get('tracker_tracks', 0)} tracks, "
-        f"{sum(summary['seconds'].values()):.1f} s"
-    )
+    print_table(summary)
+    seconds = sum(summary["seconds"].values())
+    print(f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

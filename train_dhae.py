@@ -50,6 +50,8 @@ def parse_args(arguments=None):
         parser.error(f"--dropout must be in [0, 1), got {args.dropout}")
     if not 0 < args.learning_rate < float("inf"):
         parser.error(f"--learning-rate must be positive, got {args.learning_rate}")
+    if args.associate_every > args.epochs:
+        parser.error(f"--associate-every must be at most --epochs, got {args.associate_every}")
     if args.seed < 0:
         parser.error(f"--seed must not be negative, got {args.seed}")
     state = args.output.with_suffix(".state.json")

@@ -56,7 +56,8 @@ def _candidates(model, sequences, features, config):
         order = np.lexsort((frames, ids))
         same = ids[order][1:] == ids[order][:-1]
         steps.append(np.linalg.norm(np.diff(z[order], axis=0)[same], axis=1))
-    limits = np.quantile(np.concatenate(steps), QUANTILES)
+    steps = np.concatenate(steps)
+    limits = np.quantile(steps, QUANTILES) if len(steps) else ()
     return [(1.0, float(config.max_distance / limit)) for limit in limits if limit > 0] or [(1, 1)]
 
 

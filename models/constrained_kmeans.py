@@ -84,6 +84,8 @@ def constrained_kmeans(
         raise ValueError("points must be finite, got NaN or infinity")
     if centre_rule not in ("mean", "nearest"):
         raise ValueError(f"centre_rule must be 'mean' or 'nearest', got {centre_rule!r}")
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
     if order not in ("distance", "time"):
         raise ValueError(f"order must be 'distance' or 'time', got {order!r}")
     if not n:
@@ -191,6 +193,8 @@ def _assign(heads, ages, norms, centres, barred):
     return [sorted(members) for members in clusters if members], opened, kept
 
 
-def no_constraints(n):
-    """Return a graph over n nodes without an edge: plain k-means."""
-    return ConstraintsGraph(np.arange(n), list(range(n)), np.zeros((n, n), bool))
+def no_constraints(classes):
+    """Return a graph over nodes of the given (n,) classes: plain k-means within each class."""
+    classes = np.asarray(classes)
+    n = len(classes)
+    return ConstraintsGraph(np.arange(n), list(range(n)), classes[:, None] != classes)

@@ -40,7 +40,7 @@ def apply_rules(detections, classes, rules):
 
 def _limits(classes, by_class):
     """Return each detection's limit, 0 where its class has none."""
-    limits = np.zeros(len(classes))
+    limits = np.zeros(len(classes), np.float32)  # as scores are: 0.7 must reach 0.7
     for cls, limit in by_class.items():
         limits[classes == cls] = limit
     return limits

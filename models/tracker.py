@@ -75,7 +75,7 @@ class Tracker:
                 is the same as passing them without detections.
 
         Returns:
-            [(row, id)] of the detections whose identity is now final, in frame order.
+            [(row, id)] of the detections whose identity is now final; frames ascend per identity.
 
         Raises:
             ValueError: frame numbers out of order.
@@ -83,10 +83,13 @@ class Tracker:
         if self._last is not None and frame.number <= self._last:
             raise ValueError(f"frames must ascend: got frame {frame.number} after {self._last}")
         self._last = frame.number
-        if self._first is None:
-            self._first = frame.number
-        finished = self._retire(frame.number - self.config.t_lag)
+        first_to_stay = frame.number - self.config.t_lag + 1
+        if self._clustered is None and self._window and self._window[0].number < first_to_stay:
+            self._cluster_window()  # it never filled, because frames without detections came
+        finished = self._retire(first_to_stay - 1)
         if len(frame.rows):
+            if self._first is None:
+                self._first = frame.number
             frame.labels = np.zeros(len(frame.rows), np.int64)
             self._gate(frame)
             self._window.append(frame)
@@ -105,12 +108,12 @@ class Tracker:
 
     def _gate(self, frame):
         """Compute which earlier detections are too far from the new ones: once per pair."""
+        if not self.config.use_graph:
+            return
         for earlier in self._window:
             if frame.number - earlier.number > self.config.tau:
                 continue
-            if not self.config.use_graph:
-                verdict = None
-            elif self.config.gate == "mask_iou":
+            if self.config.gate == "mask_iou":
                 verdict = ~mask_ops.overlap(frame.masks, earlier.masks)
             else:
                 difference = frame.embeddings[:, None] - earlier.embeddings[None]
@@ -127,12 +130,12 @@ class Tracker:
         initial = np.arange(sum(sizes[:fullest]), sum(sizes[: fullest + 1]))
         points = np.concatenate([f.embeddings for f in window]).astype(np.float64)
         labels = np.concatenate([f.labels for f in window])
+        classes = np.concatenate([f.classes for f in window])
         if self.config.use_graph:
-            classes = np.concatenate([f.classes for f in window])
             graph = build(frames, classes, labels, self._apart(window, len(frames)))
             self.report["contradictions"] += len(graph.contradictions)
         else:
-            graph = no_constraints(len(frames))
+            graph = no_constraints(classes)
         config = self.config
         result = cluster(
             points,

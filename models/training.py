@@ -111,8 +111,8 @@ def write_card(path, card):
 class Trainer:
     """Trains a DHAE and keeps its files: weights, card, history, state to resume from.
 
-    Beside `output` (NAME.keras, the best weights, without optimiser state): NAME.json and NAME.md (the
-    card), NAME.csv (history), NAME.png (curves and reconstructions), and what resuming
+    Beside `output` (NAME.keras, the best weights, without optimiser state): NAME.json and NAME.md,
+    the card, NAME.csv (history), NAME.png (curves and reconstructions), and what resuming
     needs, NAME.state.json with the NAME.epoch-N.state.keras it points to.
 
     Args:
@@ -214,6 +214,9 @@ class Trainer:
     def _resume(self):
         """Return the model as the last complete epoch left it, or None if there is none."""
         if not self.state_path.is_file():
+            if self.output.with_suffix(".json").exists():
+                rule = "resuming needs the state of the run, NAME.state.json"
+                raise ValueError(f"{self.output}: {rule}, got a finished card without it")
             return None
         content = json.loads(self.state_path.read_text())
         for name, value in self.settings.items():

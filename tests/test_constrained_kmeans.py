@@ -51,14 +51,19 @@ def test_must_link_group_goes_along():
     assert clusters == {frozenset({0, 2, 3}), frozenset({1})}
 
 
-def test_current_frame_goes_before_older_frames():
+@pytest.mark.parametrize(
+    ("order", "expected"), [("time", {(0, 2), (1, 3)}), ("distance", {(1, 2), (0, 3)})]
+)
+def test_who_chooses_first(order, expected):
     # Frame 0 is the fullest: centres 0.0 and 10.0 (nodes 2, 3). The node of frame 2 at 4.0 and the
-    # one of frame 1 at 1.0 bar each other (classes differ on paper, `apart` here); both want
-    # centre 0. The current one goes first although the other is closer (first pass).
+    # one of frame 1 at 1.0 bar each other, and both want centre 0: by "time" the current one gets
+    # it, by "distance" the closer one (first pass).
     apart = np.zeros((4, 4), bool)
     apart[0, 1] = apart[1, 0] = True
-    clusters, _ = cluster_nodes([4, 1, 0, 10], [2, 1, 0, 0], apart=apart, max_iterations=1)
-    assert clusters == {frozenset({0, 2}), frozenset({1, 3})}
+    clusters, _ = cluster_nodes(
+        [4, 1, 0, 10], [2, 1, 0, 0], apart=apart, max_iterations=1, order=order
+    )
+    assert clusters == {frozenset(pair) for pair in expected}
 
 
 def test_a_later_node_may_join_an_opened_cluster():
@@ -88,7 +93,7 @@ def test_fullest_frame_is_the_latest_of_equals():
 def test_without_constraints_it_is_lloyds_kmeans():
     # {0, 1, 2} and {10, 11}: frames would forbid it, plain k-means does not care.
     points = np.array([[0.0], [10.0], [11.0], [2.0], [1.0]])
-    result = constrained_kmeans(points, [2, 2, 1, 1, 1], no_constraints(5), initial=[0, 1])
+    result = constrained_kmeans(points, [2, 2, 1, 1, 1], no_constraints([1] * 5), initial=[0, 1])
     assert result.clusters == [[0, 3, 4], [1, 2]]
 
 
@@ -97,7 +102,7 @@ def test_plain_kmeans_reaches_sklearns_fixed_point():
 
     rng = np.random.default_rng(3)
     points = np.concatenate([rng.normal(c, 0.5, (20, 3)) for c in (0, 3, 6)])
-    mine = constrained_kmeans(points, np.zeros(60), no_constraints(60), initial=[0, 20, 40])
+    mine = constrained_kmeans(points, np.zeros(60), no_constraints([1] * 60), initial=[0, 20, 40])
     theirs = KMeans(3, init=points[[0, 20, 40]], n_init=1).fit(points).labels_
     labels = np.empty(60, int)
     for k, members in enumerate(mine.clusters):
@@ -157,14 +162,16 @@ def test_many_objects_at_once():
         (dict(frames=[1, 2]), "frames must descend"),
         (dict(centre_rule="median"), "'mean' or 'nearest', got 'median'"),
         (dict(initial=[]), "at least one node"),
+        (dict(max_iterations=0), "max_iterations must be at least 1"),
+        (dict(order="random"), "'distance' or 'time', got 'random'"),
     ],
 )
 def test_bad_arguments(change, message):
-    arguments = dict(points=np.zeros((2, 1)), frames=[2, 1], graph=no_constraints(2)) | change
+    arguments = dict(points=np.zeros((2, 1)), frames=[2, 1], graph=no_constraints([1] * 2)) | change
     with pytest.raises(ValueError, match=message):
         constrained_kmeans(**arguments)
 
 
 def test_nothing_to_cluster():
-    result = constrained_kmeans(np.zeros((0, 3)), [], no_constraints(0))
+    result = constrained_kmeans(np.zeros((0, 3)), [], no_constraints([1] * 0))
     assert result.clusters == []

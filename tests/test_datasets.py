@@ -51,9 +51,25 @@ def test_changed_input_is_not_served_from_the_cache(folder):
     assert (load(folder, cache=folder / "cache")[0].patches[:] == fresh).all()
 
 
+def test_changed_frames_are_not_served_from_the_cache(tmp_path):
+    scene = make_detections([(0, 1, 1, 1, (0, 0, 9, 9))])
+    mots_io.write_tracks(tmp_path / "instances_txt" / "0001.txt", scene, scene.ids)
+    (tmp_path / "images" / "0001").mkdir(parents=True)
+    for value in (50, 200):
+        image = np.full((40, 60, 3), value, np.uint8)
+        cv2.imwrite(str(tmp_path / "images" / "0001" / "000000.png"), image)
+        found = datasets.load_training_sequences(
+            tmp_path, "kitti", 32, 3, None, cache=tmp_path / "cache"
+        )
+        assert found[0].patches[:].max() == value
+
+
 def test_ignore_regions_are_not_trained_on(tmp_path):
     scene = make_detections([(0, 1, 1, 1, (0, 0, 9, 9)), (0, 10000, 10, 1, (20, 20, 5, 5))])
     mots_io.write_tracks(tmp_path / "0001.txt", scene, scene.ids)
+    empty = masks.encode(np.zeros((40, 60), np.uint8)).decode()
+    with open(tmp_path / "0001.txt", "a") as file:
+        file.write(f"1 7 1 40 60 {empty}\n")
     found = datasets.read_training_detections(tmp_path, "kitti")[0]
     assert found.classes.tolist() == [1]
 

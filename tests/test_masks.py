@@ -113,6 +113,31 @@ def test_subtract_and_overlap():
     assert coco_mask.area({"size": [40, 60], "counts": masks.subtract(full, [a])}) == 2300
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_canonical_masks_have_the_same_pixels_and_work_in_pycocotools(seed):
+    rng = np.random.default_rng(seed)
+    rles = []
+    for _ in range(6):  # runs with zeros anywhere, 600 pixels in all
+        cuts = np.sort(rng.integers(0, 601, int(rng.integers(0, 12))))
+        runs = np.diff(np.concatenate([[0], cuts, cuts[-1:], [600]])).tolist()
+        rles.append(masks.encode_runs(runs, 20, 30))
+    runs, offsets = masks.decode_runs(rles, 600)
+    clean = masks.canonical(rles, runs, offsets, 20, 30)
+    solid, starts = masks.decode_runs(clean, 600)
+    pixels = []
+    for i in range(6):
+        mine = runs[offsets[i] : offsets[i + 1]]
+        pixels.append(np.repeat(np.arange(len(mine)) % 2, mine).reshape(30, 20).T)
+        kept = solid[starts[i] : starts[i + 1]]
+        assert (kept[1:] > 0).all()
+        assert (coco_mask.decode({"size": [20, 30], "counts": clean[i]}) == pixels[i]).all()
+    coco = [{"size": [20, 30], "counts": rle} for rle in clean]
+    truth = [[bool((a & b).any()) for b in pixels] for a in pixels]
+    assert masks.overlap(coco, coco).tolist() == truth
+    for box, image in zip(masks.tight_boxes_xywh(clean, 20, 30), pixels, strict=True):
+        assert box[2] * box[3] >= image.sum() and (image.any() or not box.any())
+
+
 def test_areas_of_more_than_255_masks():
     # pycocotools' own area() overflows a uint8 here with NumPy 2.
     rles = [box_mask(0, 0, 3, 4)] * 300

@@ -66,6 +66,7 @@ def field(line, position, value):
         (field(MOTS, 0, "1.5"), "frame must be a non-negative integer, got '1.5'"),
         (field(MOTS, 0, "-1"), "frame must be a non-negative integer, got '-1'"),
         (field(MOTS, 0, "1_0"), "frame must be a non-negative integer, got '1_0'"),
+        (field(MOTS, 0, "1000001"), "frame must be at most 1000000, got 1000001"),
         (field(MOTS, 2, "x"), "class must be a non-negative integer, got 'x'"),
         (field(MOTS, 2, "3"), "class must be 1, 2 or 10, got 3"),
         (field(MOTS, 3, "0"), "height and width must be in 1..16384, got 0 60"),

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import random_scene
+from tests.conftest import box_mask, random_scene
 from utils import evaluation, mots_io, synthetic
 from utils.cli import import_keras
 from utils.config import network_config
@@ -74,7 +74,7 @@ def test_sprites_with_scores_and_pictures(sprites, tmp_path):
         sprites, tmp_path, "--ground-truth", sprites, "--visualize", "--images", sprites / "images"
     )
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "sMOTSA" in done.stdout and "boxes" in done.stdout
+    assert "sMOTSA" in done.stdout and "boxes, sprites" in done.stdout
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert set(summary["seconds"]) == {"read", "crop", "embed", "associate", "write", "score"}
     assert set(summary["scores"]) == {"masks", "boxes"}
@@ -193,6 +193,34 @@ def test_bad_input_is_refused_at_once_in_one_line(sprites, tmp_path, change, mes
     assert done.stderr.count("\n") == 1 and done.stdout == ""
     assert not (tmp_path / "out").exists()
     print(f"refused in {seconds:.1f} s")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1 2001 2 64 64 {small}", "must have the detections' frame size 128 128, got 64 64"),
+        ("1 0 0 9 9 0.5 2 128 128 {whole}", "ground truth must have 6 fields, got scores"),
+        (
+            "1 2001 2 128 128 {whole}\n1 2002 2 128 128 {whole}",
+            "masks of a frame must be disjoint, got ids 2001 and 2002 in frame 1",
+        ),
+    ],
+)
+def test_bad_ground_truth_is_refused_before_tracking(sprites, tmp_path, line, message):
+    small, whole = (box_mask(2, 2, 9, 9, side, side).decode() for side in (64, 128))
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "0001.txt").write_text(line.format(small=small, whole=whole) + "\n")
+    done = run_sprites(
+        sprites, tmp_path / "out", "--sequences", "0001", "--ground-truth", tmp_path / "gt"
+    )
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_missing_frames_are_refused_before_tracking(kitti, tmp_path):
+    done = run_kitti(kitti, tmp_path / "out", "--images", tmp_path, weights=("rgb.keras",))
+    assert done.returncode == 2 and "must exist (or .jpg)" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_file_is_refused_before_tensorflow_is_imported(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import crowd
-from models.tracker import Tracker, iterate_frames, track
+from models.tracker import Frame, Tracker, iterate_frames, track
 from tests.conftest import make_detections, random_scene
 from utils import masks, mots_io
 from utils.config import TrackerConfig, preset
@@ -136,6 +136,30 @@ def test_streaming_gives_the_ids_of_batch(seed):
     check_streaming(scene, boxes_as_embeddings(scene), replace(LOOSE, min_track_length=3))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_frames_without_detections_change_nothing(seed):
+    rng = np.random.default_rng(200 + seed)
+    scene = random_scene(rng, frames=10, objects=3, miss=0.5)
+    scene = replace(scene, frames=scene.frames + 3)
+    embeddings = boxes_as_embeddings(scene)
+    batch, _ = track(scene, embeddings, LOOSE)
+    frames = {f.number: f for f in iterate_frames(scene, embeddings, LOOSE)}
+    none = np.zeros(0, int)
+    tracker, got = Tracker(LOOSE), np.zeros(len(scene), np.int32)
+    for number in range(16):
+        empty = Frame(number, none, none, none, np.zeros((0, 4)))
+        for row, identity in tracker.update(frames.get(number, empty)):
+            got[row] = identity
+    for row, identity in tracker.flush():
+        got[row] = identity
+    assert (got == batch).all()
+
+
+def test_two_linked_detections_before_a_gap_are_a_track():
+    ids, _ = run(line(1, (0, 1), 5, 0) + line(2, (9, 10, 11), 5, 0))
+    assert ids[0] == ids[1] != 0 and ids[2] != ids[0]
+
+
 def check_streaming(scene, embeddings, config):
     """Feed frame by frame; rows must come out once, in time, with the ids of batch."""
     batch, _ = track(scene, embeddings, config)
@@ -161,6 +185,13 @@ def test_plain_kmeans_merges_and_reports():
         here = ids[(scene.frames == frame) & (ids > 0)]
         assert len(here) == len(set(here.tolist()))
     assert report["merged"] > 0
+
+
+def test_plain_kmeans_keeps_classes_apart():
+    # The object changes its class: plain k-means may merge detections, never classes.
+    objects = line(1, range(3), 5, 0) + line(1, range(3, 6), 5, 0, cls=2)
+    ids, _ = run(objects, replace(LOOSE, use_graph=False))
+    assert set(ids[:3]).isdisjoint(set(ids[3:]) - {0})
 
 
 def test_crowd_is_tracked():

@@ -80,7 +80,6 @@ class Preset:
         classes: the classes tracked.
         rules: which detections take part.
         tracker: how they become tracks.
-        first_frame: number of the first frame.
         object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
         weights: the committed weights' file names, see `pretrained/`.
     """
@@ -89,7 +88,6 @@ class Preset:
     classes: tuple
     rules: DetectionRules
     tracker: TrackerConfig
-    first_frame: int
     object_size: int | None
     weights: tuple
 
@@ -111,7 +109,6 @@ def preset(dataset, name="paper"):
             classes=(CAR, PEDESTRIAN) if kitti else (PEDESTRIAN,),
             rules=DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100}),
             tracker=TrackerConfig(tau=1 if kitti else 2, min_track_length=3 if kitti else 5),
-            first_frame=0 if kitti else 1,
             object_size=None,
             weights=("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras"),
         )
@@ -126,7 +123,6 @@ def preset(dataset, name="paper"):
             min_score=0.2,
             min_track_length=1,
         ),
-        first_frame=1,
         object_size=28,
         weights=(f"dhae_{dataset}_shape.keras",),
     )

@@ -72,6 +72,19 @@ class TrainingSequence:
         )
 
 
+def frame_path(folder, sequence, frame):
+    """Return the file of a frame, SEQ/000000.png or .jpg.
+
+    Raises:
+        ValueError: there is none.
+    """
+    stem = Path(folder) / sequence / f"{frame:06d}"
+    for suffix in IMAGE_SUFFIXES:
+        if stem.with_suffix(suffix).is_file():
+            return stem.with_suffix(suffix)
+    raise ValueError(f"{stem}.png: must exist (or .jpg), got nothing")
+
+
 def frame_reader(folder, sequence, size):
     """Return a function frame -> (height, width, 3) uint8 RGB.
 
@@ -85,16 +98,12 @@ def frame_reader(folder, sequence, size):
     """
 
     def read(frame):
-        stem = Path(folder) / sequence / f"{frame:06d}"
-        for suffix in IMAGE_SUFFIXES:
-            path = stem.with_suffix(suffix)
-            if path.is_file():
-                image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-                if image is None or image.shape[:2] != tuple(size):
-                    got = "no image" if image is None else image.shape[:2]
-                    raise ValueError(f"{path}: must be an image of size {tuple(size)}, got {got}")
-                return image[:, :, ::-1]
-        raise ValueError(f"{stem}.png: must exist (or .jpg), got nothing")
+        path = frame_path(folder, sequence, frame)
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None or image.shape[:2] != tuple(size):
+            got = "no image" if image is None else image.shape[:2]
+            raise ValueError(f"{path}: must be an image of size {tuple(size)}, got {got}")
+        return image[:, :, ::-1]
 
     return read
 
@@ -108,7 +117,7 @@ def scaled_boxes(detections, object_size):
 
 
 def read_training_detections(data, dataset, names=None):
-    """Return [Detections] with true ids and without ignore regions.
+    """Return [Detections] with true ids, without ignore regions and empty masks.
 
     Args:
         data: the data set's folder. Real sets: `instances_txt/SEQ.txt` in it, or SEQ.txt directly.
@@ -122,19 +131,24 @@ def read_training_detections(data, dataset, names=None):
     data = Path(data)
     if dataset in REAL:
         folder = data / "instances_txt" if (data / "instances_txt").is_dir() else data
-        return [s.select(s.classes != IGNORE) for s in mots_io.read_sequences(folder, names)]
+        return [_solid(s) for s in mots_io.read_sequences(folder, names)]
     sequences = mots_io.read_sequences(data / "detections", names)
-    return [_with_ids(s, data / "gt" / s.sequence / "gt.txt") for s in sequences]
+    return [_solid(_with_ids(s, data / "gt" / s.sequence / "gt.txt")) for s in sequences]
+
+
+def _solid(detections):
+    """Return the detections that have a mask and are no ignore region."""
+    runs = masks.decode_runs(detections.rles, detections.height * detections.width)
+    return detections.select((detections.classes != IGNORE) & (masks.areas(*runs) > 0))
 
 
 def _with_ids(detections, path):
     """Return detections with the ids of the MOT ground truth whose boxes they have."""
     if not path.is_file():
         raise mots_io.FormatError(path, None, "must exist, as gen_mnist.py writes it", "nothing")
-    ids = {}
-    for line in path.read_text().splitlines():
-        frame, identity, *box = (int(float(v)) for v in line.split(",")[:6])
-        ids[(frame, *box)] = identity
+    columns = mots_io.read_mot(path)
+    truth = zip(*(column.astype(int).tolist() for column in columns), strict=True)
+    ids = {(frame, *box): identity for frame, identity, box in truth}
     keys = zip(
         detections.frames.tolist(), *detections.boxes_xywh.astype(int).T.tolist(), strict=True
     )
@@ -177,6 +191,9 @@ def _cached_patches(detections, data, size, channels, cache):
     key.update(detections.frames.tobytes())
     for rle in detections.rles:
         key.update(rle)
+    for frame in np.unique(detections.frames).tolist() if images else ():
+        file = frame_path(data / "images", detections.sequence, frame)
+        key.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
     name = f"{detections.sequence}_{size}x{size}x{channels}_{key.hexdigest()[:16]}.h5"
     path = Path(cache) / name
     try:

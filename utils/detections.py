@@ -1,5 +1,6 @@
 """Detections: one row per detected object, the one data structure of the pipeline."""
 
+import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,8 +83,7 @@ class Detections:
         if not len(self):
             return []
         x, y, w, h = self.boxes_xywh.T
-        order = np.lexsort(
-            (self.rles.astype("S"), h, w, y, x, self.classes, -self.scores, self.frames)
-        )
+        masks = [zlib.crc32(rle) for rle in self.rles]
+        order = np.lexsort((masks, h, w, y, x, self.classes, -self.scores, self.frames))
         frames, starts = np.unique(self.frames[order], return_index=True)
         return list(zip(frames.tolist(), np.split(order, starts[1:]), strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from utils import mots_io
+from utils import masks, mots_io
 from utils.detections import CLASS_NAMES
 
 MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA")
@@ -28,6 +28,31 @@ def find_ground_truth(path, names):
     path = Path(path)
     inner = path / "instances_txt"
     return mots_io.find_sequences(inner if inner.is_dir() else path, names)
+
+
+def check_ground_truth(file, detections):
+    """Refuse a ground truth that TrackEval could not score these detections against.
+
+    Raises:
+        mots_io.FormatError: not MOTS txt, another frame size, or masks that overlap.
+    """
+    truth = mots_io.read_detections(file, detections.sequence)
+    if not len(truth):
+        return
+    if truth.scored:
+        raise mots_io.FormatError(file, None, "ground truth must have 6 fields", "scores")
+    size = detections.height, detections.width
+    if len(detections) and (truth.height, truth.width) != size:
+        rule = f"ground truth must have the detections' frame size {size[0]} {size[1]}"
+        raise mots_io.FormatError(file, None, rule, f"{truth.height} {truth.width}")
+    for frame, rows in truth.rows_by_frame():
+        coco = truth.coco(rows)
+        shared = np.triu(masks.overlap(coco, coco), 1)
+        if shared.any():
+            first, second = (int(truth.ids[rows[i]]) for i in np.argwhere(shared)[0])
+            rule = "ground-truth masks of a frame must be disjoint"
+            value = f"ids {first} and {second} in frame {frame}"
+            raise mots_io.FormatError(file, None, rule, value)
 
 
 def find_box_truth(path, names):
@@ -135,16 +160,16 @@ def score_boxes(truth, tracked):
     # One accumulator for all: ids are pairs (sequence, id), so that sequences never mix.
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for name, file in truth.items():
-        rows = np.loadtxt(file, delimiter=",", ndmin=2) if file.stat().st_size else np.zeros((0, 6))
+        frames, ids, boxes = mots_io.read_mot(file)
         detections, track_ids = tracked[name]
         kept = np.flatnonzero(track_ids)
-        for frame in np.union1d(rows[:, 0].astype(int), detections.frames[kept]).tolist():
-            real = rows[rows[:, 0] == frame]
+        for frame in np.union1d(frames, detections.frames[kept]).tolist():
+            real = frames == frame
             mine = kept[detections.frames[kept] == frame]
             distances = motmetrics.distances.iou_matrix(
-                real[:, 2:6], detections.boxes_xywh[mine], max_iou=1 - BOX_IOU
+                boxes[real], detections.boxes_xywh[mine], max_iou=1 - BOX_IOU
             )
-            real_ids = [(name, identity) for identity in real[:, 1].astype(int).tolist()]
+            real_ids = [(name, identity) for identity in ids[real].tolist()]
             my_ids = [(name, identity) for identity in track_ids[mine].tolist()]
             accumulator.update(real_ids, my_ids, distances)
     columns = {
@@ -208,18 +233,19 @@ def identity_f1(true_ids, track_ids):
     return 2 * matched / max(1, size), matched, size
 
 
+def _cell(value):
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
 def format_table(title, columns, rows):
     """Return a plain-text table.
 
     Args:
         title: heading of the first column.
         columns: names of the others.
-        rows: {first cell: {column: value}}; floats get one decimal.
+        rows: {first cell: {column: value}}; floats get one decimal, what is missing a dash.
     """
-    cells = [
-        [name] + [f"{row[c]:.1f}" if isinstance(row[c], float) else str(row[c]) for c in columns]
-        for name, row in rows.items()
-    ]
+    cells = [[name] + [_cell(row.get(c, "-")) for c in columns] for name, row in rows.items()]
     lines = [[title, *columns], *cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -187,6 +187,34 @@ def crop_patches(detections, size, images=None):
     return patches
 
 
+def canonical(rles, runs, offsets, height, width):
+    """Return the masks without runs of length zero but the first, which pycocotools needs.
+
+    Such runs are legal, and pycocotools' merge, IoU and boxes all stumble over them.
+
+    Args:
+        rles: n bytes objects; runs, offsets: what `decode_runs` made of them.
+        height: of the frame in pixels; width: likewise.
+
+    Returns:
+        list of n bytes objects; the very same objects where nothing was to be done.
+    """
+    result = list(rles)
+    empty = runs == 0
+    empty[offsets[:-1]] = False
+    for row in np.unique(np.searchsorted(offsets, np.flatnonzero(empty), side="right") - 1):
+        kept = []
+        for i, length in enumerate(runs[offsets[row] : offsets[row + 1]].tolist()):
+            if i and not length:
+                continue
+            if len(kept) % 2 == i % 2:
+                kept.append(length)
+            else:
+                kept[-1] += length
+        result[row] = encode_runs(kept, height, width)
+    return result
+
+
 def encode_runs(runs, height, width):
     """Return the COCO-compressed run lengths (bytes) of a list of runs, background first."""
     return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]

@@ -12,6 +12,7 @@ from utils import masks
 from utils.detections import CLASS_NAMES, Detections
 
 MAX_SIDE = 16384  # pixels; the largest frame side that is read
+MAX_FRAME = 1_000_000  # scorers and videos take room for every frame up to the last
 MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would overflow a float32
 INTEGER = re.compile(rb"[0-9]{1,9}")
 REAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
@@ -81,7 +82,7 @@ def read_detections(path, sequence=None):
         Detections, rows in file order. An empty file is a sequence without detections.
 
     Raises:
-        FormatError: the first line that breaks a rule. Nothing is decoded before it is checked.
+        FormatError: a line that breaks a rule. Nothing is decoded before it is checked.
     """
     path = Path(path)
     sequence = sequence or path.stem
@@ -107,9 +108,10 @@ def read_detections(path, sequence=None):
             rule = f"frame size must be {height} {width} as in line {numbered[0][0]}"
             raise FormatError(path, n, rule, f"{h} {w}")
     try:
-        masks.decode_runs(rles, height * width)
+        runs, offsets = masks.decode_runs(rles, height * width)
     except masks.RleError as error:
         raise FormatError(path, numbered[error.row][0], error.rule, error.value) from None
+    rles = masks.canonical(rles, runs, offsets, height, width)
     if count == MOTS_TXT:
         _check_ids(path, numbered, frames, ids)
         boxes = masks.tight_boxes_xywh(rles, height, width)
@@ -143,6 +145,8 @@ def _parse_line(path, n, fields, count, layout):
         return int(fields[position])
 
     frame = integer("frame", layout["frame"])
+    if frame > MAX_FRAME:
+        raise FormatError(path, n, f"frame must be at most {MAX_FRAME}", frame)
     identity = 0 if layout["id"] is None else integer("id", layout["id"])
     cls = integer("class", layout["cls"])
     if cls not in CLASS_NAMES:
@@ -199,10 +203,37 @@ def merge_sequences(first, second):
         rule = f"frame size must be {first.height} {first.width} in every file of the sequence"
         raise FormatError(first.sequence, None, rule, f"{second.height} {second.width}")
     columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
+    if first.embeddings is not None and second.embeddings is not None:
+        columns += ("embeddings",)
     joined = {n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns}
     return Detections(
         first.sequence, first.height, first.width, **joined, scored=first.scored or second.scored
     )
+
+
+def read_mot(path):
+    """Read MOT ground truth, `frame,id,x,y,w,h,...` (pixels), as the synthetic sets have it.
+
+    Returns:
+        frames (n,) int, ids (n,) int, boxes_xywh (n, 4) float.
+
+    Raises:
+        FormatError: a line without six finite numbers.
+    """
+    path, rows = Path(path), []
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise FormatError(path, None, "must be readable", error.strerror) from None
+    for n, line in enumerate(lines, 1):
+        fields = [field.strip() for field in line.split(b",")]
+        if fields == [b""]:
+            continue
+        if len(fields) < 6:
+            raise FormatError(path, n, "expected frame,id,x,y,w,h", f"{len(fields)} fields")
+        rows.append([_real(path, n, "field", field, MAX_COORDINATE) for field in fields[:6]])
+    table = np.array(rows).reshape(-1, 6)
+    return table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:]
 
 
 @contextmanager

@@ -91,9 +91,9 @@ def load_mnist(split, path=None):
         try:
             with np.load(path, allow_pickle=False) as data:
                 images, labels = data[f"x_{split}"], data[f"y_{split}"]
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except Exception as error:  # NumPy and zipfile raise many kinds
             raise ValueError(
-                f"{path}: must be an mnist.npz as Keras stores it, got {error}"
+                f"{path}: must be an mnist.npz as Keras stores it, got {error!r}"
             ) from None
         if images.shape[1:] != (DIGIT, DIGIT) or images.shape[:1] != labels.shape:
             raise ValueError(f"{path}: x_{split} must be (n, 28, 28), got {images.shape}")

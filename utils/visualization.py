@@ -101,6 +101,12 @@ def write_video(path, detections, ids, images=None, fps=10):
     return still
 
 
+def write_picture(path, image):
+    """Write an (h, w, 3) uint8 RGB image as PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        cv2.imwrite(str(temporary), np.ascontiguousarray(image[:, :, ::-1]))
+
+
 def plot_embeddings(path, embeddings, frames, ids, title, seed=0):
     """Write a t-SNE picture of one window's embeddings, coloured by identity (paper, Fig. 3).
 
@@ -142,7 +148,7 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
 
     Args:
         path: the PNG to write.
-        history: list of dicts, one per epoch; see `utils.training.Trainer`.
+        history: list of dicts, one per epoch; see `models.training.Trainer`.
         best_epoch: the epoch that was kept.
         masks: (n, M, M, D) uint8; rebuilt: (n, M, M, D) float in 0..1.
     """
