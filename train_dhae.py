@@ -60,7 +60,7 @@ def parse_args(arguments=None):
     return args
 
 
-def split_sequences(sequences, held_back, stride):
+def split_sequences(sequences, held_back):
     """Return (training, held back) sequences; `held_back` None takes every fourth."""
     names = [s.detections.sequence for s in sequences]
     if held_back is None:
@@ -72,7 +72,7 @@ def split_sequences(sequences, held_back, stride):
     if not training:
         raise ValueError("at least one sequence with detections must be left to train on, got none")
     kept = [s for s in sequences if s.detections.sequence in held_back and len(s.boxes)]
-    return [s.thinned(stride) for s in training], kept
+    return training, kept
 
 
 def box_statistics(boxes):
@@ -100,7 +100,8 @@ def main():
         args.cache,
         args.sequences,
     )
-    training, held_back = split_sequences(sequences, args.held_back, args.stride)
+    whole, held_back = split_sequences(sequences, args.held_back)
+    training = [s.thinned(args.stride) for s in whole]
     if args.dataset in REAL:
         network |= box_statistics(np.concatenate([s.boxes for s in training]))
     import_keras()  # slow: only after the input is checked
@@ -115,7 +116,7 @@ def main():
         "held_back": [s.detections.sequence for s in held_back],
     }
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-    trainer = Trainer(args.output, run_settings, training, held_back, network, command)
+    trainer = Trainer(args.output, run_settings, training, held_back, whole, network, command)
     best = trainer.run(
         args.epochs, args.resume, args.tensorboard, verbose=1 if sys.stdout.isatty() else 0
     )

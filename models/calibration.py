@@ -11,10 +11,11 @@ from utils.detections import CLASS_NAMES
 from utils.evaluation import association_accuracy, identity_f1
 
 LOCATION_GAINS = (1.0, 4.0, 16.0, 64.0, 256.0)
+FINE_GAINS = (1.0, 1.5, 2.0, 2.5)  # where embeddings gate: tried with every limit
 QUANTILES = (0.995, 0.998, 0.999, 0.9995, 0.9998, 1.0)
 
 
-def calibrate(model, sequences, config):
+def calibrate(model, sequences, config, thorough=False):
     """Set a model's `location_gain` and `latent_scale` to the best of a few by association.
 
     Args:
@@ -22,6 +23,7 @@ def calibrate(model, sequences, config):
         sequences: [TrainingSequence] with true ids.
         config: TrackerConfig. Its gate says what is open: the location gain where masks gate, the
             unit of Z where embeddings do.
+        thorough: where embeddings gate, try location gains, too.
 
     Returns:
         dict: `association` in 0..1 (see `associate`), the same per class as `association_NAME`,
@@ -29,7 +31,7 @@ def calibrate(model, sequences, config):
     """
     features = [model.encode_masks(s.patches[:]) for s in sequences]
     best = None
-    for gain, scale in _candidates(model, sequences, features, config):
+    for gain, scale in _candidates(model, sequences, features, config, thorough):
         model.config |= {"location_gain": gain, "latent_scale": scale}
         by_class = associate(model, sequences, features, config)
         result = {
@@ -44,21 +46,29 @@ def calibrate(model, sequences, config):
     return best
 
 
-def _candidates(model, sequences, features, config):
+def _candidates(model, sequences, features, config, thorough):
     """Return the pairs (location gain, latent scale) to try."""
     if config.gate != "embedding":
         return [(gain, 1.0) for gain in LOCATION_GAINS]
-    # The limit must let through what an object does from one frame to the next.
-    model.config |= {"location_gain": 1.0, "latent_scale": 1.0}
-    steps = []
+    pairs = []
+    for gain in FINE_GAINS if thorough else (1.0,):
+        # The limit must let through what an object does from one frame to the next.
+        model.config |= {"location_gain": gain, "latent_scale": 1.0}
+        steps = _steps(model, sequences, features)
+        limits = np.quantile(steps, QUANTILES) if len(steps) else ()
+        pairs += [(gain, float(config.max_distance / limit)) for limit in limits if limit > 0]
+    return pairs or [(1.0, 1.0)]
+
+
+def _steps(model, sequences, features):
+    """Return how far Z moves from one detection of an object to its next, (n,) float."""
+    steps = [np.zeros(0)]
     for s, feature in zip(sequences, features, strict=True):
         z, ids, frames = model.fuse(feature, s.boxes), s.detections.ids, s.detections.frames
         order = np.lexsort((frames, ids))
         same = ids[order][1:] == ids[order][:-1]
         steps.append(np.linalg.norm(np.diff(z[order], axis=0)[same], axis=1))
-    steps = np.concatenate(steps)
-    limits = np.quantile(steps, QUANTILES) if len(steps) else ()
-    return [(1.0, float(config.max_distance / limit)) for limit in limits if limit > 0] or [(1, 1)]
+    return np.concatenate(steps)
 
 
 def associate(model, sequences, features, config):

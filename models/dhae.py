@@ -21,8 +21,9 @@ class DHAE(keras.Model):
         latent_dim: F, size of f_m, f_b and Z.
         box_mean: 4 floats taken from x_b before h_b; the reconstruction stays in the units of x_b.
         box_std: 4 floats that divide it then.
-        location_gain: factor on the centred x_b when embedding (not in training): what location
-            weighs in Z, see README, "What location weighs".
+        location_gain: factor on x_b - location_centre when embedding (not in training): what
+            location weighs in Z, see README, "What location weighs".
+        location_centre: 4 floats, where the gain leaves x_b as it is; None takes box_mean.
         latent_scale: factor on Z when embedding: its unit, in which the limits of section 4.1 are.
         last_padding: "same", or "valid" for the last convolution of the synthetic profile (7 -> 3).
         batch_norm_after: convolutions (from 0) followed by batch normalisation.
@@ -48,6 +49,7 @@ class DHAE(keras.Model):
         box_mean=(0.0, 0.0, 0.0, 0.0),
         box_std=(1.0, 1.0, 1.0, 1.0),
         location_gain=1.0,
+        location_centre=None,
         latent_scale=1.0,
         last_padding="same",
         batch_norm_after=(),
@@ -61,7 +63,7 @@ class DHAE(keras.Model):
         self._check(patch_size, channels, filters, latent_dim, last_padding, box_mean, box_std)
         arguments = locals()
         names = (
-            "patch_size channels filters latent_dim box_mean box_std location_gain "
+            "patch_size channels filters latent_dim box_mean box_std location_gain location_centre "
             "latent_scale last_padding batch_norm_after dropout_after decoder_dropout_after "
             "dropout loss reduction"
         ).split()
@@ -208,9 +210,9 @@ class DHAE(keras.Model):
         """
         if not len(boxes):
             return np.zeros((0, self.config["latent_dim"]), np.float32)
-        mean = np.array(self.config["box_mean"], np.float32)
-        centred = np.asarray(boxes, np.float32) - mean
-        boxes = mean + np.float32(self.config["location_gain"]) * centred
+        centre = np.array(self.config["location_centre"] or self.config["box_mean"], np.float32)
+        offset = np.asarray(boxes, np.float32) - centre
+        boxes = centre + np.float32(self.config["location_gain"]) * offset
         z = self.head.predict([features, boxes], batch_size=batch_size, verbose=0)
         return z * np.float32(self.config["latent_scale"])
 

@@ -97,6 +97,9 @@ def write_card(path, card):
         f"* **sha256:** `{card['sha256']}`",
         f"* **Scores of the kept epoch, held-back sequences:** {scores}.",
     ]
+    if card.get("calibrated_on_all"):
+        text = ", ".join(f"{k} {v:.5g}" for k, v in card["calibrated_on_all"].items())
+        lines.append(f"* **Calibrated in the end on all these sequences:** {text}.")
     for entry in card.get("measured", ()):
         lines.append(f"* **Measured** by `{entry['command']}`: {entry['scores']}.")
     lines += ["", f"![curves and reconstructions]({stem}.png)", ""]
@@ -120,15 +123,19 @@ class Trainer:
         settings: dict of everything that defines the run; resuming demands the same.
         training, held_back: lists of TrainingSequence. Without held-back sequences the last epoch
             counts as best.
+        whole: the training sequences with all their detections. Where embeddings gate, the kept
+            checkpoint is calibrated on them and the held-back ones in the end: its limit is about
+            events too rare for a few sequences.
         network: DHAE arguments.
         command: the command line, for the card.
     """
 
-    def __init__(self, output, settings, training, held_back, network, command):
+    def __init__(self, output, settings, training, held_back, whole, network, command):
         self.output, self.settings, self.command = Path(output), settings, command
         self.training, self.held_back, self.network = training, held_back, network
         self.state_path = self.output.with_suffix(".state.json")
-        self.history, self.best = [], None
+        self.history, self.best, self.calibration = [], None, None
+        self.whole = whole
 
     def run(self, epochs, resume=False, tensorboard=None, verbose=0):
         """Train up to `epochs` epochs in all; return the best epoch's row of the history."""
@@ -192,7 +199,8 @@ class Trainer:
 
     @staticmethod
     def _scales(model):
-        return {name: model.config[name] for name in ("location_gain", "latent_scale")}
+        names = ("location_gain", "location_centre", "latent_scale")
+        return {name: model.config[name] for name in names}
 
     def _save_state(self, model, epoch):
         """Write all that resuming needs; a kill at any moment leaves the old or the new state."""
@@ -238,6 +246,14 @@ class Trainer:
         with atomic_path(self.output.with_suffix(".csv")) as temporary:
             temporary.write_text(text.getvalue())
         best = keras.saving.load_model(self.output)
+        tracker = preset(self.settings["dataset"]).tracker
+        if self.held_back and tracker.gate == "embedding":
+            best.config["location_centre"] = (
+                np.concatenate([s.boxes for s in self.whole]).mean(axis=0).tolist()
+            )
+            known = [*self.whole, *self.held_back]
+            self.calibration = calibrate(best, known, tracker, thorough=True)
+            self._save_weights(best)
         shown = Batches((self.held_back or self.training)[:1], 8, seed=0)[0][0]
         rebuilt = keras.ops.convert_to_numpy(best(shown)["mask"])
         plot_training(
@@ -263,6 +279,7 @@ class Trainer:
             "chosen_by": "association on the held-back sequences, see models/calibration.py"
             if self.held_back
             else "last epoch",
+            "calibrated_on_all": self.calibration,
             "held_back": [s.detections.sequence for s in self.held_back],
             "trained_on": [s.detections.sequence for s in self.training],
             "training_masks": sum(len(s.boxes) for s in self.training),

@@ -95,7 +95,7 @@ def write_video(path, detections, ids, images=None, fps=10):
             image = images(number) if images else np.full((*size, 3), 40, np.uint8)
             drawn = draw_frame(image, detections.coco(np.array(rows, int)), shown, trails, scale)
             video.write(np.ascontiguousarray(drawn[:, :, ::-1]))
-            if len(rows) > most:
+            if len(rows) >= most:  # the last such frame has the longest trails
                 still, most = drawn, len(rows)
         video.release()
     return still
