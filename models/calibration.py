@@ -11,8 +11,10 @@ from utils.detections import CLASS_NAMES
 from utils.evaluation import association_accuracy, identity_f1
 
 LOCATION_GAINS = (1.0, 4.0, 16.0, 64.0, 256.0)
-FINE_GAINS = (1.0, 1.5, 2.0, 2.5)  # where embeddings gate: tried with every limit
+# Where embeddings gate, every gain is tried with every limit, a quantile of an object's own steps.
+THOROUGH_GAINS = (1.0, 1.5, 2.0, 2.5)
 QUANTILES = (0.995, 0.998, 0.999, 0.9995, 0.9998, 1.0)
+REFINED_STEPS, REFINED_QUANTILES = (-0.25, 0.0, 0.25), (0.9993, 0.9994, 0.9996, 0.9997, 0.9999)
 
 
 def calibrate(model, sequences, config, thorough=False):
@@ -30,32 +32,42 @@ def calibrate(model, sequences, config, thorough=False):
         and the two scalars.
     """
     features = [model.encode_masks(s.patches[:]) for s in sequences]
-    best = None
-    for gain, scale in _candidates(model, sequences, features, config, thorough):
-        model.config |= {"location_gain": gain, "latent_scale": scale}
-        by_class = associate(model, sequences, features, config)
-        result = {
-            "association": float(np.mean(list(by_class.values()))),
-            **{f"association_{name}": value for name, value in by_class.items()},
-            "location_gain": gain,
-            "latent_scale": scale,
-        }
-        if best is None or result["association"] > best["association"]:
-            best = result
+
+    def best_of(pairs, best=None):
+        for gain, scale in pairs:
+            model.config |= {"location_gain": gain, "latent_scale": scale}
+            by_class = associate(model, sequences, features, config)
+            result = {
+                "association": float(np.mean(list(by_class.values()))),
+                **{f"association_{name}": value for name, value in by_class.items()},
+                "location_gain": gain,
+                "latent_scale": scale,
+            }
+            if best is None or result["association"] > best["association"]:
+                best = result
+        return best
+
+    if config.gate != "embedding":
+        best = best_of([(gain, 1.0) for gain in LOCATION_GAINS])
+    else:
+        gains = THOROUGH_GAINS if thorough else (1.0,)
+        best = best_of(_pairs(model, sequences, features, config, gains, QUANTILES))
+        if thorough:
+            gains = [best["location_gain"] + step for step in REFINED_STEPS]
+            pairs = _pairs(model, sequences, features, config, gains, REFINED_QUANTILES)
+            best = best_of(pairs, best)
     model.config |= {name: best[name] for name in ("location_gain", "latent_scale")}
     return best
 
 
-def _candidates(model, sequences, features, config, thorough):
-    """Return the pairs (location gain, latent scale) to try."""
-    if config.gate != "embedding":
-        return [(gain, 1.0) for gain in LOCATION_GAINS]
+def _pairs(model, sequences, features, config, gains, quantiles):
+    """Return the pairs (location gain, latent scale) to try where embeddings gate."""
     pairs = []
-    for gain in FINE_GAINS if thorough else (1.0,):
+    for gain in gains:
         # The limit must let through what an object does from one frame to the next.
         model.config |= {"location_gain": gain, "latent_scale": 1.0}
         steps = _steps(model, sequences, features)
-        limits = np.quantile(steps, QUANTILES) if len(steps) else ()
+        limits = np.quantile(steps, quantiles) if len(steps) else ()
         pairs += [(gain, float(config.max_distance / limit)) for limit in limits if limit > 0]
     return pairs or [(1.0, 1.0)]
 

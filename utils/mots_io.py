@@ -102,11 +102,7 @@ def read_detections(path, sequence=None):
         rows.append(_parse_line(path, n, fields, count, layout))
         rles.append(fields[layout["rle"]])
     frames, ids, classes, heights, widths, scores, boxes, extra = zip(*rows, strict=True)
-    height, width = heights[0], widths[0]
-    for (n, _), h, w in zip(numbered, heights, widths, strict=True):
-        if (h, w) != (height, width):
-            rule = f"frame size must be {height} {width} as in line {numbered[0][0]}"
-            raise FormatError(path, n, rule, f"{h} {w}")
+    height, width = _frame_size(path, numbered, heights, widths)
     try:
         runs, offsets = masks.decode_runs(rles, height * width)
     except masks.RleError as error:
@@ -178,6 +174,16 @@ def _real(path, n, name, field, limit):
     if not abs(value) <= limit:
         raise FormatError(path, n, f"{name} must be at most {limit:g} in size", _shown(field))
     return value
+
+
+def _frame_size(path, numbered, heights, widths):
+    """Return the one (height, width) of all lines."""
+    size = heights[0], widths[0]
+    for (n, _), height, width in zip(numbered, heights, widths, strict=True):
+        if (height, width) != size:
+            rule = f"frame size must be {size[0]} {size[1]} as in line {numbered[0][0]}"
+            raise FormatError(path, n, rule, f"{height} {width}")
+    return size
 
 
 def _check_ids(path, numbered, frames, ids):
