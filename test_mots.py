@@ -209,7 +209,7 @@ def track_all(args, chosen, sequences, weights, watch):
 
 def write_all(args, chosen, tracked, counts, watch):
     """Write the results, and pictures where they are asked for, once all sequences are tracked."""
-    for detections, embeddings, track_ids, images in tracked:
+    for detections, embeddings, track_ids, images in tqdm(tracked, desc="writing", disable=None):
         with watch("write"):
             path = args.output / "data" / f"{detections.sequence}.txt"
             hidden = mots_io.write_tracks(path, detections, track_ids)

@@ -5,6 +5,7 @@ embedding gate's limit is given. k-means does not feel the unit; the gate of sec
 """
 
 import numpy as np
+from tqdm import tqdm
 
 from models.tracker import track
 from utils.detections import CLASS_NAMES
@@ -34,7 +35,7 @@ def calibrate(model, sequences, config, thorough=False):
     features = [model.encode_masks(s.patches[:]) for s in sequences]
 
     def best_of(pairs, best=None):
-        for gain, scale in pairs:
+        for gain, scale in tqdm(pairs, desc="calibrating", leave=False, disable=None):
             model.config |= {"location_gain": gain, "latent_scale": scale}
             by_class = associate(model, sequences, features, config)
             result = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from tqdm import tqdm
 
 from utils import masks, mots_io
 from utils.detections import CLASS_NAMES
@@ -90,7 +91,7 @@ def score_masks(truth, results, classes):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             dataset = _trackeval_dataset(truth, Path(results), names)
-            for sequence in truth:
+            for sequence in tqdm(truth, desc="scoring", unit="seq", disable=None):
                 raw = dataset.get_raw_seq_data(dataset.tracker_list[0], sequence)
                 for name in names:
                     data = dataset.get_preprocessed_seq_data(raw, name)
