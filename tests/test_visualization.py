@@ -12,6 +12,8 @@ def objects():
 def test_colours_are_distinct_and_stable():
     colours = [visualization.colour_of(i) for i in range(1001, 1013)]
     assert len(set(colours)) == 12 and visualization.colour_of(1001) == colours[0]
+    car, pedestrian = (np.array(visualization.colour_of(i)) for i in (1001, 2001))
+    assert np.abs(car - pedestrian).max() > 100
 
 
 def test_frame_shows_mask_id_and_trail():
