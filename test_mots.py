@@ -92,7 +92,8 @@ def read_input(args):
     """Return ([Detections], {sequence: ground-truth file}); reads and checks all input."""
     merged = {}
     for path in args.detections:
-        names = [n for n in args.sequences or () if len(args.detections) == 1] or None
+        # Of several folders, one need not have every sequence: what is missing shows below.
+        names = args.sequences if len(args.detections) == 1 else None
         for detections in mots_io.read_sequences(path, names):
             name = detections.sequence
             merged[name] = (

@@ -21,12 +21,12 @@ def apply_rules(detections, classes, rules):
         dropped: {rule: count}; each detection is counted under the first rule that drops it.
     """
     n = len(detections)
-    sizes = masks.decode_runs(detections.rles, detections.height * detections.width)
+    areas = masks.areas_of(detections.rles, detections.height * detections.width)
     box_areas = detections.boxes_xywh[:, 2] * detections.boxes_xywh[:, 3]
     verdicts = {
         "ignore_region": detections.classes == IGNORE,
         "other_class": ~np.isin(detections.classes, classes),
-        "empty_mask": masks.areas(*sizes) == 0,
+        "empty_mask": areas == 0,
     }
     if detections.scored:
         verdicts["low_score"] = detections.scores < _limits(detections.classes, rules.min_score)

@@ -130,7 +130,7 @@ def read_training_detections(data, dataset, names=None):
     """
     data = Path(data)
     if dataset in REAL:
-        folder = data / "instances_txt" if (data / "instances_txt").is_dir() else data
+        folder = mots_io.instances_folder(data)
         return [_solid(s) for s in mots_io.read_sequences(folder, names)]
     sequences = mots_io.read_sequences(data / "detections", names)
     return [_solid(_with_ids(s, data / "gt" / s.sequence / "gt.txt")) for s in sequences]
@@ -138,8 +138,8 @@ def read_training_detections(data, dataset, names=None):
 
 def _solid(detections):
     """Return the detections that have a mask and are no ignore region."""
-    runs = masks.decode_runs(detections.rles, detections.height * detections.width)
-    return detections.select((detections.classes != IGNORE) & (masks.areas(*runs) > 0))
+    areas = masks.areas_of(detections.rles, detections.height * detections.width)
+    return detections.select((detections.classes != IGNORE) & (areas > 0))
 
 
 def _with_ids(detections, path):

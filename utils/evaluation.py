@@ -26,9 +26,7 @@ def find_ground_truth(path, names):
     Raises:
         mots_io.FormatError: a sequence has no ground truth.
     """
-    path = Path(path)
-    inner = path / "instances_txt"
-    return mots_io.find_sequences(inner if inner.is_dir() else path, names)
+    return mots_io.find_sequences(mots_io.instances_folder(path), names)
 
 
 def check_ground_truth(file, detections):

@@ -105,6 +105,11 @@ def areas(runs, offsets):
     return np.add.reduceat(runs * (index % 2), offsets[:-1]) if len(runs) else np.zeros(0, np.int64)
 
 
+def areas_of(rles, pixels):
+    """Return the (n,) int64 foreground pixels of masks; arguments and errors of `decode_runs`."""
+    return areas(*decode_runs(rles, pixels))
+
+
 def tight_boxes_xywh(rles, height, width):
     """Return the (n, 4) float64 pixel boxes around the foreground; zeros for an empty mask."""
     if not len(rles):

@@ -41,6 +41,12 @@ def _shown(field):
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def instances_folder(path):
+    """Return the folder of MOTS ground truth: `instances_txt` in `path`, else `path` itself."""
+    inner = Path(path) / "instances_txt"
+    return inner if inner.is_dir() else Path(path)
+
+
 def find_sequences(path, names=None):
     """Return {sequence name: file} for a txt file or a folder of them, names ascending.
 
@@ -299,7 +305,7 @@ def make_disjoint(detections, rows):
     np.fill_diagonal(shared, False)
     if not shared.any():
         return counts, []
-    area = masks.areas(*masks.decode_runs(counts, detections.height * detections.width))
+    area = masks.areas_of(counts, detections.height * detections.width)
     order = np.lexsort((rows, area, -detections.scores[rows]))
     rank = np.argsort(order)
     emptied = []
@@ -308,7 +314,7 @@ def make_disjoint(detections, rows):
         if not stronger:
             continue
         counts[i] = masks.subtract(coco[i], stronger)
-        if not masks.areas(*masks.decode_runs([counts[i]], detections.height * detections.width)):
+        if not masks.areas_of([counts[i]], detections.height * detections.width):
             emptied.append(int(rows[i]))
     return counts, emptied
 
