@@ -17,11 +17,22 @@ def parse_args(arguments=None):
     parser.add_argument("--dataset", choices=DATASETS, required=True)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--input", choices=("shape", "appearance"), default="shape")
+    parser.add_argument(
+        "--branch",
+        choices=("both", "mask", "box"),
+        default="both",
+        help="mask or box: one half of the network alone, rows shape embed and loc embed of Table 1",
+    )
     parser.add_argument("--loss", choices=("uncertainty", "equal"), default="uncertainty")
     parser.add_argument(
         "--reduction",
         choices=("sum", "mean", "scaled_sum"),
         help="how Eq. 3 reads its norms (default: what reproduces the paper, see README)",
+    )
+    parser.add_argument(
+        "--location-gain",
+        type=float,
+        help="keep this gain (default: chosen by association with the checkpoint, see README)",
     )
     parser.add_argument("--dropout", type=float, default=0.25)
     parser.add_argument("--epochs", type=positive, default=100)
@@ -34,6 +45,12 @@ def parse_args(arguments=None):
         nargs="*",
         help="sequences not trained on, whose association picks the checkpoint "
         "(default: every fourth; none: the last epoch is kept)",
+    )
+    parser.add_argument(
+        "--choose",
+        choices=("association", "loss"),
+        default="association",
+        help="which epoch to keep: best association, or least loss (paper), on the held-back ones",
     )
     parser.add_argument(
         "--associate-every", type=positive, default=1, help="epochs between two associations"
@@ -50,6 +67,8 @@ def parse_args(arguments=None):
         parser.error(f"--dropout must be in [0, 1), got {args.dropout}")
     if not 0 < args.learning_rate < float("inf"):
         parser.error(f"--learning-rate must be positive, got {args.learning_rate}")
+    if args.location_gain is not None and not 0 < args.location_gain < float("inf"):
+        parser.error(f"--location-gain must be positive, got {args.location_gain}")
     if args.associate_every > args.epochs:
         parser.error(f"--associate-every must be at most --epochs, got {args.associate_every}")
     if args.seed < 0:
@@ -88,7 +107,7 @@ def main():
     args = parse_args()
     settings = preset(args.dataset)
     network = network_config(args.dataset, 1 if args.input == "shape" else 3)
-    network |= {"loss": args.loss, "dropout": args.dropout}
+    network |= {"loss": args.loss, "dropout": args.dropout, "branch": args.branch}
     if args.reduction:
         network["reduction"] = args.reduction
     sequences = load_training_sequences(
@@ -108,7 +127,7 @@ def main():
     from models.training import Trainer
 
     defining = ("dataset", "input", "loss", "batch_size", "learning_rate", "seed", "stride")
-    defining += ("dropout", "associate_every")
+    defining += ("dropout", "associate_every", "branch", "location_gain", "choose")
     run_settings = {name: getattr(args, name) for name in defining}
     run_settings |= {
         "reduction": network["reduction"],

@@ -18,7 +18,7 @@ QUANTILES = (0.995, 0.998, 0.999, 0.9995, 0.9998, 1.0)
 REFINED_STEPS, REFINED_QUANTILES = (-0.25, 0.0, 0.25), (0.9993, 0.9994, 0.9996, 0.9997, 0.9999)
 
 
-def calibrate(model, sequences, config, thorough=False):
+def calibrate(model, sequences, config, thorough=False, gain=None):
     """Set a model's `location_gain` and `latent_scale` to the best of a few by association.
 
     Args:
@@ -27,6 +27,7 @@ def calibrate(model, sequences, config, thorough=False):
         config: TrackerConfig. Its gate says what is open: the location gain where masks gate, the
             unit of Z where embeddings do.
         thorough: where embeddings gate, try location gains, too.
+        gain: a location gain to keep instead; None chooses.
 
     Returns:
         dict: `association` in 0..1 (see `associate`), the same per class as `association_NAME`,
@@ -35,13 +36,13 @@ def calibrate(model, sequences, config, thorough=False):
     features = [model.encode_masks(s.patches[:]) for s in sequences]
 
     def best_of(pairs, best=None):
-        for gain, scale in tqdm(pairs, desc="calibrating", leave=False, disable=None):
-            model.config |= {"location_gain": gain, "latent_scale": scale}
+        for factor, scale in tqdm(pairs, desc="calibrating", leave=False, disable=None):
+            model.config |= {"location_gain": factor, "latent_scale": scale}
             by_class = associate(model, sequences, features, config)
             result = {
                 "association": float(np.mean(list(by_class.values()))),
                 **{f"association_{name}": value for name, value in by_class.items()},
-                "location_gain": gain,
+                "location_gain": factor,
                 "latent_scale": scale,
             }
             if best is None or result["association"] > best["association"]:
@@ -49,12 +50,13 @@ def calibrate(model, sequences, config, thorough=False):
         return best
 
     if config.gate != "embedding":
-        best = best_of([(gain, 1.0) for gain in LOCATION_GAINS])
+        best = best_of([(g, 1.0) for g in (LOCATION_GAINS if gain is None else (gain,))])
     else:
-        gains = THOROUGH_GAINS if thorough else (1.0,)
+        gains = (THOROUGH_GAINS if thorough else (1.0,)) if gain is None else (gain,)
         best = best_of(_pairs(model, sequences, features, config, gains, QUANTILES))
         if thorough:
-            gains = [best["location_gain"] + step for step in REFINED_STEPS]
+            if gain is None:
+                gains = [best["location_gain"] + step for step in REFINED_STEPS]
             pairs = _pairs(model, sequences, features, config, gains, REFINED_QUANTILES)
             best = best_of(pairs, best)
     model.config |= {name: best[name] for name in ("location_gain", "latent_scale")}

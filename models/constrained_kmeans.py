@@ -42,6 +42,7 @@ def constrained_kmeans(
     order="distance",
     max_iterations=50,
     tolerance=1e-4,
+    adaptive=True,
 ):
     """Cluster the nodes of a window.
 
@@ -63,9 +64,12 @@ def constrained_kmeans(
         max_iterations: upper limit of passes.
         tolerance: stop when the squared movement of the centres is at most this times the mean
             variance of the points' coordinates.
+        adaptive: False opens no clusters: the number of first centres is the number of clusters,
+            as where |K| is a prior (Table 4), and a node that every centre bars is left out.
 
     Returns:
-        Clustering; every group is in exactly one cluster, no two groups of a cluster cannot-link.
+        Clustering; every group is in exactly one cluster (at most one, unless `adaptive`), no two
+        groups of a cluster cannot-link.
 
     Raises:
         ValueError: shapes that do not fit, frames not descending, non-finite points, an unknown
@@ -93,10 +97,14 @@ def constrained_kmeans(
     initial = fullest_frame(frames) if initial is None else np.asarray(initial)
     if not len(initial):
         raise ValueError("initial must name at least one node, got none")
-    return cluster(points, frames, graph, initial, centre_rule, order, max_iterations, tolerance)
+    return cluster(
+        points, frames, graph, initial, centre_rule, order, max_iterations, tolerance, adaptive
+    )
 
 
-def cluster(points, frames, graph, initial, centre_rule, order, max_iterations, tolerance):
+def cluster(
+    points, frames, graph, initial, centre_rule, order, max_iterations, tolerance, adaptive=True
+):
     """Do what `constrained_kmeans` says; assumes valid input."""
     # A group acts through its node nearest to the current frame; a mean needs the others, too.
     heads = points[graph.heads]
@@ -107,7 +115,7 @@ def cluster(points, frames, graph, initial, centre_rule, order, max_iterations, 
     limit, iteration = None, 0
     while iteration < max_iterations:
         iteration += 1
-        clusters, opened, kept = _assign(heads, ages, norms, centres, barred)
+        clusters, opened, kept = _assign(heads, ages, norms, centres, barred, adaptive)
         # The centres these clusters were built around: what is left of the last ones, and the new.
         if opened or len(kept) < len(centres):
             around = np.concatenate([centres[kept], heads[opened]])
@@ -127,7 +135,7 @@ def cluster(points, frames, graph, initial, centre_rule, order, max_iterations, 
 
 def _means(points, clusters, graph):
     """Return the mean of each cluster's points, (k, F)."""
-    owner = np.empty(len(graph.heads), np.int64)
+    owner = np.full(len(graph.heads), -1)
     owner[[group for members in clusters for group in members]] = np.repeat(
         np.arange(len(clusters)), [len(members) for members in clusters]
     )
@@ -142,7 +150,7 @@ def _bitmasks(matrix):
     return [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
 
 
-def _assign(heads, ages, norms, centres, barred):
+def _assign(heads, ages, norms, centres, barred, adaptive):
     """Make one pass.
 
     Returns:
@@ -176,6 +184,8 @@ def _assign(heads, ages, norms, centres, barred):
                     heapq.heappush(queue, (age, float(distances[group, k]), group, k))
                     continue
                 exhausted.add(group)
+            if not adaptive:
+                continue
             if group not in exhausted or any(not m & bar for m in members[started:]):
                 continue  # another entry of this group is still waiting
             k = len(members)
@@ -193,8 +203,49 @@ def _assign(heads, ages, norms, centres, barred):
     return [sorted(members) for members in clusters if members], opened, kept
 
 
-def no_constraints(classes):
-    """Return a graph over nodes of the given (n,) classes: plain k-means within each class."""
-    classes = np.asarray(classes)
-    n = len(classes)
-    return ConstraintsGraph(np.arange(n), list(range(n)), classes[:, None] != classes)
+def farthest_first(points, initial, count):
+    """Return `initial` and further nodes, each the farthest from those before, `count` in all.
+
+    Args:
+        points: (n, F) float; initial: indices, at least one; count: capped at n, at least the
+            number of `initial`.
+    """
+    chosen = list(initial)
+    gaps = np.square(points[:, None] - points[chosen]).sum(axis=2).min(axis=1)
+    while len(chosen) < min(count, len(points)):
+        # -1 keeps a node from being chosen twice where nodes coincide.
+        gaps[chosen] = -1
+        chosen.append(int(gaps.argmax()))
+        gaps = np.minimum(gaps, np.square(points - points[chosen[-1]]).sum(axis=1))
+    return np.array(chosen)
+
+
+def plain_kmeans(points, frames, classes, truth=None, init="random", seed=0):
+    """Cluster the nodes of a window without constraints, class by class (scikit-learn's KMeans).
+
+    |K| is the largest number of detections in one frame, or the number of true identities.
+
+    Args:
+        points: (n, F) float; frames: (n,) int; classes: (n,) int.
+        truth: (n,) int true identities; None estimates |K|.
+        init: "random" detections or "k-means++".
+        seed: of the first centres.
+
+    Returns:
+        list of clusters, each an ascending list of nodes.
+    """
+    # scikit-learn is slow to import, and only this needs it.
+    from sklearn.cluster import KMeans
+
+    clusters = []
+    for cls in np.unique(classes).tolist():
+        nodes = np.flatnonzero(classes == cls)
+        if truth is None:
+            count = np.unique(frames[nodes], return_counts=True)[1].max()
+        else:
+            count = len(np.unique(truth[nodes]))
+        count = min(count, len(np.unique(points[nodes], axis=0)))
+        kmeans = KMeans(count, init=init, n_init=1, random_state=seed)
+        labels = kmeans.fit_predict(points[nodes])
+        clusters += [nodes[labels == k].tolist() for k in range(count)]
+    return [members for members in clusters if members]

@@ -6,6 +6,8 @@ from keras import layers, ops
 
 from models.losses import UncertaintyWeighting
 
+BRANCHES = ("both", "mask", "box")
+
 
 @keras.saving.register_keras_serializable("usc_mots")
 class DHAE(keras.Model):
@@ -19,6 +21,8 @@ class DHAE(keras.Model):
         channels: D, 1 (shape) or 3 (appearance).
         filters: channels of the 3 x 3, stride-2 convolutions; the decoder mirrors them.
         latent_dim: F, size of f_m, f_b and Z.
+        branch: "both", or the half of the network that Table 1 tests alone: "mask" (shape embed,
+            Z = h_a(f_m)) or "box" (loc embed, Z = h_a(f_b)). The other input is then ignored.
         box_mean: 4 floats taken from x_b before h_b; the reconstruction stays in the units of x_b.
         box_std: 4 floats that divide it then.
         location_gain: factor on x_b - location_centre when embedding (not in training): what
@@ -46,6 +50,7 @@ class DHAE(keras.Model):
         channels=1,
         filters=(16, 16, 32, 32, 64),
         latent_dim=128,
+        branch="both",
         box_mean=(0.0, 0.0, 0.0, 0.0),
         box_std=(1.0, 1.0, 1.0, 1.0),
         location_gain=1.0,
@@ -61,33 +66,38 @@ class DHAE(keras.Model):
         **kwargs,
     ):
         self._check(patch_size, channels, filters, latent_dim, last_padding, box_mean, box_std)
+        if branch not in BRANCHES:
+            raise ValueError(f"branch must be one of {BRANCHES}. Received: branch={branch!r}")
         arguments = locals()
         names = (
-            "patch_size channels filters latent_dim box_mean box_std location_gain location_centre "
+            "patch_size channels filters latent_dim branch box_mean box_std location_gain location_centre "
             "latent_scale last_padding batch_norm_after dropout_after decoder_dropout_after "
             "dropout loss reduction"
         ).split()
         config = {name: list(v) if isinstance(v := arguments[name], tuple) else v for name in names}
         mask = keras.Input((patch_size, patch_size, channels), dtype="uint8", name="mask")
         box = keras.Input((4,), name="box")
-        x, side = self._encode_mask(mask, config)
-        f_m = layers.Dense(latent_dim, activation="relu", name="f_m")(layers.Flatten()(x))
+        f_m, side = self._encode_mask(mask, config) if branch != "box" else (None, None)
         latent = self._latent_layers(config)
         z = latent(f_m, box)
-        expanded = layers.Dense(2 * latent_dim, activation="relu", name="f_prime")(z)
-        halves = layers.Reshape((2, latent_dim))(expanded)
-        mask_out = self._decode_mask(halves[:, 0], side, config)
-        box_out = layers.Dense(4, activation="sigmoid", name="box_out")(halves[:, 1])
-        super().__init__(
-            inputs={"mask": mask, "box": box},
-            outputs={"mask": mask_out, "box": box_out},
-            **kwargs,
-        )
+        decoded = [name for name in ("mask", "box") if branch in ("both", name)]
+        expanded = layers.Dense(len(decoded) * latent_dim, activation="relu", name="f_prime")(z)
+        parts = layers.Reshape((len(decoded), latent_dim))(expanded)
+        outputs = {}
+        for i, name in enumerate(decoded):
+            if name == "mask":
+                outputs[name] = self._decode_mask(parts[:, i], side, config)
+            else:
+                outputs[name] = layers.Dense(4, activation="sigmoid", name="box_out")(parts[:, i])
+        super().__init__(inputs={"mask": mask, "box": box}, outputs=outputs, **kwargs)
         self.config = config
-        self.mask_encoder = keras.Model(mask, f_m, name="h_m")
+        self.mask_encoder = None if f_m is None else keras.Model(mask, f_m, name="h_m")
         feature = keras.Input((latent_dim,), name="feature")
         self.head = keras.Model([feature, box], latent(feature, box), name="h_a")
-        self.weighting = UncertaintyWeighting(patch_size, loss, reduction)
+        # One task has no relative weight to learn.
+        self.weighting = UncertaintyWeighting(
+            patch_size, loss if branch == "both" else "equal", reduction
+        )
         names = ("mask_mse", "box_mse", "sigma_mask", "sigma_box")
         self.terms = [keras.metrics.Mean(name=name) for name in names]
 
@@ -117,7 +127,7 @@ class DHAE(keras.Model):
 
     @staticmethod
     def _encode_mask(mask, config):
-        """Return the feature map h_m computes before its dense layer, and its side in pixels."""
+        """Return f_m and the side in pixels of the feature map before it."""
         x = layers.Rescaling(1 / 255, name="scaled")(mask)
         last = len(config["filters"]) - 1
         for i, filters in enumerate(config["filters"]):
@@ -129,7 +139,8 @@ class DHAE(keras.Model):
                 x = layers.BatchNormalization(name=f"norm_{i}")(x)
             if i in config["dropout_after"]:
                 x = layers.Dropout(config["dropout"], name=f"drop_{i}")(x)
-        return x, x.shape[1]
+        f_m = layers.Dense(config["latent_dim"], activation="relu", name="f_m")(layers.Flatten()(x))
+        return f_m, x.shape[1]
 
     @staticmethod
     def _latent_layers(config):
@@ -143,6 +154,10 @@ class DHAE(keras.Model):
         f_b = layers.Dense(size, activation="relu", name="f_b")
         joined = layers.Concatenate(name="f")
         z = layers.Dense(size, activation="relu", name="z")
+        if config["branch"] == "mask":
+            return lambda f_m, box: z(f_m)
+        if config["branch"] == "box":
+            return lambda f_m, box: z(f_b(scaled(box)))
         return lambda f_m, box: z(joined([f_m, f_b(scaled(box))]))
 
     @staticmethod
@@ -165,7 +180,9 @@ class DHAE(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return Eq. 3 for a batch and log both terms and both sigmas."""
         target = ops.cast(x["mask"], "float32") / 255.0
-        total, mask_mse, box_mse = self.weighting(target, y_pred["mask"], x["box"], y_pred["box"])
+        total, mask_mse, box_mse = self.weighting(
+            target, y_pred.get("mask"), x["box"], y_pred.get("box")
+        )
         sigmas = [ops.exp(0.5 * s) for s in self.weighting.log_variances]
         for term, value in zip(self.terms, (mask_mse, box_mse, *sigmas), strict=True):
             term.update_state(value)
@@ -196,8 +213,8 @@ class DHAE(keras.Model):
 
     def encode_masks(self, patches, batch_size=512):
         """Return f_m = h_m(x_m), (n, F) float32, the part of an embedding that costs time."""
-        if not len(patches):
-            return np.zeros((0, self.config["latent_dim"]), np.float32)
+        if not len(patches) or self.mask_encoder is None:
+            return np.zeros((len(patches), self.config["latent_dim"]), np.float32)
         return self.mask_encoder.predict(patches, batch_size=batch_size, verbose=0)
 
     def fuse(self, features, boxes, batch_size=4096):

@@ -65,12 +65,16 @@ class UncertaintyWeighting(keras.layers.Layer):
         Args:
             mask: (n, M, M, D) float in [0, 1]; mask_out: its reconstruction.
             box: (n, N) float; box_out: its reconstruction.
+            A reconstruction may be None: that term is left out, and its error is 0.
         """
         total, errors = 0.0, []
         for s, value, out, factor in (
             (self.log_variances[0], mask, mask_out, 1.0),
             (self.log_variances[1], box, box_out, float(self.box_factor)),
         ):
+            if out is None:
+                errors.append(0.0)
+                continue
             squared = ops.square(value - out)
             mean = ops.mean(squared)
             errors.append(mean)

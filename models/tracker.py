@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.constrained_kmeans import cluster, no_constraints
+from models.constrained_kmeans import cluster, farthest_first, plain_kmeans
 from models.constraints import build
 from utils import masks as mask_ops
 from utils.config import TrackerConfig
 
 MIN_DETECTIONS = 2  # a cluster with fewer stays tentative (section 3.3.2)
+MERGED = -1  # label of a detection that plain k-means took for another one of its frame
 
 
 @dataclass
@@ -24,7 +25,8 @@ class Frame:
         scores: (k,) float, confidences c_i.
         embeddings: (k, F) float, z_i.
         masks: k dicts of pycocotools, needed by the "mask_iou" gate only.
-        labels: (k,) int identities l_i, 0 for none; the tracker's.
+        truth: (k,) int true identities, needed where |K| is known only.
+        labels: (k,) int identities l_i, 0 for none, MERGED for lost; the tracker's.
         apart: {earlier frame number: (k, k') bool}, the gate's verdicts; the tracker's.
     """
 
@@ -34,6 +36,7 @@ class Frame:
     scores: np.ndarray
     embeddings: np.ndarray
     masks: list = ()
+    truth: np.ndarray = None
     labels: np.ndarray = None
     apart: dict = field(default_factory=dict)
 
@@ -48,7 +51,7 @@ class Tracker:
         report: Counter of what happened: `tracks` started, `tentative` detections that left the
             window alone, `low_score` clusters below lambda, `short` detections of tracks below
             the minimum length, `contradictions` among must-links, `merged` detections that plain
-            k-means put beside another one of their frame.
+            k-means put beside another one of their frame; they are lost.
 
     Example:
         >>> tracker = Tracker(TrackerConfig())
@@ -126,18 +129,36 @@ class Tracker:
         self._clustered = window[0].number
         sizes = [len(f.rows) for f in window]
         frames = np.repeat([f.number for f in window], sizes)
-        fullest = sizes.index(max(sizes))  # the latest such frame
-        initial = np.arange(sum(sizes[:fullest]), sum(sizes[: fullest + 1]))
         points = np.concatenate([f.embeddings for f in window]).astype(np.float64)
         labels = np.concatenate([f.labels for f in window])
         classes = np.concatenate([f.classes for f in window])
+        truth = None
+        if self.config.known_clusters:
+            truth = np.concatenate([f.truth for f in window])
         if self.config.use_graph:
             graph = build(frames, classes, labels, self._apart(window, len(frames)))
             self.report["contradictions"] += len(graph.contradictions)
+            clusters, heads = self._constrained(points, frames, sizes, graph, truth), graph.heads
         else:
-            graph = no_constraints(classes)
+            # A seed of its own for every window: streaming and batch then agree.
+            seed = np.random.SeedSequence([self.config.seed, self._clustered]).generate_state(1)[0]
+            init = self.config.plain_init
+            clusters = plain_kmeans(points, frames, classes, truth, init, int(seed))
+            heads = range(len(points))
+        self._label(clusters, heads, frames, labels, window, points)
+        start = 0
+        for f in window:
+            f.labels = labels[start : start + len(f.rows)]
+            start += len(f.rows)
+
+    def _constrained(self, points, frames, sizes, graph, truth):
+        """Return the clusters of k-means under the graph, lists of groups."""
         config = self.config
-        result = cluster(
+        fullest = sizes.index(max(sizes))  # the latest such frame
+        initial = np.arange(sum(sizes[:fullest]), sum(sizes[: fullest + 1]))
+        if truth is not None:
+            initial = farthest_first(points, initial, len(np.unique(truth)))
+        return cluster(
             points,
             frames,
             graph,
@@ -146,12 +167,8 @@ class Tracker:
             config.order,
             config.max_iterations,
             config.tolerance,
-        )
-        self._label(result.clusters, graph.heads, frames, labels, window, points)
-        start = 0
-        for f in window:
-            f.labels = labels[start : start + len(f.rows)]
-            start += len(f.rows)
+            adaptive=truth is None,
+        ).clusters
 
     def _apart(self, window, n):
         """Assemble the gate's verdicts of the window into one (n, n) matrix."""
@@ -179,14 +196,15 @@ class Tracker:
                 continue
             nodes = [heads[group] for group in groups]
             free = [node for node in nodes if not known[node]]
-            identities = [known[node] for node in nodes if known[node]]
+            identities = [known[node] for node in nodes if known[node] > 0]
             if not free:
                 continue
             if len(identities) > 1:
                 identities = [Counter(identities).most_common(1)[0][0]]
             identity = identities[0] if identities else self._next_id
+            merged = []
             if not self.config.use_graph:
-                free = self._one_per_frame(nodes, free, identity, known, frames, points)
+                free, merged = self._one_per_frame(nodes, free, identity, labels, frames, points)
             if not identities:
                 if len(free) < MIN_DETECTIONS:
                     continue
@@ -196,23 +214,27 @@ class Tracker:
                 self._next_id += 1
                 self.report["tracks"] += 1
             labels[free] = identity
+            labels[merged] = MERGED
+            self.report["merged"] += len(merged)
 
-    def _one_per_frame(self, nodes, free, identity, known, frames, points):
-        """Return the unlabelled nodes that may take `identity`; needed by plain k-means only.
+    @staticmethod
+    def _one_per_frame(nodes, free, identity, labels, frames, points):
+        """Split the unlabelled nodes into those that take `identity` and those merged with them.
 
-        Of each frame it is the one nearest to the cluster's mean, and none where the identity is
-        already there.
+        Needed by plain k-means only. Of each frame, the one nearest to the cluster's mean takes
+        the identity, and none where it is already there: plain k-means may split a track over
+        two clusters.
         """
-        taken = {frames[node] for node in nodes if known[node] == identity}
+        taken = set(frames[labels == identity].tolist())
         distance = np.square(points[free] - points[nodes].mean(axis=0)).sum(axis=1)
-        kept = []
+        kept, merged = [], []
         for at in np.argsort(distance, kind="stable").tolist():
             if frames[free[at]] in taken:
-                self.report["merged"] += 1
+                merged.append(free[at])
             else:
                 taken.add(frames[free[at]])
                 kept.append(free[at])
-        return sorted(kept)
+        return sorted(kept), merged
 
     def _retire(self, number):
         """Drop the frames up to `number` from the window; return their rows that are final."""
@@ -222,8 +244,8 @@ class Tracker:
         while self._window and self._window[0].number <= number:
             frame = self._window.popleft()
             for row, identity in zip(frame.rows.tolist(), frame.labels.tolist(), strict=True):
-                if not identity:
-                    self.report["tentative"] += 1
+                if identity <= 0:
+                    self.report["tentative"] += identity == 0
                 elif identity in self._released:
                     finished.append((row, identity))
                 else:
@@ -244,15 +266,21 @@ def track(detections, embeddings, config=None):
     """Track one sequence: a loop over `Tracker.update`.
 
     Args:
-        detections: n Detections.
+        detections: n Detections; with true ids where the config says that |K| is known.
         embeddings: (n, F) float, row i that of detection i.
         config: TrackerConfig.
 
     Returns:
         track_ids: (n,) int32, 0 for detections that belong to no track.
         report: Counter, see `Tracker`.
+
+    Raises:
+        ValueError: |K| is to be known, and detections have no true ids.
     """
     tracker = Tracker(config)
+    if tracker.config.known_clusters and not (detections.ids > 0).all():
+        missing = int((detections.ids <= 0).sum())
+        raise ValueError(f"known_clusters needs detections with true ids, got {missing} without")
     track_ids = np.zeros(len(detections), np.int32)
     for frame in iterate_frames(detections, embeddings, tracker.config):
         for row, identity in tracker.update(frame):
@@ -278,4 +306,5 @@ def iterate_frames(detections, embeddings, config):
             detections.scores[rows],
             embeddings[rows],
             detections.coco(rows) if needs_masks else [],
+            detections.ids[rows] if config.known_clusters else None,
         )

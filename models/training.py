@@ -73,6 +73,12 @@ DATA = {
 }
 
 
+CHOICES = {
+    "association": "association on the held-back sequences, see models/calibration.py",
+    "loss": "least loss on the held-back sequences",
+}
+
+
 def write_card(path, card):
     """Write a card as NAME.json and, for people, as NAME.md.
 
@@ -123,9 +129,9 @@ class Trainer:
         settings: dict of everything that defines the run; resuming demands the same.
         training, held_back: lists of TrainingSequence. Without held-back sequences the last epoch
             counts as best.
-        whole: the training sequences with all their detections. Where embeddings gate, the kept
-            checkpoint is calibrated on them and the held-back ones in the end: its limit is about
-            events too rare for a few sequences.
+        whole: the training sequences with all their detections. Where embeddings gate or nothing
+            is held back, the kept checkpoint is calibrated on them and the held-back ones in the
+            end: the limit of the gate is about events too rare for a few sequences.
         network: DHAE arguments.
         command: the command line, for the card.
     """
@@ -173,7 +179,7 @@ class Trainer:
             for name in ("loss", "mask_mse", "box_mse"):
                 row[f"val_{name}"] = float(scores[name])
             if epoch % self.settings["associate_every"] == 0:
-                row |= calibrate(model, self.held_back, preset(self.settings["dataset"]).tracker)
+                row |= self._calibrate(model, self.held_back)
         row["seconds"] = round(time.perf_counter() - start, 1)
         self.history.append(row)
         if self.best is None or self._rank(row) > self._rank(self.best):
@@ -182,11 +188,22 @@ class Trainer:
         self._save_state(model, epoch)
         print("  ".join(f"{k} {v:.5g}" for k, v in row.items()), flush=True)
 
+    def _calibrate(self, model, sequences, thorough=False):
+        """Return `calibrate`'s choice; a gain that the settings fix is kept."""
+        gain = self.settings["location_gain"]
+        if self.network.get("branch", "both") != "both":
+            gain = 1.0  # there is nothing to weigh location against
+        tracker = preset(self.settings["dataset"]).tracker
+        return calibrate(model, sequences, tracker, thorough, gain)
+
     def _rank(self, row):
         """Association decides; among equals the better reconstruction, then the earlier epoch.
 
-        Epochs without an association rank last, by epoch where nothing is held back.
+        Epochs without an association rank last, by epoch where nothing is held back. The paper's
+        choice is the least loss alone.
         """
+        if self.held_back and self.settings["choose"] == "loss":
+            return (-row["val_loss"],)
         missing = -1.0 if self.held_back else float(row["epoch"])
         return (row.get("association", missing), -row.get("val_loss", 0.0))
 
@@ -247,15 +264,16 @@ class Trainer:
             temporary.write_text(text.getvalue())
         best = keras.saving.load_model(self.output)
         tracker = preset(self.settings["dataset"]).tracker
-        if self.held_back and tracker.gate == "embedding":
+        if tracker.gate == "embedding" or not self.held_back:
             best.config["location_centre"] = (
                 np.concatenate([s.boxes for s in self.whole]).mean(axis=0).tolist()
             )
-            known = [*self.whole, *self.held_back]
-            self.calibration = calibrate(best, known, tracker, thorough=True)
+            self.calibration = self._calibrate(best, [*self.whole, *self.held_back], thorough=True)
             self._save_weights(best)
         shown = Batches((self.held_back or self.training)[:1], 8, seed=0)[0][0]
-        rebuilt = keras.ops.convert_to_numpy(best(shown)["mask"])
+        rebuilt = best(shown).get("mask")
+        if rebuilt is not None:
+            rebuilt = keras.ops.convert_to_numpy(rebuilt)
         plot_training(
             self.output.with_suffix(".png"),
             self.history,
@@ -276,9 +294,7 @@ class Trainer:
             "epochs_trained": len(self.history),
             "best_epoch": self.best["epoch"],
             "scores_of_best_epoch": self.best,
-            "chosen_by": "association on the held-back sequences, see models/calibration.py"
-            if self.held_back
-            else "last epoch",
+            "chosen_by": CHOICES[self.settings["choose"]] if self.held_back else "last epoch",
             "calibrated_on_all": self.calibration,
             "held_back": [s.detections.sequence for s in self.held_back],
             "trained_on": [s.detections.sequence for s in self.training],

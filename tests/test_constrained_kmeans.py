@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from models.constrained_kmeans import constrained_kmeans, fullest_frame, no_constraints
+from models.constrained_kmeans import (
+    constrained_kmeans,
+    farthest_first,
+    fullest_frame,
+    plain_kmeans,
+)
 from models.constraints import build_graph
 
 
@@ -90,6 +95,11 @@ def test_fullest_frame_is_the_latest_of_equals():
     assert fullest_frame(np.array([5, 4, 4, 3])).tolist() == [1, 2]
 
 
+def no_constraints(classes):
+    n = len(classes)
+    return build_graph(range(n), classes, [0] * n, np.zeros((n, n), bool))
+
+
 def test_without_constraints_it_is_lloyds_kmeans():
     # {0, 1, 2} and {10, 11}: frames would forbid it, plain k-means does not care.
     points = np.array([[0.0], [10.0], [11.0], [2.0], [1.0]])
@@ -170,6 +180,41 @@ def test_bad_arguments(change, message):
     arguments = dict(points=np.zeros((2, 1)), frames=[2, 1], graph=no_constraints([1] * 2)) | change
     with pytest.raises(ValueError, match=message):
         constrained_kmeans(**arguments)
+
+
+def test_farthest_first_by_hand():
+    # From 0 the farthest is 10; then 4, since 1 is nearer to 0 than 4 is to either.
+    points = np.array([[0.0], [1.0], [10.0], [4.0]])
+    assert farthest_first(points, [0], 3).tolist() == [0, 2, 3]
+    assert farthest_first(points, [0, 1], 1).tolist() == [0, 1]  # never fewer than given
+    assert farthest_first(np.zeros((3, 1)), [1], 9).tolist() == [1, 0, 2]  # all coincide
+
+
+def test_known_number_of_clusters_leaves_out_what_fits_nowhere():
+    # One centre; node 1 may not join node 0, and a cluster is opened for it only when adaptive.
+    graph = build_graph([2, 2, 1], [1, 1, 1], [0, 0, 0], np.zeros((3, 3), bool))
+    points = np.array([[0.0], [5.0], [1.0]])
+    result = constrained_kmeans(points, [2, 2, 1], graph, initial=[0], adaptive=False)
+    assert (result.clusters, result.opened) == ([[0, 2]], 0)
+    mean = constrained_kmeans(points, [2, 2, 1], graph, [0], centre_rule="mean", adaptive=False)
+    assert mean.clusters == [[0, 2]]
+    assert constrained_kmeans(points, [2, 2, 1], graph, initial=[0]).clusters == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize("init", ["random", "k-means++"])
+def test_plain_kmeans_by_hand(init):
+    # Frames of 2 and 1 detections: |K| = 2, and {0, 0.1} / {9} is stable from every start; class
+    # 2 has a cluster of its own although it lies between.
+    points = np.array([[0.0], [9.0], [0.1], [5.0]])
+    clusters = plain_kmeans(points, np.array([2, 2, 1, 1]), np.array([1, 1, 1, 2]), init=init)
+    assert sorted(clusters) == [[0, 2], [1], [3]]
+
+
+def test_plain_kmeans_takes_the_number_of_clusters_from_the_truth():
+    # One detection per frame: |K| is estimated as 1, but there are two objects.
+    points, frames, classes = np.array([[0.0], [9.0]]), np.array([2, 1]), np.array([1, 1])
+    assert plain_kmeans(points, frames, classes) == [[0, 1]]
+    assert sorted(plain_kmeans(points, frames, classes, np.array([7, 8]))) == [[0], [1]]
 
 
 def test_nothing_to_cluster():

@@ -175,22 +175,56 @@ def check_streaming(scene, embeddings, config):
     assert (streamed == batch).all()
 
 
-def test_plain_kmeans_merges_and_reports():
-    # Four objects in one frame but two in the others: |K| = 4, yet with coinciding embeddings
-    # detections of one frame meet in a cluster; one of them keeps the identity.
-    scene = make_detections(line(1, range(4), 5, 0) + line(2, range(4), 30, 0))
-    embeddings = np.array([[0.0], [0.1], [0.0], [0.1], [0.01], [0.11], [0.01], [0.11]])
-    ids, report = track(scene, embeddings, replace(LOOSE, use_graph=False))
-    for frame in range(4):
-        here = ids[(scene.frames == frame) & (ids > 0)]
-        assert len(here) == len(set(here.tolist()))
-    assert report["merged"] > 0
+PLAIN = replace(LOOSE, use_graph=False)
+
+
+def test_plain_kmeans_loses_what_it_merges():
+    objects = [(0, 1, 1, 1.0, (5, 5, 8, 8)), (0, 2, 1, 1.0, (40, 5, 8, 8))]
+    objects += [(1, 1, 1, 1.0, (5, 5, 8, 8)), (1, 2, 1, 1.0, (40, 5, 8, 8))]
+    scene = make_detections(objects)
+    # |K| = 2, but both detections of frame 1 look like the first of frame 0.
+    embeddings = np.array([[0.0], [9.0], [0.0], [0.1]])
+    ids, report = track(scene, embeddings, replace(PLAIN, t_lag=2, plain_init="k-means++"))
+    assert ids.tolist() == [1, 0, 1, 0]
+    # Detection 3 is merged; detection 1 is alone in its cluster.
+    assert (report["merged"], report["tentative"]) == (1, 1)
+
+
+@pytest.mark.parametrize("init", ["random", "k-means++"])
+def test_plain_kmeans_gives_one_id_per_frame_streaming_and_shuffled(init):
+    rng = np.random.default_rng(4)
+    for _ in range(10):
+        scene = random_scene(rng)
+        embeddings = boxes_as_embeddings(scene)
+        config = replace(PLAIN, plain_init=init)
+        ids, _ = track(scene, embeddings, config)
+        kept = ids > 0
+        pairs = set(zip(scene.frames[kept].tolist(), ids[kept].tolist(), strict=True))
+        assert len(pairs) == kept.sum()
+        check_streaming(scene, embeddings, config)
+        order = rng.permutation(len(scene))
+        shuffled, _ = track(scene.select(order), embeddings[order], config)
+        assert (shuffled == ids[order]).all()
+
+
+def test_known_clusters_open_no_other():
+    # Object 1 jumps beyond its mask, which opens a second cluster; one true identity allows one.
+    objects = line(1, (0, 1), 5, 1) + line(1, (2, 3), 40, 1)
+    ids, _ = run(objects)
+    assert len(set(ids.tolist())) == 2 and all(ids)
+    known, report = run(objects, replace(LOOSE, known_clusters=True))
+    assert set(known.tolist()) != set(ids.tolist())
+
+
+def test_known_clusters_need_true_ids():
+    with pytest.raises(ValueError, match="true ids, got 2 without"):
+        run(line(0, (0, 1), 5, 1), replace(LOOSE, known_clusters=True))
 
 
 def test_plain_kmeans_keeps_classes_apart():
     # The object changes its class: plain k-means may merge detections, never classes.
     objects = line(1, range(3), 5, 0) + line(1, range(3, 6), 5, 0, cls=2)
-    ids, _ = run(objects, replace(LOOSE, use_graph=False))
+    ids, _ = run(objects, PLAIN)
     assert set(ids[:3]).isdisjoint(set(ids[3:]) - {0})
 
 

@@ -23,7 +23,7 @@ class Detections:
         boxes_xywh: (n, 4) float64, top-left corner and size in pixels.
         rles: (n,) object, COCO-compressed run lengths as bytes, column-major over (height, width).
         ids: (n,) int32 identity that came with the file, 0 where it had none. Truth: the tracker
-            never reads it.
+            never reads it, but for their number in a window where |K| is to be known.
         embeddings: (n, 128) float32 that came with TrackR-CNN detections, or None.
         scored: whether the file had scores. MOTS txt has none: its masks are ground truth or a
             tracker's choice, and rules about a detector's output do not apply to them.

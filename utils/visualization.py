@@ -154,7 +154,7 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
         path: the PNG to write.
         history: list of dicts, one per epoch; see `models.training.Trainer`.
         best_epoch: the epoch that was kept.
-        masks: (n, M, M, D) uint8; rebuilt: (n, M, M, D) float in 0..1.
+        masks: (n, M, M, D) uint8; rebuilt: (n, M, M, D) float in 0..1, or None.
     """
     figure = plt.figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 4, height_ratios=(2, 1.3))
@@ -180,6 +180,9 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
         axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel=label, yscale=scale)
         axes.legend(fontsize=7)
+    if rebuilt is None:
+        _save(figure, path)
+        return
     axes = figure.add_subplot(grid[1, :])
     top = np.concatenate(list(masks), axis=1).astype(float) / 255
     bottom = np.concatenate(list(rebuilt), axis=1)
