@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import test_mots
-from utils import evaluation, synthetic
+from utils import synthetic
 from utils.cli import run
+from utils.tables import format_table
 
 OUTPUT = Path("results") / "demo"
 FRAMES, OBJECTS, SEED = 120, 3, 7
@@ -39,7 +40,7 @@ def main():
             "sMOTSA": masks["sMOTSA"],
             "HOTA": masks["HOTA"],
         }
-    print(evaluation.format_table("demo", list(rows[name]), rows))
+    print(format_table("demo", list(rows[name]), rows))
     print(f"{OUTPUT}: sprites/ and mnist/ hold data/ (MOTS txt) and pictures/ (mp4, t-SNE)")
 
 

@@ -21,6 +21,7 @@ from utils.config import DATASETS, REAL, preset
 from utils.datasets import frame_path, frame_reader, scaled_boxes
 from utils.detections import CLASS_NAMES
 from utils.masks import crop_patches
+from utils.tables import format_table
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 CHUNK = 4096  # detections whose patches are in memory at once
@@ -279,7 +280,7 @@ def print_table(summary):
         rows["all"] = {text: counts.get(name, 0) for name, text in names.items()}
         rows["all"]["tracks"] = counts.get("tracker_tracks", 0)
         columns = tuple(rows["all"])
-    print(evaluation.format_table(summary["dataset"], columns, rows))
+    print(format_table(summary["dataset"], columns, rows))
 
 
 def main():

@@ -21,7 +21,7 @@ def parse_args(arguments=None):
         "--branch",
         choices=("both", "mask", "box"),
         default="both",
-        help="mask or box: one half of the network alone, rows shape embed and loc embed of Table 1",
+        help="one half of the network alone: rows shape embed (mask), loc embed (box) of Table 1",
     )
     parser.add_argument("--loss", choices=("uncertainty", "equal"), default="uncertainty")
     parser.add_argument(

@@ -19,7 +19,7 @@ from utils import mots_io
 from utils.cli import Parser, positive
 from utils.config import preset
 from utils.datasets import scaled_boxes
-from utils.evaluation import format_table
+from utils.tables import format_table
 
 
 def sort_boxes(detections, frames):

@@ -20,8 +20,8 @@ from pycocotools import mask as coco_mask
 from utils import mots_io
 from utils.cli import Parser
 from utils.detections import IGNORE
-from utils.evaluation import format_table
 from utils.masks import crop_patches
+from utils.tables import format_table
 
 STAGES = ("read", "crop", "embed", "associate", "write")
 

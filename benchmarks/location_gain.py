@@ -9,7 +9,7 @@ from models.calibration import LOCATION_GAINS, associate
 from utils.cli import Parser, import_keras
 from utils.config import preset
 from utils.datasets import load_training_sequences
-from utils.evaluation import format_table
+from utils.tables import format_table
 
 
 def main():

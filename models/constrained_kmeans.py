@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.constraints import ConstraintsGraph
-
 
 @dataclass(frozen=True)
 class Clustering:
@@ -220,15 +218,16 @@ def farthest_first(points, initial, count):
     return np.array(chosen)
 
 
-def plain_kmeans(points, frames, classes, truth=None, init="random", seed=0):
-    """Cluster the nodes of a window without constraints, class by class (scikit-learn's KMeans).
+def plain_kmeans(points, frames, classes, truth=None, seed=0):
+    """Cluster the nodes of a window without constraints, class by class.
+
+    This is scikit-learn's KMeans as it comes, with its k-means++ start: the rows without G.
 
     |K| is the largest number of detections in one frame, or the number of true identities.
 
     Args:
         points: (n, F) float; frames: (n,) int; classes: (n,) int.
         truth: (n,) int true identities; None estimates |K|.
-        init: "random" detections or "k-means++".
         seed: of the first centres.
 
     Returns:
@@ -245,7 +244,6 @@ def plain_kmeans(points, frames, classes, truth=None, init="random", seed=0):
         else:
             count = len(np.unique(truth[nodes]))
         count = min(count, len(np.unique(points[nodes], axis=0)))
-        kmeans = KMeans(count, init=init, n_init=1, random_state=seed)
-        labels = kmeans.fit_predict(points[nodes])
+        labels = KMeans(count, random_state=seed).fit_predict(points[nodes])
         clusters += [nodes[labels == k].tolist() for k in range(count)]
     return [members for members in clusters if members]

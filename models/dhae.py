@@ -70,9 +70,9 @@ class DHAE(keras.Model):
             raise ValueError(f"branch must be one of {BRANCHES}. Received: branch={branch!r}")
         arguments = locals()
         names = (
-            "patch_size channels filters latent_dim branch box_mean box_std location_gain location_centre "
-            "latent_scale last_padding batch_norm_after dropout_after decoder_dropout_after "
-            "dropout loss reduction"
+            "patch_size channels filters latent_dim branch box_mean box_std location_gain "
+            "location_centre latent_scale last_padding batch_norm_after dropout_after "
+            "decoder_dropout_after dropout loss reduction"
         ).split()
         config = {name: list(v) if isinstance(v := arguments[name], tuple) else v for name in names}
         mask = keras.Input((patch_size, patch_size, channels), dtype="uint8", name="mask")

@@ -142,8 +142,7 @@ class Tracker:
         else:
             # A seed of its own for every window: streaming and batch then agree.
             seed = np.random.SeedSequence([self.config.seed, self._clustered]).generate_state(1)[0]
-            init = self.config.plain_init
-            clusters = plain_kmeans(points, frames, classes, truth, init, int(seed))
+            clusters = plain_kmeans(points, frames, classes, truth, int(seed))
             heads = range(len(points))
         self._label(clusters, heads, frames, labels, window, points)
         start = 0

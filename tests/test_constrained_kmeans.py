@@ -201,12 +201,11 @@ def test_known_number_of_clusters_leaves_out_what_fits_nowhere():
     assert constrained_kmeans(points, [2, 2, 1], graph, initial=[0]).clusters == [[0, 2], [1]]
 
 
-@pytest.mark.parametrize("init", ["random", "k-means++"])
-def test_plain_kmeans_by_hand(init):
+def test_plain_kmeans_by_hand():
     # Frames of 2 and 1 detections: |K| = 2, and {0, 0.1} / {9} is stable from every start; class
     # 2 has a cluster of its own although it lies between.
     points = np.array([[0.0], [9.0], [0.1], [5.0]])
-    clusters = plain_kmeans(points, np.array([2, 2, 1, 1]), np.array([1, 1, 1, 2]), init=init)
+    clusters = plain_kmeans(points, np.array([2, 2, 1, 1]), np.array([1, 1, 1, 2]))
     assert sorted(clusters) == [[0, 2], [1], [3]]
 
 

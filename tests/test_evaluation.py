@@ -8,6 +8,7 @@ from tests.conftest import make_detections, random_scene
 from utils import evaluation, mots_io
 from utils.config import preset
 from utils.datasets import scaled_boxes
+from utils.tables import format_table
 
 BOX = (5, 5, 8, 8)
 
@@ -90,7 +91,7 @@ def test_ground_truth_folders(tmp_path):
 
 
 def test_table():
-    text = evaluation.format_table("a", ("x", "yy"), {"row": {"x": 1.25, "yy": 3}})
+    text = format_table("a", ("x", "yy"), {"row": {"x": 1.25, "yy": 3}})
     assert text.splitlines() == ["a      x  yy", "row  1.2   3"]
 
 

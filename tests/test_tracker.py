@@ -184,26 +184,24 @@ def test_plain_kmeans_loses_what_it_merges():
     scene = make_detections(objects)
     # |K| = 2, but both detections of frame 1 look like the first of frame 0.
     embeddings = np.array([[0.0], [9.0], [0.0], [0.1]])
-    ids, report = track(scene, embeddings, replace(PLAIN, t_lag=2, plain_init="k-means++"))
+    ids, report = track(scene, embeddings, replace(PLAIN, t_lag=2))
     assert ids.tolist() == [1, 0, 1, 0]
     # Detection 3 is merged; detection 1 is alone in its cluster.
     assert (report["merged"], report["tentative"]) == (1, 1)
 
 
-@pytest.mark.parametrize("init", ["random", "k-means++"])
-def test_plain_kmeans_gives_one_id_per_frame_streaming_and_shuffled(init):
+def test_plain_kmeans_gives_one_id_per_frame_streaming_and_shuffled():
     rng = np.random.default_rng(4)
     for _ in range(10):
         scene = random_scene(rng)
         embeddings = boxes_as_embeddings(scene)
-        config = replace(PLAIN, plain_init=init)
-        ids, _ = track(scene, embeddings, config)
+        ids, _ = track(scene, embeddings, PLAIN)
         kept = ids > 0
         pairs = set(zip(scene.frames[kept].tolist(), ids[kept].tolist(), strict=True))
         assert len(pairs) == kept.sum()
-        check_streaming(scene, embeddings, config)
+        check_streaming(scene, embeddings, PLAIN)
         order = rng.permutation(len(scene))
-        shuffled, _ = track(scene.select(order), embeddings[order], config)
+        shuffled, _ = track(scene.select(order), embeddings[order], PLAIN)
         assert (shuffled == ids[order]).all()
 
 
@@ -212,7 +210,7 @@ def test_known_clusters_open_no_other():
     objects = line(1, (0, 1), 5, 1) + line(1, (2, 3), 40, 1)
     ids, _ = run(objects)
     assert len(set(ids.tolist())) == 2 and all(ids)
-    known, report = run(objects, replace(LOOSE, known_clusters=True))
+    known, _ = run(objects, replace(LOOSE, known_clusters=True))
     assert set(known.tolist()) != set(ids.tolist())
 
 

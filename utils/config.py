@@ -23,8 +23,6 @@ class TrackerConfig:
         order: which node chooses its cluster first, the closest to a centre ("distance") or those
             of the current frame ("time", authors' code).
         use_graph: False clusters with plain k-means, the rows without G of Table 4.
-        plain_init: first centres of plain k-means, "random" detections (reproduces the paper's
-            rows without G, see README) or "k-means++".
         known_clusters: True takes |K| from the true identities in the window, as Table 4's rows
             with |K| as a prior do, and opens no cluster beyond; needs detections with ids.
         seed: of the first centres of plain k-means.
@@ -41,7 +39,6 @@ class TrackerConfig:
     centre_rule: str = "nearest"
     order: str = "distance"
     use_graph: bool = True
-    plain_init: str = "random"
     known_clusters: bool = False
     seed: int = 0
     min_score: float = 0.1
@@ -58,7 +55,6 @@ class TrackerConfig:
             ("max_distance", self.max_distance > 0, "above 0"),
             ("centre_rule", self.centre_rule in ("mean", "nearest"), "'mean' or 'nearest'"),
             ("order", self.order in ("distance", "time"), "'distance' or 'time'"),
-            ("plain_init", self.plain_init in ("random", "k-means++"), "'random' or 'k-means++'"),
             ("seed", self.seed >= 0, "at least 0"),
             ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
             ("max_iterations", self.max_iterations >= 1, "at least 1"),

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from utils import masks, mots_io
+from utils import masks, mots_io, mots_metrics
 from utils.detections import CLASS_NAMES
 
-MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA")
+MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA", "F_DR")
 BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
 BOX_IOU = 0.5
 
@@ -64,9 +64,7 @@ def find_box_truth(path, names):
 
 
 def score_masks(truth, results, classes):
-    """Score MOTS txt results with TrackEval, as the KITTI MOTS benchmark does.
-
-    TrackEval's sMOTA, MOTA, MOTP and IDSW are the benchmark's sMOTSA, MOTSA, MOTSP and IDS.
+    """Score MOTS txt results as the MOTS benchmark does.
 
     Args:
         truth: {sequence: ground-truth file}, all in one folder.
@@ -74,33 +72,87 @@ def score_masks(truth, results, classes):
         classes: class numbers to score, 1 (car) or 2 (pedestrian).
 
     Returns:
-        {class name: {column: value}} over all sequences; rates in percent, counts as int.
+        {class name: {column: value}} over all sequences, see `combine_masks`.
+
+    Raises:
+        ValueError: TrackEval refuses a file.
+    """
+    sequences = tqdm(truth.items(), desc="scoring", unit="seq", disable=None)
+    return combine_masks([mask_counts(n, file, results, classes) for n, file in sequences])
+
+
+def mask_counts(sequence, truth, results, classes):
+    """Score one sequence with TrackEval and the benchmark's own counts.
+
+    Args:
+        sequence: its name; truth: its ground-truth file; results: folder of SEQ.txt results.
+        classes: class numbers to score.
+
+    Returns:
+        {class name: {"HOTA", "Identity": TrackEval's results; "counts": those of
+        `mots_metrics.count`; "recalls", "precisions": R_m and P_h of the diminishing returns}}.
 
     Raises:
         ValueError: TrackEval refuses a file.
     """
     # TrackEval is slow to import, and only scoring needs it.
-    from trackeval.metrics import CLEAR, HOTA, Identity
     from trackeval.utils import TrackEvalException
 
-    metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
-    names = [CLASS_NAMES[cls] for cls in classes]
-    found = {name: [{} for _ in metrics] for name in names}
+    scores = {}
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            dataset = _trackeval_dataset(truth, Path(results), names)
-            for sequence in tqdm(truth, desc="scoring", unit="seq", disable=None):
-                raw = dataset.get_raw_seq_data(dataset.tracker_list[0], sequence)
-                for name in names:
-                    data = dataset.get_preprocessed_seq_data(raw, name)
-                    for metric, per_sequence in zip(metrics, found[name], strict=True):
-                        per_sequence[sequence] = metric.eval_sequence(data)
+            names = [CLASS_NAMES[cls] for cls in classes]
+            dataset = _trackeval_dataset({sequence: truth}, Path(results), names)
+            raw = dataset.get_raw_seq_data(dataset.tracker_list[0], sequence)
+            for name in names:
+                data = dataset.get_preprocessed_seq_data(raw, name)
+                scores[name] = {k: m.eval_sequence(data) for k, m in _metrics().items()}
+                scores[name]["counts"] = mots_metrics.count(data)
+                shared, true_size, got_size = mots_metrics.shared_pixels(data)
+                returns = mots_metrics.diminishing_returns
+                scores[name]["recalls"] = returns(shared, true_size).tolist()
+                scores[name]["precisions"] = returns(shared.T, got_size).tolist()
     except TrackEvalException as error:
         raise ValueError(f"{results}: TrackEval refuses it: {error}") from None
-    return {
-        name: _columns(*(m.combine_sequences(s) for m, s in zip(metrics, found[name], strict=True)))
-        for name in names
-    }
+    return scores
+
+
+def combine_masks(scores):
+    """Return {class name: {column: value}} over sequences.
+
+    sMOTSA to FP are `mots_metrics.combine_counts`, IDF1 and HOTA are TrackEval's, R_DR, P_DR and
+    F_DR the scores with diminishing returns.
+
+    Args:
+        scores: list of what `mask_counts` returns, one per sequence.
+
+    Returns:
+        rates in percent (MT and ML of all objects), counts as int.
+    """
+    table = {}
+    for name in scores[0] if scores else ():
+        rows = [s[name] for s in scores]
+        whole = {
+            metric: m.combine_sequences({str(i): row[metric] for i, row in enumerate(rows)})
+            for metric, m in _metrics().items()
+        }
+        recalls, precisions = (
+            [value for row in rows for value in row[k]] for k in ("recalls", "precisions")
+        )
+        table[name] = {
+            **mots_metrics.combine_counts([row["counts"] for row in rows]),
+            "IDF1": 100 * float(whole["Identity"]["IDF1"]),
+            "HOTA": 100 * float(np.mean(whole["HOTA"]["HOTA"])),
+            **mots_metrics.combine_returns(recalls, precisions),
+        }
+    return table
+
+
+def _metrics():
+    """Return {name: TrackEval metric}."""
+    from trackeval.metrics import HOTA, Identity
+
+    return {"HOTA": HOTA(), "Identity": Identity({"PRINT_CONFIG": False})}
 
 
 def _trackeval_dataset(truth, results, names):
@@ -124,23 +176,6 @@ def _trackeval_dataset(truth, results, names):
             "PRINT_CONFIG": False,
         }
     )
-
-
-def _columns(hota, clear, identity):
-    """Return the table's columns from TrackEval's results of one class."""
-    return {
-        "sMOTSA": 100 * float(clear["sMOTA"]),
-        "MOTSA": 100 * float(clear["MOTA"]),
-        "MOTSP": 100 * float(clear["MOTP"]),
-        "IDS": int(clear["IDSW"]),
-        "Frag": int(clear["Frag"]),
-        "MT": int(clear["MT"]),
-        "ML": int(clear["ML"]),
-        "IDF1": 100 * float(identity["IDF1"]),
-        "HOTA": 100 * float(np.mean(hota["HOTA"])),
-        "FN": int(clear["CLR_FN"]),
-        "FP": int(clear["CLR_FP"]),
-    }
 
 
 def score_boxes(truth, tracked):
@@ -230,27 +265,3 @@ def identity_f1(true_ids, track_ids):
     matched = int(together[linear_sum_assignment(together, maximize=True)].sum())
     size = len(true_ids) + int(kept.sum())
     return 2 * matched / max(1, size), matched, size
-
-
-def _cell(value):
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
-def format_table(title, columns, rows):
-    """Return a plain-text table.
-
-    Args:
-        title: heading of the first column.
-        columns: names of the others.
-        rows: {first cell: {column: value}}; floats get one decimal, what is missing a dash.
-    """
-    cells = [[name] + [_cell(row.get(c, "-")) for c in columns] for name, row in rows.items()]
-    lines = [[title, *columns], *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
