@@ -13,18 +13,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from models.embedding import choose_weights, embed, read_card
 from models.rules import apply_rules
 from models.tracker import track
 from utils import evaluation, mots_io
 from utils.cli import Parser, import_keras, positive, run
 from utils.config import DATASETS, REAL, preset
-from utils.datasets import frame_path, frame_reader, scaled_boxes
+from utils.datasets import frame_path, frame_reader
 from utils.detections import CLASS_NAMES
-from utils.masks import crop_patches
 from utils.tables import format_table
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
-CHUNK = 4096  # detections whose patches are in memory at once
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pycocotools", "opencv-python", "trackeval")
 
 
@@ -44,7 +43,7 @@ def parse_args(arguments=None):
         type=Path,
         nargs="+",
         help="*.keras (default: the data set's own). Of several, a sequence is tracked with the "
-        "first whose card does not hold it back",
+        "first that never saw it, else the first that was not chosen on it, by their cards",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--sequences", nargs="+", help="names (default: all)")
@@ -127,35 +126,12 @@ def find_weights(args, chosen, sequences):
         ValueError: a file is missing.
     """
     files = args.weights or [PRETRAINED / name for name in chosen.weights]
-    held_back = {}
     for file in files:
         if not file.is_file():
             raise ValueError(f"{file}: must be a weights file (*.keras), got no such file")
-        card = file.with_suffix(".json")
-        try:
-            held_back[file] = json.loads(card.read_text())["held_back"] if card.is_file() else []
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{card}: must be the card of {file.name}, got {error!r}") from None
-    by_sequence = {
-        s.sequence: next((f for f in files if s.sequence not in held_back[f]), files[0])
-        for s in sequences
-    }
+    cards = {file: read_card(file) for file in files}
+    by_sequence = {s.sequence: choose_weights(cards, args.dataset, s.sequence) for s in sequences}
     return by_sequence, {f: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-
-
-def embed(model, detections, object_size, images, watch):
-    """Return (n, F) float32 embeddings: each detection is cropped once and embedded once."""
-    size = model.config["patch_size"]
-    appearance = model.config["channels"] == 3
-    boxes = scaled_boxes(detections, object_size)
-    embeddings = [np.zeros((0, model.config["latent_dim"]), np.float32)]
-    for start in range(0, len(detections), CHUNK):
-        rows = slice(start, start + CHUNK)
-        with watch("crop"):
-            patches = crop_patches(detections.select(rows), size, images if appearance else None)
-        with watch("embed"):
-            embeddings.append(model.encode(patches, boxes[rows]))
-    return np.concatenate(embeddings)
 
 
 def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):

@@ -97,6 +97,7 @@ def combine_counts(rows):
         "ML": 100 * c["ML"] / objects,
         "FN": c["FN"],
         "FP": c["FP"],
+        "objects": c["objects"],
     }
 
 

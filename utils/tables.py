@@ -23,3 +23,29 @@ def format_table(title, columns, rows):
         )
         for line in lines
     )
+
+
+def comparison(lines):
+    """Return a Markdown table: ours, and in brackets the paper's figure and our difference to it.
+
+    Args:
+        lines: [(row, column, ours or None where it was not run, paper's or None)].
+    """
+    rows = list(dict.fromkeys(line[0] for line in lines))
+    columns = list(dict.fromkeys(line[1] for line in lines))
+    cells = {(row, column): (ours, theirs) for row, column, ours, theirs in lines}
+    text = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for row in rows:
+        shown = [_compared(*cells.get((row, column), (None, None))) for column in columns]
+        text.append(f"| {row.replace('|', chr(92) + '|')} | " + " | ".join(shown) + " |")
+    return "\n".join(text)
+
+
+def _compared(ours, theirs):
+    mine = "not run" if ours is None else _cell(ours)
+    if theirs is None:
+        return mine
+    if ours is None:
+        return f"{mine} ({theirs})"
+    whole = isinstance(ours, int)
+    return f"{mine} ({theirs}, {ours - theirs:+{'d' if whole else '.1f'}})"

@@ -144,7 +144,7 @@ def plot_embeddings(path, embeddings, frames, ids, title, seed=0):
     axes.set(title=title, xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     if len(np.unique(ids)) <= 12:
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_training(path, history, best_epoch, masks, rebuilt):
@@ -181,7 +181,7 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
         axes.set(xlabel="epoch", ylabel=label, yscale=scale)
         axes.legend(fontsize=7)
     if rebuilt is None:
-        _save(figure, path)
+        save(figure, path)
         return
     axes = figure.add_subplot(grid[1, :])
     top = np.concatenate(list(masks), axis=1).astype(float) / 255
@@ -189,10 +189,10 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
     axes.imshow(np.concatenate([top, bottom]).squeeze(), cmap="gray", vmin=0, vmax=1)
     axes.set_title("masks (top) and their reconstructions (bottom)", fontsize=9)
     axes.axis("off")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure, path):
+def save(figure, path):
     """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")

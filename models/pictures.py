@@ -1,0 +1,188 @@
+"""Figures 3 and 4 of the paper: what a window's latent space and tracked frames look like."""
+
+from collections import defaultdict
+
+import numpy as np
+
+from models.embedding import embed
+from models.experiments import PRETRAINED, Missing, Run, track_sequence
+from models.tracker import track
+from utils import synthetic
+from utils.cli import import_keras
+from utils.config import preset
+from utils.figures import enlarged, plot_frames, plot_windows
+from utils.visualization import TRAIL, draw_frame
+
+WINDOW, SHOWN = 8, 4  # frames whose embeddings are shown, and how many of them as pictures
+DIGITS, SEED = 5, 3  # |O| of Fig. 3a
+NEIGHBOURS = 3  # pedestrians of Fig. 3c
+FRAMES = 4  # of Fig. 4, in a row
+
+
+def figure_3(experiments, path):
+    """Write Figure 3: frames of MNIST-MOT and MOTSChallenge, and the embeddings of their objects.
+
+    Args:
+        experiments: Experiments; its data holds `mots_challenge` and, for the paper's digits,
+            `mnist/mnist.npz` (else those of Keras or scikit-learn are taken).
+        path: the PNG to write.
+    """
+    panels = [_digits(experiments)]
+    try:
+        panels.append(_pedestrians(experiments))
+    except Missing as reason:
+        print(f"Figure 3 (c, d) not run: {reason}")
+    plot_windows(path, panels)
+    print(f"{path}: {len(panels)} of 2 windows")
+
+
+def _digits(experiments):
+    """Return the panel of a window of MNIST-MOT with five digits."""
+    import_keras()
+    from models.dhae import load
+
+    file = experiments.data / "mnist" / "mnist.npz"
+    images, labels, _ = synthetic.load_mnist("test", file if file.is_file() else None)
+    draw = synthetic.digit_source(images, labels)
+    rng = np.random.default_rng(SEED)
+    frames, detections, *_ = synthetic.generate_sequence("figure", draw, 9, 150, DIGITS, rng)
+    settings = preset("mnist")
+    model = load(PRETRAINED / settings.weights[0])
+    embeddings = embed(model, detections, settings.object_size)
+    ids, _ = track(detections, embeddings, settings.tracker)
+    start = _longest_full_window(detections.frames, ids, DIGITS)
+    rows = np.flatnonzero(
+        (ids > 0) & (np.abs(detections.frames - start - WINDOW // 2) <= WINDOW / 2)
+    )
+    rows = rows[(detections.frames[rows] >= start) & (detections.frames[rows] < start + WINDOW)]
+    shown = [
+        (int(n), _drawn(detections, ids, int(n), frames[int(n) - 1], 3))
+        for n in np.linspace(start, start + WINDOW - 1, SHOWN).round()
+    ]
+    title = f"MNIST-MOT, |O| = {DIGITS}"
+    return title, shown, _tsne(embeddings[rows]), detections.frames[rows], ids[rows]
+
+
+def _longest_full_window(frames, ids, count):
+    """Return the first frame of a window of WINDOW frames that has most of `count` objects."""
+    numbers = np.arange(frames.min(), frames.max() - WINDOW)
+    full = [
+        sum(min(count, int(((frames == n + i) & (ids > 0)).sum())) for i in range(WINDOW))
+        for n in numbers
+    ]
+    return int(numbers[int(np.argmax(full))])
+
+
+def _pedestrians(experiments):
+    """Return the panel of three pedestrians of MOTSChallenge that walk side by side."""
+    run = Run("mots", preset("mots").weights, "truth", (("min_track_length", 1),))
+    # The sequence with the largest frames shows most.
+    name, file, _, stored = max(experiments.embed(run), key=lambda item: item[0])
+    detections, ids = track_sequence(run, name, file, stored)
+    embeddings, frames = detections.embeddings, detections.frames
+    start, chosen = _neighbours(detections, ids)
+    window = (frames >= start) & (frames < start + WINDOW) & np.isin(ids, chosen)
+    rows = np.flatnonzero(window)
+    boxes = detections.boxes_xywh[rows]
+    x1, y1 = np.maximum(boxes[:, :2].min(axis=0) - 10, 0).astype(int)
+    x2, y2 = ((boxes[:, :2] + boxes[:, 2:]).max(axis=0) + 10).astype(int)
+    reader = experiments.images(run, detections)
+    kept = np.where(np.isin(ids, chosen), ids, 0)
+    shown = []
+    for number in np.linspace(start, start + WINDOW - 1, SHOWN).round().astype(int).tolist():
+        image = reader(number) if reader else _blank(detections)
+        drawn = _drawn(detections, kept, number, image, 1)
+        shown.append((number, enlarged(drawn[y1:y2, x1:x2], 200)))
+    title = f"MOTSChallenge {name}, {NEIGHBOURS} pedestrians"
+    return title, shown, _tsne(embeddings[rows]), frames[rows], ids[rows]
+
+
+def _neighbours(detections, ids):
+    """Return (first frame, ids) of a window in which NEIGHBOURS large tracks are side by side."""
+    frames, best = detections.frames, (-1.0, None, None)
+    areas = detections.boxes_xywh[:, 2] * detections.boxes_xywh[:, 3]
+    for start in range(int(frames.min()), int(frames.max()) - WINDOW, WINDOW):
+        inside = (frames >= start) & (frames < start + WINDOW) & (ids > 0)
+        present, counts = np.unique(ids[inside], return_counts=True)
+        whole = present[counts == WINDOW]
+        if len(whole) < NEIGHBOURS:
+            continue
+        sizes = [areas[inside & (ids == identity)].mean() for identity in whole]
+        largest = np.argsort(sizes)[::-1][:NEIGHBOURS]
+        boxes = detections.boxes_xywh[inside & np.isin(ids, whole[largest])]
+        spread = np.prod((boxes[:, :2] + boxes[:, 2:]).max(axis=0) - boxes[:, :2].min(axis=0))
+        filled = sum(sizes[i] for i in largest) / spread
+        if filled > best[0]:
+            best = filled, start, whole[largest]
+    if best[1] is None:
+        raise Missing(f"{detections.sequence}: no window has {NEIGHBOURS} tracks throughout")
+    return best[1], best[2]
+
+
+def figure_4(experiments, path):
+    """Write Figure 4: tracked frames of KITTI MOTS and MOTSChallenge, in a row for each.
+
+    Detections are tracked where there are some, else the ground-truth masks.
+    """
+    rows = []
+    for dataset, label in (("kitti", "KITTI MOTS"), ("mots", "MOTSChallenge")):
+        run = Run(dataset, preset(dataset).weights, "detections")
+        try:
+            if not experiments.possible(run):
+                run = Run(dataset, preset(dataset).weights, "truth")
+            rows.append(_row(experiments, run, label))
+        except Missing as reason:
+            print(f"Figure 4, {label}, not run: {reason}")
+    if not rows:
+        raise ValueError(f"{experiments.data} must hold kitti_mots or mots_challenge, got neither")
+    plot_frames(path, rows)
+    print(f"{path}: {len(rows)} of 2 data sets")
+
+
+def _row(experiments, run, label):
+    """Return (label, frames) of the sequence with most tracks in a frame."""
+    tracked = []
+    for name, file, _, stored in experiments.embed(run):
+        detections, ids = track_sequence(run, name, file, stored)
+        numbers, counts = np.unique(detections.frames[ids > 0], return_counts=True)
+        if len(numbers):
+            tracked.append((counts.max(), name, detections, ids, numbers[counts.argmax()]))
+    if not tracked:
+        raise Missing("nothing was tracked")
+    _, name, detections, ids, fullest = max(tracked, key=lambda item: item[:2])
+    reader = experiments.images(run, detections)
+    numbers = np.unique(detections.frames[ids > 0])
+    at = int(np.searchsorted(numbers, fullest))
+    chosen = numbers[np.clip(at + 6 * (np.arange(FRAMES) - FRAMES // 2), 0, len(numbers) - 1)]
+    frames = []
+    for number in np.unique(chosen).tolist():
+        image = reader(number) if reader else _blank(detections)
+        frames.append((number, _drawn(detections, ids, number, image, 1)))
+    source = "" if run.source == "detections" else " (ground-truth masks)"
+    return f"{label} {name}{source}", frames
+
+
+def _blank(detections):
+    return np.full((detections.height, detections.width, 3), 40, np.uint8)
+
+
+def _drawn(detections, ids, number, image, scale):
+    """Return one frame with the masks, ids and trails of its tracks."""
+    centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
+    order = np.argsort(detections.frames, kind="stable")
+    recent = order[
+        (detections.frames[order] > number - TRAIL) & (detections.frames[order] <= number)
+    ]
+    trails = defaultdict(list)
+    for row in recent[ids[recent] > 0].tolist():
+        trails[int(ids[row])].append(centres[row])
+    rows = np.flatnonzero((detections.frames == number) & (ids > 0))
+    return draw_frame(image, detections.coco(rows), ids[rows].tolist(), trails, scale)
+
+
+def _tsne(embeddings, seed=0):
+    """Return (n, 2) coordinates."""
+    from sklearn.manifold import TSNE
+
+    perplexity = max(1.0, min(10.0, (len(embeddings) - 1) / 3))
+    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(embeddings)
