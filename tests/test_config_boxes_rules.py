@@ -18,7 +18,7 @@ def test_boxes_by_hand():
 
 def test_presets_are_the_papers():
     kitti, mots, mnist, sprites = (preset(name) for name in ("kitti", "mots", "mnist", "sprites"))
-    assert (kitti.tracker.tau, mots.tracker.tau) == (1, 2)
+    assert (kitti.tracker.tau, mots.tracker.tau) == (1, 1)
     assert (kitti.tracker.min_track_length, mots.tracker.min_track_length) == (3, 5)
     assert (mnist.tracker.max_distance, sprites.tracker.max_distance) == (2.5, 1.0)
     assert {preset(name).tracker.t_lag for name in DATASETS} == {3}

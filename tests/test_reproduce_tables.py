@@ -1,0 +1,221 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import reproduce_tables
+from models import experiments
+from tests.conftest import make_detections
+from utils import mots_io, paper
+from utils.cli import import_keras
+
+keras = import_keras()
+from models.dhae import DHAE  # noqa: E402  (after Keras is muted)
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = dict(height=40, width=60)
+
+
+def scene(name, first=0):
+    """Return a car, a pedestrian and another one for ten frames, with a car in the last two."""
+    objects = []
+    for f in range(first, first + 10):
+        objects += [
+            (f, 1, 1, 0.9, (2 + f - first, 3, 14, 12)),
+            (f, 2, 2, 0.9, (30, 20, 10, 12)),
+            (f, 3, 2, 0.75, (44, 20, 10, 12)),
+        ]
+    objects += [(first + f, 4, 1, 0.9, (45, 2, 14, 12)) for f in (8, 9)]
+    return make_detections(objects, **SIZE, name=name)
+
+
+def write_detections(path, found):
+    """Write the 10-field format."""
+    rows = zip(found.frames, found.boxes_xywh, found.scores, found.classes, found.rles, strict=True)
+    lines = [
+        f"{f} {' '.join(map(str, box))} {score} {cls} 40 60 {rle.decode()}"
+        for f, box, score, cls, rle in rows
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Return a folder of both real data sets in small, with small weights in place."""
+    for folder, first in (("kitti_mots", 0), ("mots_challenge", 1)):
+        for name in ("0001", "0002"):
+            found = scene(name, first)
+            truth = tmp_path / "data" / folder / "instances_txt" / f"{name}.txt"
+            mots_io.write_tracks(truth, found, found.ids)
+            write_detections(tmp_path / "data" / folder / "detections_x" / f"{name}.txt", found)
+            for frame in np.unique(found.frames):
+                image = tmp_path / "data" / "mots_challenge" / "images" / name / f"{frame:06d}.png"
+                image.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(image), np.full((40, 60, 3), 90, np.uint8))
+    weights = tmp_path / "pretrained"
+    weights.mkdir()
+    for number, name in enumerate(
+        (*reproduce_tables.SHAPE, *reproduce_tables.EQUAL, *reproduce_tables.APPEARANCE)
+    ):
+        keras.utils.set_random_seed(number)
+        channels = 3 if "appearance" in name else 1
+        DHAE(32, channels, (4, 4), 8).save(weights / name)
+        card = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": ["0001"]}
+        (weights / name).with_suffix(".json").write_text(json.dumps(card))
+    monkeypatch.setattr(experiments, "PRETRAINED", weights)
+    return tmp_path / "data"
+
+
+def make(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["reproduce_tables.py", *map(str, arguments), "--jobs", "1"])
+    reproduce_tables.main()
+
+
+def rows_of(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_table_4_is_made_compared_and_cached(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    make(monkeypatch, "--table", 4, "--data", data, "--output", out)
+    assert "30 runs made" in capsys.readouterr().out
+    rows = rows_of(out / "table_4.csv")
+    assert len(rows) == 15 * 3 * 5
+    assert list(rows[0]) == ["table", "row", "column", "ours", "paper", "difference"]
+    for row in rows:
+        if row["column"].endswith("F_DR"):  # the paper has no such column
+            assert (row["paper"], row["difference"]) == ("", "")
+        else:
+            ours, theirs = float(row["ours"]), float(row["paper"])
+            assert float(row["difference"]) == pytest.approx(ours - theirs, abs=1e-3)
+    # The objects stand still or move by a pixel: with G every mask keeps its identity.
+    with_graph = [r for r in rows if ", G, MTL, |K| estimated" in r["row"]]
+    assert {r["ours"] for r in with_graph if "sMOTSA" in r["column"]} == {"100.0"}
+    text = (out / "table_4.md").read_text()
+    assert "| t_lag 3, G, MTL, \\|K\\| estimated | 100.0 (97.8, +2.2) |" in text
+    assert "kitti: the ground-truth masks of 2 sequences (0001, 0002)" in text
+
+    make(monkeypatch, "--table", 4, "--data", data, "--output", out)
+    assert "0 runs made" in capsys.readouterr().out
+    assert rows_of(out / "table_4.csv") == rows
+    # A changed ground truth of one data set makes that data set's runs anew, and only those.
+    found = scene("0002", 1)
+    kept = found.select(found.frames < 9)
+    mots_io.write_tracks(data / "mots_challenge" / "instances_txt" / "0002.txt", kept, kept.ids)
+    make(monkeypatch, "--table", 4, "--data", data, "--output", out)
+    assert "15 runs made" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_said_and_left_empty(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    make(monkeypatch, "--table", 2, "--data", data, "--output", out)
+    text = capsys.readouterr().out
+    assert "not run (80.8)" in text and "kitti_mots/images missing" in text
+    for row in rows_of(out / "table_2.csv"):
+        assert (row["ours"] == "") == ("app" in row["row"])
+    make(monkeypatch, "--table", 1, "--data", data, "--output", out)
+    assert "made by `python gen_mnist.py --split test`" in capsys.readouterr().out
+    assert {row["ours"] for row in rows_of(out / "table_1.csv")} == {""}
+
+
+def test_tables_and_figures_of_small_data(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    make(monkeypatch, "--table", 3, "--data", data, "--output", out, "--sequences", "0002")
+    assert all(row["ours"] for row in rows_of(out / "table_3.csv"))
+    assert "mots: detections_x of 1 sequences (0002)" in capsys.readouterr().out
+    make(monkeypatch, "--figure", 5, "--data", data, "--output", out)
+    rows = {(r["row"], r["column"]): r["ours"] for r in rows_of(out / "figure_5.csv")}
+    # One pedestrian has score 0.75, the others 0.9: half of them are missed from 0.8 on.
+    assert rows["0.70", "KITTI pedestrian sMOTSA"] == "100.0"
+    assert rows["0.80", "KITTI pedestrian sMOTSA"] == "50.0"
+    assert rows["0.95", "KITTI car sMOTSA"] == "0.0"
+    make(monkeypatch, "--figure", 4, "--data", data, "--output", out)
+    for name in ("figure_4.png", "figure_5.png"):
+        image = cv2.imread(str(out / name))
+        assert image is not None and image.std() > 5
+
+
+def test_quick_takes_the_first_frames(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments, "QUICK_FRAMES", 4)
+    out = tmp_path / "out"
+    make(monkeypatch, "--table", 2, "--data", data, "--output", out, "--quick")
+    assert "These are not the figures" in capsys.readouterr().out
+    file = next((out / "cache" / "quick").glob("*/detections_x/0001.txt"))
+    assert set(mots_io.read_detections(file).frames.tolist()) == {0, 1, 2, 3}
+
+
+def test_a_class_without_ground_truth_is_not_scored(data, tmp_path, monkeypatch, capsys):
+    for name in ("0001", "0002"):
+        found = scene(name)
+        found = found.select(found.classes == 1)
+        mots_io.write_tracks(
+            data / "kitti_mots" / "instances_txt" / f"{name}.txt", found, found.ids
+        )
+    make(monkeypatch, "--table", 2, "--data", data, "--output", tmp_path / "out")
+    assert "no pedestrian in the ground truth" in capsys.readouterr().out
+    rows = rows_of(tmp_path / "out" / "table_2.csv")
+    assert not any(row["ours"] for row in rows if row["column"].startswith("pedestrian"))
+
+
+def test_bad_input_is_one_line_and_leaves_no_table(data, tmp_path):
+    file = data / "kitti_mots" / "instances_txt" / "0001.txt"
+    file.write_text(file.read_text() + "0 1 1\n")
+    command = [sys.executable, "reproduce_tables.py", "--table", "4", "--data", str(data)]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "0001.txt:33: expected 6, 10 or 138 fields" in done.stderr
+    assert not list((tmp_path / "out").glob("table*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "5"], "invalid choice"),
+        (["--table", "1", "--figure", "5"], "not allowed with"),
+        (["--table", "1", "--jobs", "0"], "must be a positive integer"),
+    ],
+)
+def test_bad_arguments(arguments, message, capsys, tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        reproduce_tables.parse_args([*arguments, "--data", str(tmp_path)])
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_several_folders_of_detections_need_a_choice(data, tmp_path, monkeypatch, capsys):
+    source = data / "kitti_mots" / "detections_x"
+    (data / "kitti_mots" / "detections_y").mkdir()
+    for file in source.iterdir():
+        (data / "kitti_mots" / "detections_y" / file.name).write_bytes(file.read_bytes())
+    make(monkeypatch, "--table", 2, "--data", data, "--output", tmp_path / "a")
+    assert "--detections must name one of detections_x, detections_y" in capsys.readouterr().out
+    arguments = ("--table", 2, "--data", data, "--output", tmp_path / "b")
+    make(monkeypatch, *arguments, "--detections", "detections_y")
+    assert "kitti: detections_y of 2 sequences" in capsys.readouterr().out
+
+
+def test_the_papers_figures_are_whole():
+    assert all(len(v) == 7 for row in paper.TABLE_1.values() for v in row.values())
+    assert set(paper.TABLE_4) == {
+        (t_lag, *rest)
+        for t_lag in (3, 5, 8)
+        for rest in (
+            (False, False, True),
+            (False, True, True),
+            (False, True, False),
+            (True, True, False),
+            (True, True, True),
+        )
+    }
+    # What section 4.3 says of the table: t_lag 3 is best, G gains at every t_lag.
+    for i in range(3):
+        best = [paper.TABLE_4[t, True, True, True][i][0] for t in (3, 5, 8)]
+        assert best == sorted(best, reverse=True)
