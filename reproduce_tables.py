@@ -64,10 +64,7 @@ def parse_args(arguments=None):
     parser.add_argument(
         "--quick", action="store_true", help="the first 40 frames of 3 sequences, to try it"
     )
-    args = parser.parse_args(arguments)
-    if not args.data.is_dir():
-        parser.error(f"--data must be a folder, got {args.data}")
-    return args
+    return parser.parse_args(arguments)
 
 
 def cells_of(row, column, run_, name, metrics, values):
@@ -191,12 +188,21 @@ def describe(experiments, cells, args):
             continue
         seen.add(key)
         inputs = experiments.inputs(made)
-        names = ", ".join(name for name, _, _ in inputs)
+        names = listed([name for name, _, _ in inputs])
         folder = "the ground-truth masks" if made.source == "truth" else inputs[0][1].parent.name
         lines.append(f"* {made.dataset}: {folder} of {len(inputs)} sequences ({names}).")
     if args.quick:
         lines.append("* `--quick`: the first 40 frames of 3 sequences. These are not the figures.")
     return lines
+
+
+def listed(names):
+    """Return names as text, consecutive numbers as their range."""
+    if len(names) > 2 and all(name.isdigit() for name in names):
+        numbers = [int(name) for name in names]
+        if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+            return f"{names[0]} to {names[-1]}"
+    return ", ".join(names)
 
 
 def make_table(args, experiments):
@@ -228,6 +234,8 @@ def make_table(args, experiments):
 def main():
     """Make what the command line asks for."""
     args = parse_args()
+    if not args.data.is_dir():
+        raise ValueError(f"--data must be a folder, got {args.data}")
     experiments = Experiments(
         args.data, args.output, args.jobs, args.quick, args.sequences, args.detections
     )

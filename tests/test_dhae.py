@@ -158,3 +158,30 @@ def test_jax_backend_gives_the_same_embeddings_and_trains(tmp_path):
     )
     assert done.stdout.strip() == "jax", done.stderr
     assert np.allclose(np.load(tmp_path / "z.npy"), model.encode(patches, boxes), atol=1e-5)
+
+
+@pytest.mark.parametrize("branch", ["mask", "box"])
+def test_a_branch_alone_sees_one_input_and_rebuilds_it(branch, tmp_path):
+    model = DHAE(**network_config("mnist") | {"branch": branch})
+    patches, boxes = data(28)
+    other_patches, other_boxes = data(28, seed=1)
+    z = model.encode(patches, boxes)
+    changed_mask, changed_box = (
+        not np.array_equal(z, model.encode(other_patches, boxes)),
+        not np.array_equal(z, model.encode(patches, other_boxes)),
+    )
+    assert (changed_mask, changed_box) == (branch == "mask", branch == "box")
+    assert list(model({"mask": patches, "box": boxes})) == [branch]
+    assert model.weighting.loss == "equal"  # nothing to weigh
+    model.compile(keras.optimizers.Adadelta(1.0))
+    log = model.fit({"mask": patches, "box": boxes}, verbose=0).history
+    assert {n for n in ("mask_mse", "box_mse") if log[n][0] > 0} == {f"{branch}_mse"}
+    model.save(tmp_path / "m.keras")
+    assert np.array_equal(
+        load(tmp_path / "m.keras").encode(patches, boxes), model.encode(patches, boxes)
+    )
+
+
+def test_unknown_branch():
+    with pytest.raises(ValueError, match="branch must be one of"):
+        DHAE(branch="both halves")

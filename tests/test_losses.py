@@ -62,3 +62,12 @@ def test_config_round_trip_and_bad_arguments():
         UncertaintyWeighting(28, reduction="median")
     with pytest.raises(ValueError, match="Received: 'half'"):
         UncertaintyWeighting(28, loss="half")
+
+
+def test_a_branch_alone_has_its_own_term_only():
+    layer = UncertaintyWeighting(2, loss="equal")
+    mask, mask_out, box, box_out = (
+        keras.ops.cast(v, "float32") for v in (MASK, MASK_OUT, BOX, BOX_OUT)
+    )
+    assert [float(v) for v in layer(mask, mask_out, box, None)] == pytest.approx([0.13, 0.065, 0])
+    assert [float(v) for v in layer(mask, None, box, box_out)] == pytest.approx([0.025, 0, 0.0125])

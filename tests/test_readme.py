@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import reproduce_tables
 import test_mots
 import train_dhae
 from utils import synthetic_cli
@@ -37,7 +38,12 @@ def parse(words):
     if script == "gen_mnist.py" or script == "gen_sprite.py":
         kind = "mnist" if script == "gen_mnist.py" else "sprites"
         return synthetic_cli.parse_args(kind, arguments)
-    return {"train_dhae.py": train_dhae, "test_mots.py": test_mots}[script].parse_args(arguments)
+    scripts = {
+        "train_dhae.py": train_dhae,
+        "test_mots.py": test_mots,
+        "reproduce_tables.py": reproduce_tables,
+    }
+    return scripts[script].parse_args(arguments)
 
 
 def test_every_command_of_the_readme_parses():

@@ -6,12 +6,13 @@ def test_comparison_by_hand():
         ("a | b", "x", 98.25, 97.0),
         ("a | b", "n", 12, 15),
         ("a | b", "extra", 50.0, None),
-        ("c", "x", None, 3.5),
+        ("c", "x", 3.49, 3.5),
+        ("c", "extra", None, 3.5),
         ("c", "n", None, None),
     ]
     assert comparison(lines).splitlines() == [
         "| | x | n | extra |",
         "|---|---|---|---|",
         "| a \\| b | 98.2 (97.0, +1.2) | 12 (15, -3) | 50.0 |",
-        "| c | not run (3.5) | not run | not run |",
+        "| c | 3.5 (3.5, +0.0) | not run | not run (3.5) |",
     ]

@@ -156,3 +156,36 @@ def test_batches_depend_on_seed_and_epoch_alone(data):
     }
     for mask, box in zip(first["mask"], first["box"], strict=True):
         assert known[box.tobytes()] == mask[None].tobytes()
+
+
+def test_least_loss_chooses_and_a_given_gain_is_kept(data, uninterrupted, tmp_path):
+    output = tmp_path / "w.keras"
+    done = train(data, output, 3, "--choose", "loss", "--location-gain", "2.5", "--loss", "equal")
+    assert done.returncode == 0, done.stderr
+    rows = history(output)
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    card = json.loads(output.with_suffix(".json").read_text())
+    assert card["best_epoch"] == int(best["epoch"]) and card["chosen_by"].startswith("least loss")
+    assert {row["location_gain"] for row in rows} == {"2.5"}
+    assert load(output).config["location_gain"] == 2.5
+    assert {row["sigma_mask"] for row in rows} == {"1.0"}
+    refused = train(data, output, 4, "--resume", "--choose", "association", "--loss", "equal")
+    assert refused.returncode == 2 and "resuming needs" in refused.stderr
+
+
+def test_half_of_the_network_trains_and_leaves_its_card(data, tmp_path):
+    output = tmp_path / "w.keras"
+    done = train(data, output, 1, "--branch", "box")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    card = json.loads(output.with_suffix(".json").read_text())
+    assert card["settings"]["branch"] == "box" and history(output)[0]["mask_mse"] == "0.0"
+    assert output.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_held_back_sequences_the_last_epoch_is_calibrated(data, tmp_path):
+    output = tmp_path / "w.keras"
+    done = train(data, output, 1, "--held-back")
+    assert done.returncode == 0, done.stderr
+    card = json.loads(output.with_suffix(".json").read_text())
+    assert (card["held_back"], card["chosen_by"]) == ([], "last epoch")
+    assert 0 < card["calibrated_on_all"]["association"] <= 1

@@ -47,5 +47,6 @@ def _compared(ours, theirs):
         return mine
     if ours is None:
         return f"{mine} ({theirs})"
-    whole = isinstance(ours, int)
-    return f"{mine} ({theirs}, {ours - theirs:+{'d' if whole else '.1f'}})"
+    if isinstance(ours, int):
+        return f"{mine} ({theirs}, {ours - theirs:+d})"
+    return f"{mine} ({theirs}, {round(ours - theirs, 1) + 0.0:+.1f})"  # never -0.0
