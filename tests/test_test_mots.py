@@ -42,7 +42,8 @@ def kitti(tmp_path_factory):
             cv2.imwrite(str(folder / "images" / name / f"{frame:06d}.png"), image)
     for channels, name in ((1, "w.keras"), (3, "rgb.keras"), (1, "b.keras")):
         DHAE(**network_config("kitti", channels), location_gain=20.0).save(folder / name)
-    (folder / "w.json").write_text(json.dumps({"held_back": ["0002"]}))
+    card = {"settings": {"dataset": "kitti"}, "trained_on": [], "held_back": ["0002"]}
+    (folder / "w.json").write_text(json.dumps(card))
     return folder
 
 
