@@ -62,9 +62,14 @@ def parse_args(arguments=None):
     )
     parser.add_argument("--jobs", type=positive, default=2, help="processes")
     parser.add_argument(
-        "--quick", action="store_true", help="the first 40 frames of 3 sequences, to try it"
+        "--quick",
+        action="store_true",
+        help="3 sequences, of the real ones the first 40 frames, to try it",
     )
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.detections and Path(args.detections).name != args.detections:
+        parser.error(f"--detections must be a folder's name, got {args.detections}")
+    return args
 
 
 def cells_of(row, column, run_, name, metrics, values):
@@ -191,9 +196,24 @@ def describe(experiments, cells, args):
         names = listed([name for name, _, _ in inputs])
         folder = "the ground-truth masks" if made.source == "truth" else inputs[0][1].parent.name
         lines.append(f"* {made.dataset}: {folder} of {len(inputs)} sequences ({names}).")
+        if experiments.left_out[key] and not args.sequences:
+            names = listed(experiments.left_out[key])
+            lines.append(f"* {made.dataset}: no detections of {names}, which have ground truth.")
     if args.quick:
-        lines.append("* `--quick`: the first 40 frames of 3 sequences. These are not the figures.")
+        lines.append("* `--quick`: a part of the data only. These are not the figures.")
     return lines
+
+
+def check_sequences(args, experiments, cells):
+    """Refuse names of sequences that none of the cells' data sets has."""
+    runs = {cell.run for cell in cells if experiments.possible(cell.run)}
+    known = {name for made in runs for name, _, _ in experiments.inputs(made)}
+    for name in args.sequences or ():
+        if name not in known:
+            got = ", ".join(sorted(known)) or "none"
+            raise ValueError(
+                f"--sequences must name sequences of {args.data}, got {name}; of {got}"
+            )
 
 
 def listed(names):
@@ -210,21 +230,27 @@ def make_table(args, experiments):
     number = args.table or args.figure
     made = {1: table_1, 2: table_2, 3: table_3, 4: table_4, 5: figure_5}
     cells = made[number]()
+    if not args.quick:
+        check_sequences(args, experiments, cells)
     start = time.perf_counter()
     results = experiments.scores([cell.run for cell in cells])
     seconds = time.perf_counter() - start
     lines, reasons = compare(cells, results)
     title = TITLES.get(number, "Figure 5: sMOTSA against the detection threshold")
-    stem = f"{'table' if args.table else 'figure'}_{number}"
+    stem = f"{'table' if args.table else 'figure'}_{number}{'_quick' * args.quick}"
+    made_any = any(ours is not None for _, _, ours, _ in lines)
     notes = [f"* Made by `{shlex.join(['python', Path(sys.argv[0]).name, *sys.argv[1:]])}`."]
     notes += describe(experiments, cells, args)
     notes += [f"* Not run ({len(what)} cells): {why}" for why, what in reasons.items()]
     text = "\n\n".join((f"# {title}", comparison(lines), "\n".join(notes))) + "\n"
+    print(text)
+    if not made_any and (args.output / f"{stem}.csv").is_file():
+        print(f"{args.output}/{stem}.*: left as it was, since nothing could be run")
+        return
     with atomic_path(args.output / f"{stem}.md") as temporary:
         temporary.write_text(text)
     write_csv(args.output / f"{stem}.csv", stem.replace("_", " "), lines)
-    print(text)
-    if args.figure and any(ours is not None for _, _, ours, _ in lines):
+    if args.figure and made_any:
         from utils.figures import plot_thresholds
 
         plot_thresholds(args.output / f"{stem}.png", lines)

@@ -69,6 +69,10 @@ def parse_args(arguments=None):
         parser.error(f"--learning-rate must be positive, got {args.learning_rate}")
     if args.location_gain is not None and not 0 < args.location_gain < float("inf"):
         parser.error(f"--location-gain must be positive, got {args.location_gain}")
+    if args.choose == "loss" and args.held_back == []:
+        parser.error("--choose loss needs held-back sequences, got --held-back without names")
+    if args.branch != "both" and args.location_gain is not None:
+        parser.error(f"--location-gain weighs two branches, got --branch {args.branch}")
     if args.associate_every > args.epochs:
         parser.error(f"--associate-every must be at most --epochs, got {args.associate_every}")
     if args.seed < 0:

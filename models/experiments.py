@@ -4,7 +4,10 @@ import hashlib
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -27,6 +30,7 @@ FOLDERS = {
     "sprites": "sprites_mot/test",
 }
 QUICK_FRAMES, QUICK_SEQUENCES = 40, 3
+PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "pycocotools", "trackeval", "motrics")
 FETCH = {
     "kitti": "KITTI MOTS, https://www.vision.rwth-aachen.de/page/mots",
     "mots": "MOTSChallenge, https://www.vision.rwth-aachen.de/page/mots",
@@ -92,7 +96,8 @@ class Experiments:
         self.jobs, self.quick, self.names = jobs, quick, sequences
         self.detections = detections
         self.made = 0  # runs made, not found in the cache
-        self._files, self._digests, self._models = {}, {}, {}
+        self.left_out = {}  # (data set, source) -> sequences without detections
+        self._files, self._digests, self._models, self._checked = {}, {}, {}, set()
 
     def inputs(self, run):
         """Return [(sequence, detections file, ground-truth file)] of a run.
@@ -128,28 +133,35 @@ class Experiments:
         if run.dataset not in REAL:
             source = folder / "detections"
         elif run.source == "detections":
-            found = sorted(p for p in folder.glob(self.detections or "detections*") if p.is_dir())
-            if len(found) != 1:
-                got = "none" if not found else ", ".join(p.name for p in found)
-                raise Missing(
-                    f"{folder}/detections* missing: {FETCH[run.dataset]}"
-                    if not found
-                    else f"{folder}: --detections must name one of {got}"
-                )
+            pattern = self.detections or "detections*"
+            found = sorted(path for path in folder.glob(pattern) if path.is_dir())
+            if not found:
+                raise Missing(f"{folder / pattern} missing: {FETCH[run.dataset]}")
+            if len(found) > 1:
+                names = ", ".join(path.name for path in found)
+                raise Missing(f"{folder}: --detections must name one of {names}")
             source = found[0]
         files = mots_io.find_sequences(source, None)
         names = sorted(set(files) & set(self.names) if self.names else files)
-        if self.quick:  # the largest files: they have something of every class
+        if self.quick:  # the largest files: most is in them
             names = sorted(names, key=lambda n: -files[n].stat().st_size)[:QUICK_SEQUENCES]
         if not names:
             raise Missing(f"{source} holds none of the sequences: {FETCH[run.dataset]}")
-        truths = mots_io.find_sequences(truth, names)
+        truths = mots_io.find_sequences(truth)
+        for name in names:
+            if name not in truths:
+                raise Missing(f"{truth / name}.txt missing: the ground truth of {source}")
+            boxes = folder / "gt" / name / "gt.txt"
+            if run.dataset not in REAL and not boxes.is_file():
+                raise Missing(f"{boxes} missing: {FETCH[run.dataset]}")
+        self.left_out[run.dataset, run.source] = sorted(set(truths) - set(files))
         if not self.quick or run.dataset not in REAL:
             return [(name, files[name], truths[name]) for name in names]
         return [(name, self._cut(files[name]), self._cut(truths[name])) for name in names]
 
     def _cut(self, file):
         """Return a copy of a file with its first frames only."""
+        mots_io.read_detections(file)  # refuses bad lines by their number
         lines = file.read_text().splitlines(keepends=True)
         first = min((int(line.split()[0]) for line in lines if line.strip()), default=0)
         kept = [s for s in lines if s.strip() and int(s.split()[0]) < first + QUICK_FRAMES]
@@ -168,10 +180,29 @@ class Experiments:
             "run": asdict(run),
             "tracker": asdict(run.tracker()),
             "rules": {k: {str(c): v for c, v in d.items()} for k, d in asdict(run.rules()).items()},
-            "weights": {name: self._digest(PRETRAINED / name) for name in run.weights},
-            "files": {n: [self._digest(f), self._digest(t)] for n, f, t in inputs},
+            "weights": {name: self._weights_digest(name) for name in run.weights},
+            "files": {name: self._file_digests(run, name, f, t) for name, f, t in inputs},
             "code": code_digest(),
+            "versions": {package: version(package) for package in PACKAGES},
         }
+
+    def _weights_digest(self, name):
+        """Return digests of weights and of their card, which says what they may track."""
+        card = (PRETRAINED / name).with_suffix(".json")
+        return [self._digest(PRETRAINED / name), self._digest(card) if card.is_file() else None]
+
+    def _file_digests(self, run, name, file, truth):
+        """Return digests of all files that a sequence's scores depend on."""
+        digests = [self._digest(file), self._digest(truth)]
+        folder = self.data / FOLDERS[run.dataset]
+        if run.dataset not in REAL:
+            digests.append(self._digest(folder / "gt" / name / "gt.txt"))
+        if run.images:
+            stats = [
+                (p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in _frames(folder, name)
+            ]
+            digests.append(key_of(stats))
+        return digests
 
     def _digest(self, file):
         if file not in self._digests:
@@ -192,17 +223,18 @@ class Experiments:
                 results[run] = str(reason)
                 continue
             path = self.cache / f"{key_of(settings)}.json"
-            if path.is_file():
-                results[run] = json.loads(path.read_text())["scores"]
-            else:
+            known = read_scores(path)
+            if known is None:
                 todo.append((run, settings, path))
+            else:
+                results[run] = known
         if todo:
             results |= self._make(todo)
         self.made += len(todo)
         return results
 
     def _make(self, todo):
-        """Embed where needed, track and score in parallel, keep the scores."""
+        """Embed where needed, track and score in parallel, keep each run's scores at once."""
         jobs = []
         for run, settings, _ in tqdm(todo, desc="embedding", unit="run", disable=None):
             folder = self.cache / "tracks" / key_of(settings)
@@ -214,20 +246,19 @@ class Experiments:
         # Spawned, not forked: TensorFlow's threads do not survive a fork. One thread each: a
         # k-means of a few points is slower on two.
         os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        parts = {}
-        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
-            done = pool.map(track_and_score, jobs)
-            for (run, _, _), part in zip(
-                jobs, tqdm(done, "tracking", len(jobs), disable=None), strict=True
-            ):
-                parts.setdefault(run, []).append(part)
         results = {}
-        for run, settings, path in todo:
-            real = run.dataset in REAL
-            results[run] = evaluation.combine_masks(parts[run]) if real else parts[run][0]
-            with mots_io.atomic_path(path) as temporary:
-                content = {"settings": settings, "scores": results[run]}
-                temporary.write_text(json.dumps(content, indent=1) + "\n")
+        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
+            done = iter(tqdm(pool.map(track_and_score, jobs), "tracking", len(jobs), disable=None))
+            try:
+                for run, settings, path in todo:
+                    count = sum(job[0] == run for job in jobs)
+                    parts = [next(done) for _ in range(count)]
+                    results[run] = combine(run, parts)
+                    with mots_io.atomic_path(path) as temporary:
+                        content = {"settings": settings, "scores": results[run]}
+                        temporary.write_text(json.dumps(content, indent=1) + "\n")
+            except BrokenProcessPool:
+                raise ValueError("a process was killed, for want of memory? Try --jobs 1") from None
         return results
 
     def embed(self, run):
@@ -236,12 +267,13 @@ class Experiments:
         settings = preset(run.dataset)
         found = []
         for name, file, truth in self.inputs(run):
+            self._check_once(file, truth, name)
             weights = choose_weights(cards, run.dataset, name)
-            parts = [self._digest(file), self._digest(PRETRAINED / weights), run.location_gain]
+            parts = [self._file_digests(run, name, file, truth), self._weights_digest(weights)]
+            parts += [run.location_gain, asdict(settings), code_digest()]
             path = self.cache / "embeddings" / f"{key_of(parts)}.npy"
-            if not path.is_file():
+            if not readable(path):
                 detections = mots_io.read_detections(file, name)
-                evaluation.check_ground_truth(truth, detections)
                 detections, _ = apply_rules(detections, settings.classes, DetectionRules())
                 images = self.images(run, detections) if run.images else None
                 embeddings = embed(
@@ -254,6 +286,12 @@ class Experiments:
                     np.save(stream, embeddings)
             found.append((name, file, truth, path))
         return found
+
+    def _check_once(self, file, truth, name):
+        """Refuse a ground truth that does not fit its detections, once per call."""
+        if (file, truth) not in self._checked:
+            evaluation.check_ground_truth(truth, mots_io.read_detections(file, name))
+            self._checked.add((file, truth))
 
     def images(self, run, detections):
         """Return the reader of a sequence's frames, None where there are none."""
@@ -312,16 +350,40 @@ def track_sequence(run, name, file, embeddings):
     return detections, track_ids
 
 
+def combine(run, parts):
+    """Return a run's scores from those of its sequences."""
+    return evaluation.combine_masks(parts) if run.dataset in REAL else parts[0]
+
+
+def read_scores(path):
+    """Return the scores kept in a cache file, None where there are none to be read."""
+    try:
+        scores = json.loads(path.read_text())["scores"]
+        return scores if all(isinstance(row, dict) and row for row in scores.values()) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def readable(path):
+    """Return whether a file of embeddings is there and whole."""
+    try:
+        np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
+
+
+def _frames(folder, name):
+    return sorted((folder / "images" / name).glob("*"))
+
+
+@cache
 def code_digest():
-    """Return a digest of the code that tracks and scores: a changed rule is a changed cell."""
+    """Return a digest of all code but the scripts: a changed rule is a changed cell."""
     root = Path(__file__).resolve().parents[1]
-    names = "models/constrained_kmeans models/constraints models/rules models/tracker models/dhae "
-    names += (
-        "utils/evaluation utils/mots_metrics utils/masks utils/boxes utils/mots_io utils/datasets"
-    )
     digest = hashlib.sha256()
-    for name in names.split():
-        digest.update((root / f"{name}.py").read_bytes())
+    for file in sorted([*root.glob("models/*.py"), *root.glob("utils/*.py")]):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

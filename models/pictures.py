@@ -51,10 +51,8 @@ def _digits(experiments):
     embeddings = embed(model, detections, settings.object_size)
     ids, _ = track(detections, embeddings, settings.tracker)
     start = _longest_full_window(detections.frames, ids, DIGITS)
-    rows = np.flatnonzero(
-        (ids > 0) & (np.abs(detections.frames - start - WINDOW // 2) <= WINDOW / 2)
-    )
-    rows = rows[(detections.frames[rows] >= start) & (detections.frames[rows] < start + WINDOW)]
+    inside = (detections.frames >= start) & (detections.frames < start + WINDOW)
+    rows = np.flatnonzero((ids > 0) & inside)
     shown = [
         (int(n), _drawn(detections, ids, int(n), frames[int(n) - 1], 3))
         for n in np.linspace(start, start + WINDOW - 1, SHOWN).round()
@@ -65,7 +63,7 @@ def _digits(experiments):
 
 def _longest_full_window(frames, ids, count):
     """Return the first frame of a window of WINDOW frames that has most of `count` objects."""
-    numbers = np.arange(frames.min(), frames.max() - WINDOW)
+    numbers = np.arange(frames.min(), max(frames.min(), frames.max() - WINDOW + 1) + 1)
     full = [
         sum(min(count, int(((frames == n + i) & (ids > 0)).sum())) for i in range(WINDOW))
         for n in numbers
@@ -76,8 +74,7 @@ def _longest_full_window(frames, ids, count):
 def _pedestrians(experiments):
     """Return the panel of three pedestrians of MOTSChallenge that walk side by side."""
     run = Run("mots", preset("mots").weights, "truth", (("min_track_length", 1),))
-    # The sequence with the largest frames shows most.
-    name, file, _, stored = max(experiments.embed(run), key=lambda item: item[0])
+    name, file, _, stored = experiments.embed(run)[-1]
     detections, ids = track_sequence(run, name, file, stored)
     embeddings, frames = detections.embeddings, detections.frames
     start, chosen = _neighbours(detections, ids)
@@ -101,7 +98,7 @@ def _neighbours(detections, ids):
     """Return (first frame, ids) of a window in which NEIGHBOURS large tracks are side by side."""
     frames, best = detections.frames, (-1.0, None, None)
     areas = detections.boxes_xywh[:, 2] * detections.boxes_xywh[:, 3]
-    for start in range(int(frames.min()), int(frames.max()) - WINDOW, WINDOW):
+    for start in range(int(frames.min()), int(frames.max()) - WINDOW + 2, WINDOW):
         inside = (frames >= start) & (frames < start + WINDOW) & (ids > 0)
         present, counts = np.unique(ids[inside], return_counts=True)
         whole = present[counts == WINDOW]
@@ -151,6 +148,8 @@ def _row(experiments, run, label):
         raise Missing("nothing was tracked")
     _, name, detections, ids, fullest = max(tracked, key=lambda item: item[:2])
     reader = experiments.images(run, detections)
+    if reader is None:
+        print(f"Figure 4, {label}: no images, drawn on grey")
     numbers = np.unique(detections.frames[ids > 0])
     at = int(np.searchsorted(numbers, fullest))
     chosen = numbers[np.clip(at + 6 * (np.arange(FRAMES) - FRAMES // 2), 0, len(numbers) - 1)]

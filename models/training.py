@@ -244,7 +244,12 @@ class Trainer:
                 rule = "resuming needs the state of the run, NAME.state.json"
                 raise ValueError(f"{self.output}: {rule}, got a finished card without it")
             return None
-        content = json.loads(self.state_path.read_text())
+        try:
+            content = json.loads(self.state_path.read_text())
+            content["settings"], content["history"], content["best"], content["state"]
+        except (ValueError, KeyError, TypeError) as error:
+            rule = "must be the state of a run"
+            raise ValueError(f"{self.state_path}: {rule}, got {error!r}") from None
         for name, value in self.settings.items():
             if content["settings"].get(name) != value:
                 raise ValueError(

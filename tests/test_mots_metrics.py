@@ -43,6 +43,8 @@ def two_objects(frames):
         (range(6), [1, 1, 1, 1, 0, 1], 1, 1),
         # the object itself is absent in frame 2: TrackEval counts that as a gap
         ((0, 1, 3, 4, 5), [1, 1, 1, 1, 1], 0, 1),
+        # tracked in the last frame only: mots_tools counts it
+        (range(6), [0, 0, 0, 0, 0, 1], 1, 0),
         # tracked late is no fragment
         (range(6), [0, 0, 1, 1, 1, 1], 0, 0),
         # a gap and another identity: one fragment

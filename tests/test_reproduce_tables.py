@@ -147,6 +147,7 @@ def test_quick_takes_the_first_frames(data, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     make(monkeypatch, "--table", 2, "--data", data, "--output", out, "--quick")
     assert "These are not the figures" in capsys.readouterr().out
+    assert (out / "table_2_quick.csv").is_file() and not (out / "table_2.csv").exists()
     file = next((out / "cache" / "quick").glob("*/detections_x/0001.txt"))
     assert set(mots_io.read_detections(file).frames.tolist()) == {0, 1, 2, 3}
 
@@ -176,9 +177,44 @@ def test_bad_input_is_one_line_and_leaves_no_table(data, tmp_path):
     assert not list((tmp_path / "out").glob("table*"))
 
 
+def test_a_damaged_cache_is_made_anew(data, tmp_path, monkeypatch, capsys):
+    arguments = ("--table", 2, "--data", data, "--output", tmp_path / "out")
+    make(monkeypatch, *arguments)
+    rows = rows_of(tmp_path / "out" / "table_2.csv")
+    for text in ("{}", '{"scores": {"car": {}}}', '{"scores'):
+        for file in (tmp_path / "out" / "cache").glob("*.json"):
+            file.write_text(text)
+        for file in (tmp_path / "out" / "cache" / "embeddings").glob("*.npy"):
+            file.write_bytes(file.read_bytes()[:100])
+        capsys.readouterr()
+        make(monkeypatch, *arguments)
+        assert "1 runs made" in capsys.readouterr().out
+        assert rows_of(tmp_path / "out" / "table_2.csv") == rows
+
+
+def test_what_nothing_could_be_run_for_is_not_overwritten(data, tmp_path, monkeypatch, capsys):
+    arguments = ("--table", 2, "--data", data, "--output", tmp_path / "out")
+    make(monkeypatch, *arguments)
+    rows = rows_of(tmp_path / "out" / "table_2.csv")
+    (data / "kitti_mots" / "detections_x").rename(data / "kitti_mots" / "other")
+    make(monkeypatch, *arguments)
+    assert "left as it was" in capsys.readouterr().out
+    assert rows_of(tmp_path / "out" / "table_2.csv") == rows
+
+
+def test_unknown_and_left_out_sequences_are_named(data, tmp_path, monkeypatch, capsys):
+    arguments = ("--table", 2, "--data", data, "--output", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"got 0009; of 0001"):
+        make(monkeypatch, *arguments, "--sequences", "0001", "0009")
+    (data / "kitti_mots" / "detections_x" / "0002.txt").unlink()
+    make(monkeypatch, *arguments)
+    assert "kitti: no detections of 0002, which have ground truth" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--table", "1", "--detections", "/a/b"], "must be a folder's name, got /a/b"),
         (["--table", "5"], "invalid choice"),
         (["--table", "1", "--figure", "5"], "not allowed with"),
         (["--table", "1", "--jobs", "0"], "must be a positive integer"),

@@ -182,6 +182,18 @@ def test_half_of_the_network_trains_and_leaves_its_card(data, tmp_path):
     assert output.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_refused_combinations(data, tmp_path):
+    for more, message in (
+        (("--choose", "loss", "--held-back"), "--choose loss needs held-back sequences"),
+        (("--branch", "box", "--location-gain", "2"), "weighs two branches, got --branch box"),
+    ):
+        done = train(data, tmp_path / "w.keras", 1, *more)
+        assert done.returncode == 2 and message in done.stderr
+    (tmp_path / "w.state.json").write_text("{}")
+    done = train(data, tmp_path / "w.keras", 1, "--resume")
+    assert done.returncode == 2 and "must be the state of a run, got KeyError" in done.stderr
+
+
 def test_without_held_back_sequences_the_last_epoch_is_calibrated(data, tmp_path):
     output = tmp_path / "w.keras"
     done = train(data, output, 1, "--held-back")

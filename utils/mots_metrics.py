@@ -40,8 +40,9 @@ def object_counts(matches):
 
     * IDS: tracked by another identity than when it was last tracked.
     * Frag: every return to being tracked, be it by another identity or after a gap, that lasts
-      for two of the object's frames or is its last frame. TrackEval counts gaps alone, among them
-      those in which the object itself is absent.
+      for two of the object's frames or is its last frame. An object first tracked in the last of
+      several frames counts, too. TrackEval counts gaps alone, among them those in which the object
+      itself is absent.
     * MT: tracked in more than 80% of its frames; ML: in less than 20%.
 
     Args:
@@ -49,6 +50,7 @@ def object_counts(matches):
     """
     tracked = matches >= 0
     before = np.cumsum(tracked) - tracked > 0  # tracked at some earlier frame
+    before[-1] |= len(matches) > 1  # mots_tools looks at the last frame after having counted it
     lasts = np.append(tracked[1:], True)
     changed = np.append(False, matches[1:] != matches[:-1])
     share = tracked.mean()
