@@ -18,7 +18,7 @@ from models.rules import apply_rules
 from models.tracker import track
 from utils import evaluation, mots_io
 from utils.cli import Parser, import_keras, positive, run
-from utils.config import DATASETS, REAL, preset
+from utils.config import DATASETS, PRESETS, REAL, preset
 from utils.datasets import frame_path, frame_reader
 from utils.detections import CLASS_NAMES
 from utils.tables import format_table
@@ -50,7 +50,7 @@ def parse_args(arguments=None):
     parser.add_argument("--classes", nargs="+", choices=("car", "pedestrian"))
     parser.add_argument("--ground-truth", type=Path, help="folder of MOTS txt to score against")
     parser.add_argument("--images", type=Path, help="folder of SEQ/000000.png")
-    parser.add_argument("--preset", choices=("paper",), default="paper")
+    parser.add_argument("--preset", choices=PRESETS, default="paper")
     parser.add_argument("--t-lag", type=positive, help="frames in the window (default: 3)")
     parser.add_argument("--no-graph", action="store_true", help="plain k-means, as in Table 4")
     parser.add_argument("--visualize", action="store_true", help="videos and t-SNE pictures")
@@ -78,7 +78,9 @@ class Stopwatch:
 def settings_of(args):
     """Return the Preset that the command line asks for."""
     chosen = preset(args.dataset, args.preset)
-    changes = {"use_graph": not args.no_graph}
+    if args.preset == "best" and args.no_graph:
+        raise ValueError("--no-graph is an ablation of --preset paper, got --preset best")
+    changes = {} if args.preset == "best" else {"use_graph": not args.no_graph}
     if args.t_lag:
         changes["t_lag"] = args.t_lag
     chosen = replace(chosen, tracker=replace(chosen.tracker, **changes))

@@ -52,6 +52,7 @@ class MotionTracker:
         self._next_id = 1
 
     def _reset(self):
+        """Forget all tracks; identities go on."""
         self._motion = Motion(self.config.smoothing, self.config.damping)
         self._classes = np.zeros(0, np.int64)
         self._ids = np.zeros(0, np.int64)
@@ -72,7 +73,7 @@ class MotionTracker:
         """
         if self._last is not None and frame.number <= self._last:
             raise ValueError(f"frames must ascend: got frame {frame.number} after {self._last}")
-        before, self._last = self._last, frame.number
+        self._last = frame.number
         self._forget(frame.number)
         k = len(frame.rows)
         owner = np.full(k, -1)
@@ -88,7 +89,7 @@ class MotionTracker:
             tracks = np.arange(len(self._motion))
             self._assign(owner, overlap, tracks, np.flatnonzero(confident))
             # Only what was seen a frame ago: a weak detection is no ground to revive a track.
-            seen = before is not None and self._motion.frames == before
+            seen = self._motion.frames == frame.number - 1
             free = np.flatnonzero(seen & ~np.isin(tracks, owner))
             self._assign(owner, overlap, free, np.flatnonzero(~confident))
         return self._write(frame, owner, confident)

@@ -29,8 +29,8 @@ def apply_rules(detections, classes, rules):
         "empty_mask": areas == 0,
     }
     if detections.scored:
-        verdicts["low_score"] = detections.scores < _limits(detections.classes, rules.min_score)
-        verdicts["small_box"] = box_areas < _limits(detections.classes, rules.min_area)
+        verdicts["low_score"] = detections.scores < limits_of(detections.classes, rules.min_score)
+        verdicts["small_box"] = box_areas < limits_of(detections.classes, rules.min_area)
     kept, dropped = np.ones(n, bool), {}
     for name, verdict in verdicts.items():
         dropped[name] = int((kept & verdict).sum())
@@ -38,7 +38,7 @@ def apply_rules(detections, classes, rules):
     return detections.select(kept), dropped
 
 
-def _limits(classes, by_class):
+def limits_of(classes, by_class):
     """Return each detection's limit, 0 where its class has none."""
     limits = np.zeros(len(classes), np.float32)  # as scores are: 0.7 must reach 0.7
     for cls, limit in by_class.items():

@@ -7,8 +7,9 @@ import numpy as np
 
 from models.constrained_kmeans import cluster, farthest_first, plain_kmeans
 from models.constraints import build
+from models.motion_tracker import MotionTracker
 from utils import masks as mask_ops
-from utils.config import TrackerConfig
+from utils.config import MotionConfig, TrackerConfig
 
 MIN_DETECTIONS = 2  # a cluster with fewer stays tentative (section 3.3.2)
 MERGED = -1  # label of a detection that plain k-means took for another one of its frame
@@ -25,6 +26,7 @@ class Frame:
         scores: (k,) float, confidences c_i.
         embeddings: (k, F) float, z_i.
         masks: k dicts of pycocotools, needed by the "mask_iou" gate only.
+        boxes_xywh: (k, 4) float px, needed by `MotionTracker` only.
         truth: (k,) int true identities, needed where |K| is known only.
         labels: (k,) int identities l_i, 0 for none, MERGED for lost; the tracker's.
         apart: {earlier frame number: (k, k') bool}, the gate's verdicts; the tracker's.
@@ -36,6 +38,7 @@ class Frame:
     scores: np.ndarray
     embeddings: np.ndarray
     masks: list = ()
+    boxes_xywh: np.ndarray = None
     truth: np.ndarray = None
     labels: np.ndarray = None
     apart: dict = field(default_factory=dict)
@@ -267,7 +270,7 @@ def track(detections, embeddings, config=None):
     Args:
         detections: n Detections; with true ids where the config says that |K| is known.
         embeddings: (n, F) float, row i that of detection i.
-        config: TrackerConfig.
+        config: TrackerConfig, or MotionConfig for the preset `best`.
 
     Returns:
         track_ids: (n,) int32, 0 for detections that belong to no track.
@@ -276,8 +279,8 @@ def track(detections, embeddings, config=None):
     Raises:
         ValueError: |K| is to be known, and detections have no true ids.
     """
-    tracker = Tracker(config)
-    if tracker.config.known_clusters and not (detections.ids > 0).all():
+    tracker = MotionTracker(config) if isinstance(config, MotionConfig) else Tracker(config)
+    if getattr(config, "known_clusters", False) and not (detections.ids > 0).all():
         missing = int((detections.ids <= 0).sum())
         raise ValueError(f"known_clusters needs detections with true ids, got {missing} without")
     track_ids = np.zeros(len(detections), np.int32)
@@ -294,9 +297,11 @@ def iterate_frames(detections, embeddings, config):
 
     Args:
         detections: n Detections; embeddings: (n, F) float.
-        config: TrackerConfig; says whether masks are needed.
+        config: TrackerConfig or MotionConfig; says what of the detections is needed.
     """
-    needs_masks = config.use_graph and config.gate == "mask_iou"
+    by_motion = isinstance(config, MotionConfig)
+    needs_masks = not by_motion and config.use_graph and config.gate == "mask_iou"
+    needs_truth = not by_motion and config.known_clusters
     for number, rows in detections.rows_by_frame():
         yield Frame(
             number,
@@ -305,5 +310,6 @@ def iterate_frames(detections, embeddings, config):
             detections.scores[rows],
             embeddings[rows],
             detections.coco(rows) if needs_masks else [],
-            detections.ids[rows] if config.known_clusters else None,
+            detections.boxes_xywh[rows] if by_motion else None,
+            detections.ids[rows] if needs_truth else None,
         )

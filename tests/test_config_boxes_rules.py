@@ -44,7 +44,7 @@ def test_tracker_config_refuses_settings_without_a_meaning(change, message):
 def test_unknown_presets():
     with pytest.raises(ValueError, match="dataset must be one of"):
         preset("coco")
-    with pytest.raises(ValueError, match="preset must be 'paper'"):
+    with pytest.raises(ValueError, match="preset must be one of paper, best"):
         preset("kitti", "fast")
 
 

@@ -307,3 +307,13 @@ def test_real_sequences(real_data, tmp_path):
     written = mots_io.find_sequences(tmp_path / "b" / "data")
     scores = evaluation.score_masks(written, tmp_path / "b" / "data", (1, 2))
     assert scores["car"]["sMOTSA"] == pytest.approx(100)
+
+
+def test_preset_best(kitti, tmp_path):
+    done = run_kitti(kitti, tmp_path, "--preset", "best", "--ground-truth", kitti / "gt")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["preset"] == "best" and summary["tracker"]["memory"] == 30
+    assert summary["scores"]["masks"]["car"]["sMOTSA"] > 80
+    refused = run_kitti(kitti, tmp_path / "b", "--preset", "best", "--no-graph")
+    assert refused.returncode == 2 and "--no-graph is an ablation" in refused.stderr

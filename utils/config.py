@@ -1,11 +1,12 @@
 """Settings as frozen dataclasses, and the presets of the four data sets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from utils.detections import CAR, PEDESTRIAN
 
 DATASETS = ("mnist", "sprites", "kitti", "mots")
 REAL = ("kitti", "mots")
+PRESETS = ("paper", "best")
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,49 @@ class TrackerConfig:
             ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
             ("max_iterations", self.max_iterations >= 1, "at least 1"),
         )
-        for name, holds, rule in rules:
-            if not holds:
-                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
+        _check(self, rules)
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """How detections become tracks by expected positions (preset `best`).
+
+    Attributes:
+        least_overlap: generalised IoU of an expected box and a detection at which, and below, the
+            two cannot link.
+        smoothing, damping: of the velocity, see `models.motion.Motion`.
+        memory: frames for which a missed track stays.
+        t_lag: frames within which a second detection must join the first.
+        min_track_length: tracks with fewer detections are dropped.
+        confident: {class: score} from which a detection may start a track; others only continue.
+    """
+
+    least_overlap: float = -0.4
+    smoothing: float = 0.3
+    damping: float = 0.9
+    memory: int = 30
+    t_lag: int = 3
+    min_track_length: int = 3
+    confident: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        """Refuse settings without a meaning."""
+        rules = (
+            ("least_overlap", -1 <= self.least_overlap < 1, "in [-1, 1)"),
+            ("smoothing", 0 < self.smoothing <= 1, "in (0, 1]"),
+            ("damping", 0 < self.damping <= 1, "in (0, 1]"),
+            ("memory", self.memory >= 1, "at least 1 frame"),
+            ("t_lag", self.t_lag >= 2, "at least 2 frames"),
+            ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
+        )
+        _check(self, rules)
+
+
+def _check(config, rules):
+    """Raise ValueError for the first (name, holds, rule) that does not hold."""
+    for name, holds, rule in rules:
+        if not holds:
+            raise ValueError(f"{name} must be {rule}, got {getattr(config, name)}")
 
 
 @dataclass(frozen=True)
@@ -104,10 +145,12 @@ def preset(dataset, name="paper"):
     Raises:
         ValueError: no such data set or preset.
     """
-    if name != "paper":
-        raise ValueError(f"preset must be 'paper', got {name!r}")
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     if dataset not in DATASETS:
         raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
+    if name == "best":
+        return _best(dataset)
     if dataset in REAL:
         kitti = dataset == "kitti"
         return Preset(
@@ -132,6 +175,18 @@ def preset(dataset, name="paper"):
         ),
         object_size=28,
         weights=(f"dhae_{dataset}_shape.keras",),
+    )
+
+
+def _best(dataset):
+    """Return the preset `best`, one setting for all real data."""
+    if dataset not in REAL:
+        raise ValueError(f"preset best is for {' and '.join(REAL)}, got {dataset}")
+    paper = preset(dataset)
+    return replace(
+        paper,
+        rules=replace(paper.rules, min_score={CAR: 0.3, PEDESTRIAN: 0.6}),
+        tracker=MotionConfig(confident=paper.rules.min_score),
     )
 
 

@@ -1,0 +1,142 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.scenes import crowd
+from models.motion_tracker import MotionTracker
+from models.tracker import iterate_frames, track
+from tests.conftest import make_detections, random_scene
+from utils import mots_io
+from utils.config import MotionConfig, preset
+from utils.datasets import scaled_boxes
+from utils.evaluation import association_accuracy, identity_f1
+
+LOOSE = MotionConfig(min_track_length=1, confident={1: 0.6, 2: 0.7})
+
+
+def line(identity, frames, x, step, score=1.0, cls=1, y=5):
+    return [(f, identity, cls, score, (x + step * f, y, 8, 8)) for f in frames]
+
+
+def run(objects, config=LOOSE, **size):
+    detections = make_detections(objects, **size)
+    return track(detections, np.zeros((len(detections), 1)), config)
+
+
+def test_an_identity_survives_an_occlusion_longer_than_the_window():
+    # Hidden for 7 frames while it moves on: the paper's window of 3 frames cannot bridge that.
+    objects = line(1, [*range(6), *range(13, 18)], 5, 2)
+    ids, _ = run(objects)
+    assert len(set(ids.tolist())) == 1 and ids[0]
+    forgotten, _ = run(objects, replace(LOOSE, memory=3))
+    assert len(set(forgotten.tolist())) == 2
+
+
+def test_objects_that_cross_keep_their_motion():
+    ids, _ = run(line(1, range(12), 2, 4) + line(2, range(12), 50, -4, y=7))
+    assert len(set(ids[:12].tolist())) == 1 == len(set(ids[12:].tolist())) and ids[0] != ids[12]
+
+
+def test_no_mask_overlap_is_needed_once_the_motion_is_known():
+    # Steps of 10 px with boxes 8 px wide: masks never overlap.
+    ids, _ = run(line(1, range(5), 2, 10))
+    assert len(set(ids.tolist())) == 1 and ids[0]
+
+
+def test_weak_detections_continue_but_neither_start_nor_revive():
+    weak = 0.4
+    continued = line(1, range(4), 5, 1) + line(1, (4, 5), 5, 1, weak)
+    assert set(run(continued)[0].tolist()) == {1}
+    alone, report = run(line(1, range(5), 5, 1, weak))
+    assert not alone.any() and report["weak"] == 5
+    # Missed in frame 4: the weak detection of frame 5 does not bring it back.
+    late, _ = run(line(1, range(4), 5, 1) + line(1, (5,), 5, 1, weak))
+    assert late.tolist() == [1, 1, 1, 1, 0]
+    # A confident one chooses first, even where the weak one fits better.
+    rivals = [*line(1, range(4), 5, 0), (4, 1, 1, weak, (5, 5, 8, 8)), (4, 2, 1, 0.9, (7, 5, 8, 8))]
+    assert run(rivals)[0].tolist()[-2:] == [0, 1]
+
+
+def test_a_single_detection_and_short_tracks_are_dropped():
+    ids, report = run([(3, 1, 1, 1.0, (5, 5, 8, 8))], replace(LOOSE, min_track_length=2))
+    assert ids.tolist() == [0] and report["tentative"] == 1
+    ids, report = run(line(1, range(2), 5, 1), replace(LOOSE, min_track_length=3))
+    assert not ids.any() and report["short"] == 2
+
+
+def test_classes_never_share_an_identity():
+    ids, _ = run(line(1, range(3), 5, 0) + line(1, range(3, 6), 5, 0, cls=2))
+    assert set(ids[:3].tolist()).isdisjoint(ids[3:].tolist())
+
+
+def test_invariants_on_random_scenes():
+    rng = np.random.default_rng(2)
+    for _ in range(15):
+        scene = random_scene(rng)
+        z = np.zeros((len(scene), 1))
+        config = replace(preset("kitti", "best").tracker, min_track_length=int(rng.integers(1, 4)))
+        ids, _ = track(scene, z, config)
+        kept = ids > 0
+        pairs = set(zip(scene.frames[kept].tolist(), ids[kept].tolist(), strict=True))
+        assert len(pairs) == kept.sum()
+        for identity in set(ids[kept].tolist()):
+            assert (ids == identity).sum() >= config.min_track_length
+            assert len(set(scene.classes[ids == identity].tolist())) == 1
+        order = rng.permutation(len(scene))
+        shuffled, _ = track(scene.select(order), z[order], config)
+        assert (shuffled == ids[order]).all()
+
+
+def test_streaming_holds_only_live_tracks_and_frames_must_ascend():
+    scene, z = crowd(20, 30, height=540, width=960)
+    tracker = MotionTracker(LOOSE)
+    frames = list(iterate_frames(scene, z, LOOSE))
+    done = [pair for frame in frames for pair in tracker.update(frame)]
+    assert len(tracker._motion) <= 40
+    with pytest.raises(ValueError, match="frames must ascend: got frame 1 after 30"):
+        tracker.update(frames[0])
+    assert tracker.flush() == []
+    ids = np.zeros(len(scene), int)
+    for row, identity in done:
+        ids[row] = identity
+    assert (ids == track(scene, z, LOOSE)[0]).all()
+    assert association_accuracy(scene, ids)[0] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(least_overlap=1.0), r"least_overlap must be in \[-1, 1\), got 1.0"),
+        (dict(smoothing=0), "smoothing must be in"),
+        (dict(damping=1.5), "damping must be in"),
+        (dict(memory=0), "memory must be at least 1 frame"),
+        (dict(t_lag=1), "t_lag must be at least 2"),
+        (dict(min_track_length=0), "min_track_length must be at least 1"),
+    ],
+)
+def test_settings_without_a_meaning(change, message):
+    with pytest.raises(ValueError, match=message):
+        MotionConfig(**change)
+
+
+def test_the_preset_is_for_real_data():
+    assert preset("kitti", "best").tracker == replace(
+        preset("mots", "best").tracker,
+        min_track_length=preset("kitti", "best").tracker.min_track_length,
+    )
+    with pytest.raises(ValueError, match="preset best is for kitti and mots, got mnist"):
+        preset("mnist", "best")
+    with pytest.raises(ValueError, match="preset must be one of paper, best, got 'worst'"):
+        preset("kitti", "worst")
+
+
+def test_real_sequences_beat_the_paper_preset(real_data):
+    for name in ("0012", "0017", "0019"):
+        scene = mots_io.read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
+        scene = scene.select(scene.classes != 10)
+        z = scaled_boxes(scene, None)
+        best, _ = track(scene, z, preset("kitti", "best").tracker)
+        paper, _ = track(scene, z, preset("kitti").tracker)
+        assert identity_f1(scene.ids, best)[0] >= identity_f1(scene.ids, paper)[0]
+        assert association_accuracy(scene, best)[0] >= association_accuracy(scene, paper)[0]
