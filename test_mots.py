@@ -18,6 +18,7 @@ from models.rules import apply_rules
 from models.tracker import track
 from utils import evaluation, mots_io
 from utils.cli import Parser, import_keras, positive, run
+from utils.colours import colour_histograms
 from utils.config import DATASETS, PRESETS, REAL, preset
 from utils.datasets import frame_path, frame_reader
 from utils.detections import CLASS_NAMES
@@ -84,6 +85,8 @@ def settings_of(args):
     if args.t_lag:
         changes["t_lag"] = args.t_lag
     chosen = replace(chosen, tracker=replace(chosen.tracker, **changes))
+    if chosen.trusted:
+        chosen = replace(chosen, trusted=replace(chosen.trusted, **changes))
     if args.classes:
         numbers = tuple(cls for cls, name in CLASS_NAMES.items() if name in args.classes)
         chosen = replace(chosen, classes=numbers)
@@ -180,8 +183,13 @@ def track_all(args, chosen, sequences, weights, watch):
         if args.images:
             images = frame_reader(args.images, name, (detections.height, detections.width))
         embeddings = embed(models[weights[name]], detections, chosen.object_size, images, watch)
+        colours = None
+        if args.preset == "best" and images:
+            with watch("crop"):
+                colours = colour_histograms(detections, images)
         with watch("associate"):
-            track_ids, report = track(detections, embeddings, chosen.tracker)
+            config = chosen.tracker_of(detections)
+            track_ids, report = track(detections, embeddings, config, colours)
         counts.update({f"tracker_{what}": count for what, count in report.items()})
         tracked.append((detections, embeddings, track_ids, images))
     return tracked, counts
@@ -232,6 +240,7 @@ def evaluate(args):
         "classes": [CLASS_NAMES[cls] for cls in chosen.classes],
         "rules": asdict(chosen.rules),
         "tracker": asdict(chosen.tracker),
+        "trusted": asdict(chosen.trusted) if chosen.trusted else None,
         "seed": args.seed,
         "weights": {name: file.name for name, file in weights.items()},
         "weights_sha256": {file.name: digest for file, digest in digests.items()},

@@ -8,6 +8,7 @@ import numpy as np
 from utils.boxes import generalised_iou, xywh_to_xyxy
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
+STILL = 0.25  # px; a smaller shift is none
 
 
 class Motion:
@@ -58,6 +59,13 @@ class Motion:
         centres = self.centres + self.velocities * travelled[:, None]
         return np.concatenate([centres - self.sizes / 2, centres + self.sizes / 2], axis=1)
 
+    def uncertainty(self, frame):
+        """Return (m,) in [0, 1): the share of its velocity that has faded since a track was seen.
+
+        0 for a track of the last frame: what was steady a frame ago is. It grows with the gap.
+        """
+        return 1 - self.damping ** (frame - self.frames - 1)
+
     def update(self, rows, boxes_xywh, frame):
         """Move tracks to the (k, 4) boxes of the detections they took."""
         boxes_xywh = np.asarray(boxes_xywh, np.float64)
@@ -97,12 +105,15 @@ def expected_overlap(motion, frame, boxes_xywh, comparable, assign, recent=2):
         recent: frames since its last detection after which a track says nothing of the camera.
 
     Returns:
-        (m, n) float64, -1 where not comparable.
+        overlap: (m, n) float64, -1 where not comparable.
+        expected: (m, 4) xyxy px, the boxes that were compared.
     """
     predicted, boxes = motion.predict(frame), xywh_to_xyxy(boxes_xywh)
     live = np.flatnonzero(frame - motion.frames <= recent)
-    first = np.where(comparable[live], generalised_iou(predicted[live], boxes), -1)
-    rows, columns = assign(first)
+    first = np.where(comparable, generalised_iou(predicted, boxes), -1)
+    rows, columns = assign(first[live])
     shift = camera_shift(predicted, boxes, (live[rows], columns))
+    if np.abs(shift).max() < STILL:
+        return first, predicted
     predicted += np.tile(shift, 2)
-    return np.where(comparable, generalised_iou(predicted, boxes), -1)
+    return np.where(comparable, generalised_iou(predicted, boxes), -1), predicted

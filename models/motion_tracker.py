@@ -5,8 +5,16 @@ from collections import Counter
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from models.evidence import Evidence
 from models.motion import Motion, expected_overlap
 from models.rules import limits_of
+from utils.boxes import xywh_to_xyxy
+from utils.mask_grids import grids, moved_iou
+
+SETTLED = 0.5  # generalised IoU from which a pair without rivals needs no other evidence
+FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
+GONE = 3  # frames after which a track that left at the frame's border is not expected back
+BORDER = 2  # px
 
 
 def assign_exactly(similarity, least):
@@ -32,9 +40,11 @@ class MotionTracker:
     """Gives detections identities, one frame at a time, like `Tracker`.
 
     Every live track is a cluster, represented by a virtual observation at the current frame: its
-    box as its motion expects it. Detections and clusters are barred from each other below a
-    generalised IoU (a cannot-link), and assigned exactly. A track that is missed stays for `memory`
-    frames. Confident detections choose first; weak ones only continue tracks seen at the last
+    box, and its mask, as its motion expects them. Detections and clusters are barred from each
+    other below a generalised IoU (a cannot-link) that falls with the uncertainty of the position,
+    and assigned exactly, by that IoU, the overlap of the masks, the change of size and the
+    `Evidence` of descriptors. A track that is missed stays for `memory` frames, unless it left at
+    the border. Confident detections choose first; weak ones only continue tracks seen at the last
     frame, and never start one.
 
     Args:
@@ -42,7 +52,8 @@ class MotionTracker:
 
     Attributes:
         report: Counter: `tracks` started, `tentative` detections that no second one joined,
-            `weak` detections that continued no track, `short` detections of short tracks.
+            `weak` detections that continued no track, `short` detections of tracks that were too
+            short or scored too low.
     """
 
     def __init__(self, config):
@@ -54,16 +65,19 @@ class MotionTracker:
     def _reset(self):
         """Forget all tracks; identities go on."""
         self._motion = Motion(self.config.smoothing, self.config.damping)
+        self._evidence = ()
         self._classes = np.zeros(0, np.int64)
         self._ids = np.zeros(0, np.int64)
-        self._pending = {}  # id -> rows of a track that is still too short
+        self._rles = np.zeros(0, object)  # of the last detection
+        self._pending = {}  # id -> [(row, score)] of a track that is not confirmed yet
         self._last = None
 
     def update(self, frame):
         """Take the next frame.
 
         Args:
-            frame: Frame with `boxes_xywh`; its number must be above the last one's.
+            frame: Frame with `boxes_xywh`, `masks` and `size`; its number must be above the last
+                one's.
 
         Returns:
             [(row, id)] of the detections whose identity is now final.
@@ -74,69 +88,154 @@ class MotionTracker:
         if self._last is not None and frame.number <= self._last:
             raise ValueError(f"frames must ascend: got frame {frame.number} after {self._last}")
         self._last = frame.number
-        self._forget(frame.number)
-        k = len(frame.rows)
-        owner = np.full(k, -1)
+        self._forget(frame)
+        if not self._evidence:
+            self._evidence = tuple(Evidence() for _ in frame.descriptors())
+        owner = np.full(len(frame.rows), -1)
         confident = frame.scores >= limits_of(frame.classes, self.config.confident)
-        if k and len(self._motion):
-            overlap = expected_overlap(
-                self._motion,
-                frame.number,
-                frame.boxes_xywh,
-                self._classes[:, None] == frame.classes,
-                lambda similarity: assign_exactly(similarity, self.config.least_overlap),
-            )
-            tracks = np.arange(len(self._motion))
-            self._assign(owner, overlap, tracks, np.flatnonzero(confident))
-            # Only what was seen a frame ago: a weak detection is no ground to revive a track.
-            seen = self._motion.frames == frame.number - 1
-            free = np.flatnonzero(seen & ~np.isin(tracks, owner))
-            self._assign(owner, overlap, free, np.flatnonzero(~confident))
-        return self._write(frame, owner, confident)
+        if len(owner) and len(self._motion):
+            gain = self._gain(frame)
+            self._assign(owner, gain, np.arange(len(gain)), confident)
+            if not confident.all():
+                # Only what was seen a frame ago: a weak detection is no ground to revive a track.
+                seen = self._motion.frames == frame.number - 1
+                free = np.flatnonzero(seen & ~np.isin(np.arange(len(gain)), owner))
+                self._assign(owner, gain, free, ~confident)
+        self._move(frame, owner)
+        self._start(frame, owner, confident)
+        return self._release(frame, owner)
 
-    def _assign(self, owner, overlap, tracks, detections):
-        """Write the tracks that take detections into `owner`, in place."""
-        part = overlap[np.ix_(tracks, detections)]
-        rows, columns = assign_exactly(part, self.config.least_overlap)
+    def _gain(self, frame):
+        """Return the (m, k) gain of every pair over leaving both alone; 0 or less for none."""
+        config, motion = self.config, self._motion
+        overlap, expected = expected_overlap(
+            motion,
+            frame.number,
+            frame.boxes_xywh,
+            self._classes[:, None] == frame.classes,
+            lambda similarity: assign_exactly(similarity, config.least_overlap),
+        )
+        gate = config.least_overlap - config.slack * motion.uncertainty(frame.number)
+        possible = overlap > gate[:, None]
+        gain = np.where(possible, overlap - config.least_overlap, -1.0)
+        alone = (possible.sum(axis=1) == 1)[:, None] & (possible.sum(axis=0) == 1)
+        tracks, detections = np.nonzero(possible & ~(alone & (overlap > SETTLED)))
+        if len(tracks):
+            gain[tracks, detections] += self._other_cues(frame, expected, tracks, detections)
+        return gain
+
+    def _other_cues(self, frame, expected, tracks, detections):
+        """Return what masks, sizes and descriptors add to the gain of (p,) pairs."""
+        config, motion = self.config, self._motion
+        added = np.zeros(len(tracks))
+        gap = frame.number - motion.frames[tracks]
+        fresh = np.flatnonzero(gap <= FRESH)
+        if config.mask_weight and len(fresh):
+            iou = self._mask_overlap(frame, expected, tracks[fresh], detections[fresh])
+            added[fresh] += config.mask_weight * iou
+        if config.size_weight:
+            change = np.log(motion.sizes[tracks] / frame.boxes_xywh[detections, 2:])
+            added -= config.size_weight * np.minimum(np.abs(change).sum(axis=1), 2)
+        weight = np.where(gap == 1, config.descriptor_weight / 2, config.descriptor_weight)
+        for evidence, values in zip(self._evidence, frame.descriptors(), strict=True):
+            ratio = evidence.log_ratio(tracks, self._classes[tracks], values[detections])
+            added += weight * ratio
+        return added
+
+    def _mask_overlap(self, frame, expected, tracks, detections):
+        """Return the IoU of masks moved to the expected boxes and detections, for (p,) pairs."""
+        motion, found = self._motion, xywh_to_xyxy(frame.boxes_xywh)
+        used, row = np.unique(tracks, return_inverse=True)
+        corner = motion.centres[used] - motion.sizes[used] / 2
+        last = np.concatenate([corner, corner + motion.sizes[used]], axis=1)
+        earlier = grids(self._rles[used], last, *frame.size)
+        taken, column = np.unique(detections, return_inverse=True)
+        rles = [frame.masks[i]["counts"] for i in taken]
+        current = grids(rles, found[taken], *frame.size)
+        return moved_iou(earlier[row], expected[tracks], current[column], found[detections])
+
+    def _assign(self, owner, gain, tracks, among):
+        """Write the tracks that take some of the detections `among` (bool) into `owner`."""
+        detections = np.flatnonzero(among)
+        rows, columns = assign_exactly(gain[tracks[:, None], detections], 0.0)
         owner[detections[columns]] = tracks[rows]
 
-    def _write(self, frame, owner, confident):
-        """Move the tracks, start new ones and return what is final."""
+    def _move(self, frame, owner):
+        """Move the tracks to the detections they took."""
         taken = np.flatnonzero(owner >= 0)
-        self._motion.update(owner[taken], frame.boxes_xywh[taken], frame.number)
-        new = np.flatnonzero((owner < 0) & confident)
+        if not len(taken):
+            return
+        rows = owner[taken]
+        for evidence, values in zip(self._evidence, frame.descriptors(), strict=True):
+            evidence.update(rows, self._classes[rows], values[taken])
+        self._motion.update(rows, frame.boxes_xywh[taken], frame.number)
+        for row, detection in zip(rows.tolist(), taken.tolist(), strict=True):
+            self._rles[row] = frame.masks[detection]["counts"]
+
+    def _start(self, frame, owner, confident):
+        """Start tracks with the confident detections that are left; write them into `owner`."""
+        free = owner < 0
+        new = np.flatnonzero(free & confident)
+        self.report["weak"] += int(free.sum()) - len(new)
+        if not len(new):
+            return
         owner[new] = len(self._ids) + np.arange(len(new))
         self._motion.add(frame.boxes_xywh[new], frame.number)
+        for evidence, values in zip(self._evidence, frame.descriptors(), strict=True):
+            evidence.add(values[new])
+        rles = np.empty(len(new), object)
+        rles[:] = [frame.masks[i]["counts"] for i in new]
+        self._rles = np.concatenate([self._rles, rles])
         self._classes = np.concatenate([self._classes, frame.classes[new]])
         fresh = self._next_id + np.arange(len(new))
         self._ids = np.concatenate([self._ids, fresh])
         self._next_id += len(new)
         self._pending |= {identity: [] for identity in fresh.tolist()}
         self.report["tracks"] += len(new)
-        self.report["weak"] += int((owner < 0).sum())
+
+    def _release(self, frame, owner):
+        """Return the [(row, id)] of confirmed tracks; what waits is released with its track."""
         finished = []
         used = np.flatnonzero(owner >= 0)
-        pairs = zip(frame.rows[used].tolist(), self._ids[owner[used]].tolist(), strict=True)
-        for row, identity in pairs:
+        columns = (
+            frame.rows[used],
+            self._ids[owner[used]],
+            frame.classes[used],
+            frame.scores[used],
+        )
+        for row, identity, cls, score in zip(*(c.tolist() for c in columns), strict=True):
             waiting = self._pending.get(identity)
             if waiting is None:
                 finished.append((row, identity))
                 continue
-            waiting.append((row, identity))
-            if len(waiting) >= self.config.min_track_length:
-                finished += self._pending.pop(identity)
+            waiting.append((row, score))
+            mean = sum(score for _, score in waiting) / len(waiting)
+            # Scores are float32: 0.7 must reach 0.7.
+            enough = mean >= self.config.confirmed.get(cls, 0) - 1e-6
+            if enough and len(waiting) >= self.config.min_track_length:
+                finished += [(row, identity) for row, _ in self._pending.pop(identity)]
         return finished
 
-    def _forget(self, number):
-        """Drop tracks missed for too long; a track of one detection is tentative and goes first."""
-        if not len(self._motion):
+    def _forget(self, frame):
+        """Drop tracks that are not expected any more; tentative ones and exits go first."""
+        motion = self._motion
+        if not len(motion):
             return
-        limit = np.where(self._motion.steps == 0, self.config.t_lag - 1, self.config.memory)
-        keep = number - self._motion.frames <= limit
+        limit = np.where(motion.steps == 0, self.config.t_lag - 1, self.config.memory)
+        half = motion.sizes[:, 0] / 2
+        left, right = motion.centres[:, 0] - half, motion.centres[:, 0] + half
+        exits = (left <= BORDER) | (right >= frame.size[1] - BORDER)
+        limit[exits] = np.minimum(limit[exits], GONE)
+        keep = frame.number - motion.frames <= limit
+        if keep.all():
+            return
         for identity in self._ids[~keep].tolist():
             self._drop(self._pending.pop(identity, ()))
-        self._motion.keep(keep)
+        motion.keep(keep)
+        for evidence in self._evidence:
+            evidence.keep(keep)
         self._classes, self._ids = self._classes[keep], self._ids[keep]
+        self._rles = self._rles[keep]
 
     def _drop(self, rows):
         self.report["tentative" if len(rows) == 1 else "short"] += len(rows)

@@ -25,8 +25,10 @@ class Frame:
         classes: (k,) int.
         scores: (k,) float, confidences c_i.
         embeddings: (k, F) float, z_i.
-        masks: k dicts of pycocotools, needed by the "mask_iou" gate only.
-        boxes_xywh: (k, 4) float px, needed by `MotionTracker` only.
+        masks: k dicts of pycocotools, needed by the "mask_iou" gate and by `MotionTracker`.
+        boxes_xywh: (k, 4) float px, needed by `MotionTracker` only, as what follows:
+        size: (height, width) of the frame in pixels.
+        colours: (k, C) float, or None, see `utils.colours`.
         truth: (k,) int true identities, needed where |K| is known only.
         labels: (k,) int identities l_i, 0 for none, MERGED for lost; the tracker's.
         apart: {earlier frame number: (k, k') bool}, the gate's verdicts; the tracker's.
@@ -39,9 +41,15 @@ class Frame:
     embeddings: np.ndarray
     masks: list = ()
     boxes_xywh: np.ndarray = None
+    size: tuple = None
+    colours: np.ndarray = None
     truth: np.ndarray = None
     labels: np.ndarray = None
     apart: dict = field(default_factory=dict)
+
+    def descriptors(self):
+        """Return the (k, .) arrays that say what the detections look like."""
+        return [d for d in (self.embeddings, self.colours) if d is not None]
 
 
 class Tracker:
@@ -264,13 +272,14 @@ class Tracker:
         return finished
 
 
-def track(detections, embeddings, config=None):
+def track(detections, embeddings, config=None, colours=None):
     """Track one sequence: a loop over `Tracker.update`.
 
     Args:
         detections: n Detections; with true ids where the config says that |K| is known.
         embeddings: (n, F) float, row i that of detection i.
         config: TrackerConfig, or MotionConfig for the preset `best`.
+        colours: (n, C) float of `utils.colours`, or None; for MotionConfig only.
 
     Returns:
         track_ids: (n,) int32, 0 for detections that belong to no track.
@@ -284,7 +293,7 @@ def track(detections, embeddings, config=None):
         missing = int((detections.ids <= 0).sum())
         raise ValueError(f"known_clusters needs detections with true ids, got {missing} without")
     track_ids = np.zeros(len(detections), np.int32)
-    for frame in iterate_frames(detections, embeddings, tracker.config):
+    for frame in iterate_frames(detections, embeddings, tracker.config, colours):
         for row, identity in tracker.update(frame):
             track_ids[row] = identity
     for row, identity in tracker.flush():
@@ -292,24 +301,28 @@ def track(detections, embeddings, config=None):
     return track_ids, tracker.report
 
 
-def iterate_frames(detections, embeddings, config):
+def iterate_frames(detections, embeddings, config, colours=None):
     """Yield the Frames of a sequence that hold detections, frames ascending.
 
     Args:
-        detections: n Detections; embeddings: (n, F) float.
+        detections: n Detections; embeddings: (n, F) float; colours: see `track`.
         config: TrackerConfig or MotionConfig; says what of the detections is needed.
     """
     by_motion = isinstance(config, MotionConfig)
-    needs_masks = not by_motion and config.use_graph and config.gate == "mask_iou"
+    needs_masks = by_motion or (config.use_graph and config.gate == "mask_iou")
     needs_truth = not by_motion and config.known_clusters
     for number, rows in detections.rows_by_frame():
-        yield Frame(
+        frame = Frame(
             number,
             rows,
             detections.classes[rows],
             detections.scores[rows],
             embeddings[rows],
             detections.coco(rows) if needs_masks else [],
-            detections.boxes_xywh[rows] if by_motion else None,
-            detections.ids[rows] if needs_truth else None,
+            truth=detections.ids[rows] if needs_truth else None,
         )
+        if by_motion:
+            frame.boxes_xywh = detections.boxes_xywh[rows]
+            frame.size = detections.height, detections.width
+            frame.colours = None if colours is None else colours[rows]
+        yield frame

@@ -71,10 +71,10 @@ def test_expected_overlap_removes_the_cameras_shift():
     motion.add(boxes, 0)
     moved = boxes + np.array([4, 0, 0, 0])
     same = np.ones((4, 4), bool)
-    overlap = expected_overlap(motion, 1, moved, same, lambda s: assign_exactly(s, -0.4))
+    overlap, _ = expected_overlap(motion, 1, moved, same, lambda s: assign_exactly(s, -0.4))
     assert np.diag(overlap) == pytest.approx(1)
     same[0, 0] = False
-    overlap = expected_overlap(motion, 1, moved, same, lambda s: assign_exactly(s, -0.4))
+    overlap, _ = expected_overlap(motion, 1, moved, same, lambda s: assign_exactly(s, -0.4))
     assert overlap[0, 0] == -1
 
 

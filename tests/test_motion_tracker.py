@@ -7,12 +7,12 @@ from benchmarks.scenes import crowd
 from models.motion_tracker import MotionTracker
 from models.tracker import iterate_frames, track
 from tests.conftest import make_detections, random_scene
-from utils import mots_io
+from utils import masks, mots_io
 from utils.config import MotionConfig, preset
 from utils.datasets import scaled_boxes
 from utils.evaluation import association_accuracy, identity_f1
 
-LOOSE = MotionConfig(min_track_length=1, confident={1: 0.6, 2: 0.7})
+LOOSE = MotionConfig(-0.4, 0.4, size_weight=0, min_track_length=1, confident={1: 0.6, 2: 0.7})
 
 
 def line(identity, frames, x, step, score=1.0, cls=1, y=5):
@@ -110,6 +110,10 @@ def test_streaming_holds_only_live_tracks_and_frames_must_ascend():
         (dict(least_overlap=1.0), r"least_overlap must be in \[-1, 1\), got 1.0"),
         (dict(smoothing=0), "smoothing must be in"),
         (dict(damping=1.5), "damping must be in"),
+        (dict(slack=2), r"slack must be in \[0, 1\], got 2"),
+        (dict(mask_weight=-1), "mask_weight must be at least 0, got -1"),
+        (dict(size_weight=-1), "size_weight must be at least 0"),
+        (dict(descriptor_weight=-1), "descriptor_weight must be at least 0"),
         (dict(memory=0), "memory must be at least 1 frame"),
         (dict(t_lag=1), "t_lag must be at least 2"),
         (dict(min_track_length=0), "min_track_length must be at least 1"),
@@ -136,7 +140,78 @@ def test_real_sequences_beat_the_paper_preset(real_data):
         scene = mots_io.read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
         scene = scene.select(scene.classes != 10)
         z = scaled_boxes(scene, None)
-        best, _ = track(scene, z, preset("kitti", "best").tracker)
+        best, _ = track(scene, z, preset("kitti", "best").tracker_of(scene))
         paper, _ = track(scene, z, preset("kitti").tracker)
         assert identity_f1(scene.ids, best)[0] >= identity_f1(scene.ids, paper)[0]
         assert association_accuracy(scene, best)[0] >= association_accuracy(scene, paper)[0]
+
+
+def test_the_position_gets_uncertain_and_the_limit_falls_with_it():
+    # Back after 8 frames 2.2 widths from where it is expected: beyond the limit unless it fell.
+    objects = [(f, 1, 1, 1.0, (5, 5, 8, 8)) for f in range(5)]
+    objects += [(f, 1, 1, 1.0, (27, 5, 8, 8)) for f in range(12, 16)]
+    strict = replace(LOOSE, slack=0.0, least_overlap=-0.4)
+    assert len(set(run(objects, strict)[0].tolist())) == 2
+    # What only the slack admits, evidence must carry: masks do not say, so it stays apart.
+    assert len(set(run(objects, replace(strict, slack=0.4))[0].tolist())) == 2
+    near = [o if o[0] < 5 else (*o[:4], (14, 5, 8, 8)) for o in objects]
+    assert len(set(run(near, strict)[0].tolist())) == 1
+
+
+def test_a_change_of_size_counts_against_a_pair():
+    # A resting object and a rival of half its size in its place: with sizes it goes to none.
+    objects = [*line(1, range(5), 5, 0), (5, 2, 1, 1.0, (7, 7, 3, 3))]
+    assert run(objects, replace(LOOSE, size_weight=0))[0][-1] == 1
+    assert run(objects, replace(LOOSE, size_weight=1))[0][-1] == 2
+
+
+def test_masks_decide_between_detections_with_like_boxes():
+    # Two objects in one box, upper left and lower right triangle, swap nothing but their order.
+    upper = np.zeros((40, 60), np.uint8)
+    upper[5:25, 5:25] = np.tri(20)[:, ::-1]
+    lower = np.zeros((40, 60), np.uint8)
+    lower[5:25, 5:25] = np.tri(20)
+    found = make_detections([(f, i, 1, 1.0, (5, 5, 20, 20)) for f in range(4) for i in (1, 2)])
+    rles = found.rles.copy()
+    rles[:] = [masks.encode(upper if i == 1 else lower) for i in found.ids]
+    found = replace(found, rles=rles)
+    ids, _ = track(found, np.zeros((8, 1)), LOOSE)
+    assert (ids.reshape(4, 2) == ids[:2]).all() and ids[0] != ids[1]
+
+
+def test_a_track_that_left_at_the_border_is_not_expected_back():
+    def pause(x):
+        return [(f, 1, 1, 1.0, (x, 5, 8, 8)) for f in (*range(4), *range(9, 13))]
+
+    assert len(set(run(pause(20))[0].tolist())) == 1
+    assert len(set(run(pause(52))[0].tolist())) == 2
+
+
+def test_a_track_is_written_once_its_scores_are_high_enough_on_average():
+    config = replace(LOOSE, confident={1: 0.4}, confirmed={1: 0.7})
+    low = line(1, range(6), 5, 1, score=0.6)
+    ids, report = run(low, config)
+    assert not ids.any() and report["short"] == 6
+    # 0.6 0.6 0.9: the mean is 0.7 in the third frame; all three are written then.
+    ids, _ = run(line(1, range(2), 5, 1, score=0.6) + line(1, range(2, 4), 5, 1, 0.9), config)
+    assert ids.tolist() == [1, 1, 1, 1]
+
+
+def test_descriptors_tell_crossing_objects_apart():
+    # Two objects meet, hide each other for some frames and turn back: motion alone swaps them.
+    def path(f):
+        return 4 * f if f < 30 else 4 * (59 - f)
+
+    objects = [(f, 1, 1, 1.0, (2 + path(f), 5, 8, 8)) for f in range(60) if not 26 < f < 33]
+    objects += [(f, 2, 1, 1.0, (238 - path(f), 5, 8, 8)) for f in range(60) if not 26 < f < 33]
+    objects += [(f, i, 1, 1.0, (40 * i, 30, 8, 8)) for f in range(60) for i in (3, 4)]
+    found = make_detections(objects, width=260)
+    look = np.eye(5)[found.ids] + np.random.default_rng(0).normal(0, 0.1, (len(found), 5))
+    config = replace(LOOSE, slack=1.0)
+    blind, _ = track(found, np.zeros((len(found), 1)), config)
+    seeing, _ = track(found, look.astype(np.float32), config)
+    assert identity_f1(found.ids, blind)[0] < 1
+    assert identity_f1(found.ids, seeing)[0] == 1
+    # Colours are a second descriptor, and as good.
+    coloured, _ = track(found, np.zeros((len(found), 1)), config, look.astype(np.float32))
+    assert identity_f1(found.ids, coloured)[0] == 1

@@ -39,10 +39,10 @@ def generalised_iou(first_xyxy, second_xyxy):
     Returns:
         (n, m) float64.
     """
-    a, b = first_xyxy[:, None], second_xyxy[None]
-    inner = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    outer = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
-    shared = np.prod(np.maximum(inner, 0), axis=2)
-    areas = (np.prod(box[..., 2:] - box[..., :2], axis=2) for box in (a, b))
-    union, hull = sum(areas) - shared, np.prod(outer, axis=2)
-    return shared / union - (hull - union) / hull
+    a, b = first_xyxy.T[:, :, None], second_xyxy.T[:, None, :]
+    widths = [np.minimum(a[k + 2], b[k + 2]) - np.maximum(a[k], b[k]) for k in (0, 1)]
+    # Along an axis, what both boxes span together is the sum of their sizes less what they share.
+    hulls = [a[k + 2] - a[k] + (b[k + 2] - b[k]) - widths[k] for k in (0, 1)]
+    shared = np.maximum(widths[0], 0) * np.maximum(widths[1], 0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union + union / (hulls[0] * hulls[1]) - 1

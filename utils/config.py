@@ -70,25 +70,40 @@ class MotionConfig:
     Attributes:
         least_overlap: generalised IoU of an expected box and a detection at which, and below, the
             two cannot link.
+        slack: by how much that limit falls as a track's position becomes uncertain.
         smoothing, damping: of the velocity, see `models.motion.Motion`.
+        mask_weight: of the IoU of masks, beside the generalised IoU of boxes, whose weight is 1.
+        size_weight: of the change of log width and height, which counts against a pair.
+        descriptor_weight: of the log-likelihood ratio of descriptors (`models.evidence`); half of
+            it for tracks seen at the last frame, whose position is certain.
         memory: frames for which a missed track stays.
         t_lag: frames within which a second detection must join the first.
         min_track_length: tracks with fewer detections are dropped.
         confident: {class: score} from which a detection may start a track; others only continue.
+        confirmed: {class: mean score} that a track must reach to be written.
     """
 
-    least_overlap: float = -0.4
-    smoothing: float = 0.3
+    least_overlap: float = 0.0
+    slack: float = 0.0
+    smoothing: float = 0.25
     damping: float = 0.9
+    mask_weight: float = 1.0
+    size_weight: float = 0.4
+    descriptor_weight: float = 0.2
     memory: int = 30
     t_lag: int = 3
-    min_track_length: int = 3
+    min_track_length: int = 5
     confident: dict = field(default_factory=dict)
+    confirmed: dict = field(default_factory=dict)
 
     def __post_init__(self):
         """Refuse settings without a meaning."""
         rules = (
             ("least_overlap", -1 <= self.least_overlap < 1, "in [-1, 1)"),
+            ("slack", 0 <= self.slack <= 1, "in [0, 1]"),
+            ("mask_weight", self.mask_weight >= 0, "at least 0"),
+            ("size_weight", self.size_weight >= 0, "at least 0"),
+            ("descriptor_weight", self.descriptor_weight >= 0, "at least 0"),
             ("smoothing", 0 < self.smoothing <= 1, "in (0, 1]"),
             ("damping", 0 < self.damping <= 1, "in (0, 1]"),
             ("memory", self.memory >= 1, "at least 1 frame"),
@@ -127,6 +142,8 @@ class Preset:
         classes: the classes tracked.
         rules: which detections take part.
         tracker: how they become tracks.
+        trusted: the same for files without scores (ground truth, or another tracker's output),
+            which miss nothing and invent nothing; None means `tracker`.
         object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
         weights: the committed weights' file names, see `pretrained/`.
     """
@@ -137,6 +154,11 @@ class Preset:
     tracker: TrackerConfig
     object_size: int | None
     weights: tuple
+    trusted: MotionConfig | None = None
+
+    def tracker_of(self, detections):
+        """Return the settings for one sequence."""
+        return self.tracker if detections.scored or self.trusted is None else self.trusted
 
 
 def preset(dataset, name="paper"):
@@ -185,8 +207,11 @@ def _best(dataset):
     paper = preset(dataset)
     return replace(
         paper,
-        rules=replace(paper.rules, min_score={CAR: 0.3, PEDESTRIAN: 0.6}),
-        tracker=MotionConfig(confident=paper.rules.min_score),
+        rules=replace(paper.rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}),
+        tracker=MotionConfig(
+            confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7}
+        ),
+        trusted=MotionConfig(least_overlap=-0.4, slack=0.4, size_weight=0.0, min_track_length=3),
     )
 
 

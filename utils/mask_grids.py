@@ -1,0 +1,56 @@
+"""Masks as small grids of points within their boxes: the overlap of masks moved elsewhere."""
+
+import numpy as np
+
+from utils.masks import decode_runs
+
+SIDE = 16  # points along each side of a box
+
+
+def grids(rles, boxes_xyxy, height, width):
+    """Return (n, SIDE, SIDE) bool: is the mask set at the centre of each cell of its box.
+
+    Args:
+        rles: n COCO-compressed run lengths of frames of height * width pixels.
+        boxes_xyxy: (n, 4) px, inside the frame.
+    """
+    n = len(rles)
+    if not n:
+        return np.zeros((0, SIDE, SIDE), bool)
+    pixels = height * width
+    runs, offsets = decode_runs(rles, pixels)
+    # Run ends of all masks in one ascending row: mask i has the numbers from i * pixels on.
+    ends = np.cumsum(runs)
+    share = (np.arange(SIDE) + 0.5) / SIDE
+    x = boxes_xyxy[:, :1] + share * (boxes_xyxy[:, 2:3] - boxes_xyxy[:, :1])
+    y = boxes_xyxy[:, 1:2] + share * (boxes_xyxy[:, 3:] - boxes_xyxy[:, 1:2])
+    x = np.clip(x.astype(np.int64), 0, width - 1)
+    y = np.clip(y.astype(np.int64), 0, height - 1)
+    points = x[:, None, :] * height + y[:, :, None] + (np.arange(n) * pixels)[:, None, None]
+    run = np.searchsorted(ends, points, side="right") - offsets[:-1, None, None]
+    return run % 2 == 1
+
+
+def moved_iou(first, first_xyxy, second, second_xyxy):
+    """Return the (p,) IoU of pairs of masks, each stretched over a box.
+
+    Args:
+        first, second: (p, SIDE, SIDE) bool of `grids`.
+        first_xyxy, second_xyxy: (p, 4) px, where the masks are taken to be.
+    """
+    low = np.minimum(first_xyxy[:, :2], second_xyxy[:, :2])
+    high = np.maximum(first_xyxy[:, 2:], second_xyxy[:, 2:])
+    points = low[:, None] + (np.arange(SIDE)[:, None] + 0.5) / SIDE * (high - low)[:, None]
+    a, b = _sample(first, first_xyxy, points), _sample(second, second_xyxy, points)
+    shared, either = (a & b).sum(axis=(1, 2)), (a | b).sum(axis=(1, 2))
+    return shared / np.maximum(either, 1)
+
+
+def _sample(grid, boxes_xyxy, points):
+    """Return (p, SIDE, SIDE) bool: the masks at the (p, SIDE, 2) x and y of points."""
+    low, size = boxes_xyxy[:, None, :2], boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2]
+    cell = np.floor((points - low) / size * SIDE).astype(np.int64)
+    inside = (cell >= 0) & (cell < SIDE)
+    x, y = np.moveaxis(np.clip(cell, 0, SIDE - 1), 2, 0)
+    value = grid[np.arange(len(grid))[:, None, None], y[:, :, None], x[:, None, :]]
+    return value & inside[:, :, None, 1] & inside[:, None, :, 0]
