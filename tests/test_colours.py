@@ -8,11 +8,11 @@ SIZE = BANDS * np.prod(BINS)
 
 
 def images(frame):
-    """Frame 1: red above, blue below. Frame 2: orange above. Frame 3: green."""
+    """Frame 1: red above, blue below. Frame 2: yellow above. Frame 3: green."""
     image = np.zeros((40, 60, 3), np.uint8)
     image[:20], image[20:] = (200, 30, 30), (30, 30, 200)
     if frame == 2:
-        image[:20] = (170, 60, 20)
+        image[:20] = (200, 200, 40)
     if frame == 3:
         image[:] = (30, 180, 30)
     return image

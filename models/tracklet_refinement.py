@@ -1,0 +1,286 @@
+"""Offline merging of tracklets, after ReMOTS (Yang et al., 2020): any tracker's output goes in.
+
+Descriptors are adapted to the video by triplets that need no identities (its sections 2.2 and 2.4),
+the threshold of the hierarchical clustering is read off the video, too (section 2.5).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+MIN_HALVES = 10  # tracklets to measure what one object's two halves look like
+MIN_LENGTH = 10  # detections of a tracklet that is split in halves for that
+THRESHOLDS = np.linspace(0, 2, 801)  # of a cosine distance
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """How tracklets are merged.
+
+    Attributes:
+        horizon: theta_t, the largest gap in frames between tracklets that are merged.
+        max_error: share of false decisions, among tracklets whose answer is known, above which
+            the descriptors of a video say too little, and nothing is merged.
+        dimensions: of the adapted embedding.
+        intra_frame_steps, tracklet_steps: of the two rounds of adaptation; 0 skips one.
+        batch_size: triplets of a step. margin: of the triplet loss. learning_rate: of Adam.
+        span: frames between an anchor and its positive, at most.
+        seed: of the triplets.
+    """
+
+    horizon: int = 120
+    max_error: float = 0.3
+    dimensions: int = 32
+    intra_frame_steps: int = 100
+    tracklet_steps: int = 400
+    batch_size: int = 512
+    margin: float = 0.5
+    learning_rate: float = 0.003
+    span: int = 60
+    seed: int = 0
+
+
+def refine(detections, track_ids, descriptors, config=None):
+    """Merge tracklets of one sequence that look like one object.
+
+    Args:
+        detections: n Detections.
+        track_ids: (n,) int, 0 for none; of any tracker.
+        descriptors: list of (n, F) float arrays, what the detections look like.
+        config: RefinementConfig.
+
+    Returns:
+        (n,) int32: the ids, those of merged tracklets replaced by the earliest one's.
+        report: Counter: `merged` tracklets, `unclear` classes in which nothing could be decided.
+    """
+    config = config or RefinementConfig()
+    refined, report = np.array(track_ids, np.int32), Counter()
+    for cls in np.unique(detections.classes[refined > 0]).tolist():
+        rows = np.flatnonzero((detections.classes == cls) & (refined > 0))
+        frames = detections.frames[rows].astype(np.int64)
+        inputs = _standardised([d[rows] for d in descriptors])
+        threshold, error = find_threshold(inputs, frames, refined[rows], config)
+        if error > config.max_error:
+            report["unclear"] += 1
+            continue
+        embeddings = adapt(inputs, frames, refined[rows], config)
+        merged = merge(embeddings, frames, refined[rows], threshold, config.horizon)
+        report["merged"] += len(np.unique(refined[rows])) - len(np.unique(merged))
+        refined[rows] = merged
+    return refined, report
+
+
+def _standardised(descriptors):
+    """Return one (n, F) float32 array in which each descriptor weighs the same."""
+    parts = []
+    for values in descriptors:
+        centred = values - values.mean(axis=0)
+        parts.append(centred / max(np.sqrt((centred**2).sum(axis=1).mean()), 1e-9))
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def adapt(inputs, frames, track_ids, config, learn=slice(None)):
+    """Return (n, dimensions) float32 of norm 1: the inputs mapped so that identities part.
+
+    A linear map, by the triplet loss on cosine distances: first with augmented copies as positives
+    and other detections of the frame as negatives (section 2.2; augmentation is dropout, since the
+    DHAE that made the inputs stays as it is), then with detections of the same short tracklet as
+    positives and of tracklets in the same frame as negatives (section 2.4).
+
+    Args:
+        inputs: (n, F) float32, centred; frames: (n,) int; track_ids: (n,) int, above 0.
+        config: RefinementConfig.
+        learn: rows to learn from; all are mapped.
+    """
+    import keras
+
+    known, frames, track_ids = inputs[learn], frames[learn], track_ids[learn]
+    size = min(config.dimensions, *known.shape)
+    basis = np.linalg.svd(known[:: max(1, len(known) // 4000)], full_matrices=False)[2][:size]
+    rng = np.random.default_rng(config.seed)
+    tracklets = short_tracklets(frames, track_ids)
+    rounds = (
+        (config.intra_frame_steps, lambda: _intra_frame(known, frames, config, rng)),
+        (config.tracklet_steps, lambda: _inter_tracklet(known, frames, tracklets, config, rng)),
+    )
+    keras.utils.set_random_seed(config.seed)
+    layer = keras.layers.Dense(size, use_bias=False)
+    model = keras.Sequential([keras.Input((3, inputs.shape[1])), layer])
+    layer.set_weights([np.ascontiguousarray(basis.T, np.float32)])
+
+    def triplet_loss(_, mapped):
+        anchor, positive, negative = keras.ops.unstack(
+            keras.ops.normalize(mapped, axis=-1), 3, axis=1
+        )
+        nearer = keras.ops.sum(anchor * (negative - positive), axis=-1)
+        return keras.ops.relu(config.margin + nearer)
+
+    model.compile(keras.optimizers.Adam(config.learning_rate), loss=triplet_loss)
+    for steps, draw in rounds:
+        for _ in range(steps):
+            triplets = draw()
+            if triplets is None:
+                break
+            model.train_on_batch(triplets, np.zeros(len(triplets), np.float32))
+    mapped = inputs @ np.asarray(layer.get_weights()[0])
+    return mapped / np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-9)
+
+
+def short_tracklets(frames, track_ids):
+    """Return (n,) int labels: tracks cut where a frame is missing, after which errors are likely."""
+    order = np.lexsort((frames, track_ids))
+    starts = (np.diff(track_ids[order], prepend=-1) != 0) | (np.diff(frames[order], prepend=0) > 1)
+    labels = np.empty(len(frames), np.int64)
+    labels[order] = np.cumsum(starts)
+    return labels
+
+
+def _other_in_frame(frames, rows, rng):
+    """Return for each row another one of its frame, -1 where it is alone."""
+    order = np.argsort(frames, kind="stable")
+    place = np.empty(len(frames), np.int64)
+    place[order] = np.arange(len(frames))
+    first = np.searchsorted(frames[order], frames[rows])
+    count = np.searchsorted(frames[order], frames[rows], side="right") - first
+    shift = 1 + (rng.random(len(rows)) * (count - 1)).astype(np.int64)
+    other = order[first + (place[rows] - first + shift) % count]
+    return np.where(count > 1, other, -1)
+
+
+def _intra_frame(inputs, frames, config, rng):
+    """Return (t, 3, F) triplets of section 2.2, or None where there are none."""
+    anchors = rng.integers(0, len(frames), config.batch_size)
+    negatives = _other_in_frame(frames, anchors, rng)
+    anchors, negatives = anchors[negatives >= 0], negatives[negatives >= 0]
+    if not len(anchors):
+        return None
+    kept = rng.random((2, len(anchors), inputs.shape[1])) < 0.7
+    return np.stack([inputs[anchors] * kept[0], inputs[anchors] * kept[1], inputs[negatives]], 1)
+
+
+def _inter_tracklet(inputs, frames, tracklets, config, rng):
+    """Return (t, 3, F) triplets of section 2.4, or None where there are none."""
+    order = np.lexsort((frames, tracklets))
+    place = np.empty(len(frames), np.int64)
+    place[order] = np.arange(len(frames))
+    anchors = rng.integers(0, len(frames), config.batch_size)
+    first = np.searchsorted(tracklets[order], tracklets[anchors])
+    last = np.searchsorted(tracklets[order], tracklets[anchors], side="right") - 1
+    low = np.maximum(first, place[anchors] - config.span)
+    high = np.minimum(last, place[anchors] + config.span)
+    positives = order[low + (rng.random(len(anchors)) * (high - low + 1)).astype(np.int64)]
+    negatives = _other_in_frame(frames, anchors, rng)
+    usable = (negatives >= 0) & (positives != anchors)
+    if not usable.any():
+        return None
+    return inputs[np.stack([anchors, positives, negatives], axis=1)[usable]]
+
+
+def find_threshold(inputs, frames, track_ids, config):
+    """Return the cosine distance up to which tracklets are merged, and how often that is wrong.
+
+    Two halves of a track are taken for one object, two tracks that share a frame for two; both
+    distances are means over all pairs of detections, as those that are merged by. Each half of the
+    tracks is measured with an embedding adapted to the other half, since what was adapted to a
+    track parts it better than the next.
+
+    Args:
+        inputs: (n, F) float32, centred; frames: (n,) int; track_ids: (n,) int, above 0.
+        config: RefinementConfig.
+
+    Returns:
+        threshold: float; a tracklet has several candidates, each of which may be wrong, so that
+            others within it weigh as much as there are candidates.
+        error: share of halves beyond the threshold plus weighted share of others within; 2 where
+            there are too few of either.
+    """
+    tracks = _tracks(frames, track_ids)
+    halves, others = [], []
+    for part in (0, 1):
+        mine, rest = tracks[part::2], tracks[1 - part :: 2]
+        if not mine or not rest:
+            continue
+        embeddings = adapt(inputs, frames, track_ids, config, np.concatenate(rest))
+        for rows in mine:
+            if len(rows) >= MIN_LENGTH:
+                early, late = np.array_split(embeddings[rows], 2)
+                halves.append(1 - early.mean(axis=0) @ late.mean(axis=0))
+        means = np.array([embeddings[rows].mean(axis=0) for rows in mine])
+        others.append((1 - means @ means.T)[np.triu(_overlap(frames, mine), 1)])
+    others = np.concatenate(others) if others else np.zeros(0)
+    if len(halves) < MIN_HALVES or len(others) < MIN_HALVES:
+        return 0.0, 2.0
+    candidates = _near(frames, tracks, config.horizon).sum() / len(tracks)
+    beyond = 1 - np.searchsorted(np.sort(halves), THRESHOLDS, side="right") / len(halves)
+    within = np.searchsorted(np.sort(others), THRESHOLDS, side="right") / len(others)
+    wrong = beyond + max(candidates, 1) * within
+    return float(THRESHOLDS[wrong == wrong.min()].mean()), float(wrong.min())
+
+
+def _tracks(frames, track_ids):
+    """Return the rows of each track, frames ascending; tracks by id."""
+    order = np.lexsort((frames, track_ids))
+    starts = np.flatnonzero(np.diff(track_ids[order]) != 0) + 1
+    return np.split(order, starts)
+
+
+def _overlap(frames, tracks):
+    """Return (m, m) bool: do two tracks share a frame."""
+    numbers, column = np.unique(frames, return_inverse=True)
+    present = np.zeros((len(tracks), len(numbers)), np.float32)
+    for i, rows in enumerate(tracks):
+        present[i, column[rows]] = 1
+    return present @ present.T > 0
+
+
+def _near(frames, tracks, horizon):
+    """Return (m, m) bool: does one track start within `horizon` frames of the other's end."""
+    first = np.array([frames[rows[0]] for rows in tracks])
+    last = np.array([frames[rows[-1]] for rows in tracks])
+    gaps = first[None] - last[:, None]
+    near = (gaps > 0) & (gaps <= horizon)
+    return near | near.T
+
+
+def merge(embeddings, frames, track_ids, threshold, horizon):
+    """Merge by hierarchical clustering with centroid linkage (section 2.5).
+
+    The distance of two tracks is the mean cosine distance of their detections; infinite if they
+    share a frame, or if no part of one follows a part of the other within `horizon` frames. That
+    holds for what is merged, too.
+
+    Args:
+        embeddings: (n, F) of norm 1; frames: (n,) int; track_ids: (n,) int, above 0.
+        threshold: distance at which clustering stops; horizon: frames.
+
+    Returns:
+        (n,) int ids; merged tracks have the id of the one that starts first.
+    """
+    tracks = _tracks(frames, track_ids)
+    counts = np.array([len(rows) for rows in tracks], float)
+    means = np.array([embeddings[rows].mean(axis=0) for rows in tracks])
+    first = np.array([frames[rows[0]] for rows in tracks])
+    near = _near(frames, tracks, horizon)
+    apart = _overlap(frames, tracks)
+    group = np.arange(len(tracks))
+    distances = np.where(near & ~apart, 1 - means @ means.T, np.inf)
+    while distances.size and distances.min() < threshold:
+        i, j = np.unravel_index(np.argmin(distances), distances.shape)
+        i, j = (i, j) if first[i] <= first[j] else (j, i)
+        means[i] = (counts[i] * means[i] + counts[j] * means[j]) / (counts[i] + counts[j])
+        counts[i] += counts[j]
+        for relation in (near, apart):
+            relation[i] |= relation[j]
+            relation[:, i] = relation[i]
+        group[group == j] = i
+        distances[j], distances[:, j] = np.inf, np.inf
+        alive = np.isin(np.arange(len(tracks)), group)
+        linked = near[i] & ~apart[i] & alive
+        linked[i] = False
+        distances[i] = np.where(linked, 1 - means @ means[i], np.inf)
+        distances[:, i] = distances[i]
+    merged = np.array(track_ids)
+    for rows, target in zip(tracks, group.tolist(), strict=True):
+        merged[rows] = track_ids[tracks[target][0]]
+    return merged
