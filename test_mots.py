@@ -14,8 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from models.embedding import choose_weights, embed, read_card
+from models.matching import MATCHERS, TUNED, match
 from models.rules import apply_rules
 from models.tracker import track
+from models.tracklet_refinement import refine
 from utils import evaluation, mots_io
 from utils.cli import Parser, import_keras, positive, run
 from utils.colours import colour_histograms
@@ -53,12 +55,22 @@ def parse_args(arguments=None):
     parser.add_argument("--images", type=Path, help="folder of SEQ/000000.png")
     parser.add_argument("--preset", choices=PRESETS, default="paper")
     parser.add_argument("--t-lag", type=positive, help="frames in the window (default: 3)")
+    parser.add_argument(
+        "--matcher",
+        choices=(*MATCHERS, "given"),
+        help="associate by a competitor's rule instead of the preset's, or keep the given ids",
+    )
+    parser.add_argument(
+        "--refine", action="store_true", help="merge tracklets afterwards, offline (ReMOTS)"
+    )
     parser.add_argument("--no-graph", action="store_true", help="plain k-means, as in Table 4")
     parser.add_argument("--visualize", action="store_true", help="videos and t-SNE pictures")
     parser.add_argument("--seed", type=int, default=0, help="of the t-SNE pictures")
     args = parser.parse_args(arguments)
     if args.t_lag == 1:
         parser.error("--t-lag must be at least 2 frames, got 1")
+    if args.matcher and (args.no_graph or args.t_lag):
+        parser.error(f"--no-graph and --t-lag are the presets' own, got --matcher {args.matcher}")
     return args
 
 
@@ -66,7 +78,9 @@ class Stopwatch:
     """Adds up seconds by stage in `seconds`."""
 
     def __init__(self):
-        self.seconds = dict.fromkeys(("read", "crop", "embed", "associate", "write", "score"), 0.0)
+        self.seconds = dict.fromkeys(
+            ("read", "crop", "embed", "associate", "refine", "write", "score"), 0.0
+        )
 
     @contextmanager
     def __call__(self, stage):
@@ -117,6 +131,10 @@ def read_input(args):
         if args.dataset not in REAL:
             for file in evaluation.find_box_truth(args.ground_truth, list(merged)).values():
                 mots_io.read_mot(file)
+    if args.matcher == "given":
+        for name, detections in merged.items():
+            if not (detections.ids > 0).all():
+                raise ValueError(f"--matcher given needs MOTS txt with ids, got {name} without")
     if args.images:
         for name, detections in merged.items():
             for frame in np.unique(detections.frames).tolist():
@@ -165,6 +183,15 @@ def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
     )
 
 
+def associate(args, chosen, detections, embeddings, colours):
+    """Return (n,) track ids and the report of whatever the command line asks for."""
+    if args.matcher == "given":
+        return detections.ids.copy(), Counter(tracks=len(np.unique(detections.ids)))
+    if args.matcher:
+        return match(detections, embeddings, TUNED[args.matcher])
+    return track(detections, embeddings, chosen.tracker_of(detections), colours)
+
+
 def track_all(args, chosen, sequences, weights, watch):
     """Track every sequence; return [(Detections, embeddings, ids, image reader)], Counter."""
     from models.dhae import load
@@ -184,12 +211,18 @@ def track_all(args, chosen, sequences, weights, watch):
             images = frame_reader(args.images, name, (detections.height, detections.width))
         embeddings = embed(models[weights[name]], detections, chosen.object_size, images, watch)
         colours = None
-        if args.preset == "best" and images:
+        if images and (args.preset == "best" or args.refine):
             with watch("crop"):
                 colours = colour_histograms(detections, images)
         with watch("associate"):
-            config = chosen.tracker_of(detections)
-            track_ids, report = track(detections, embeddings, config, colours)
+            track_ids, report = associate(args, chosen, detections, embeddings, colours)
+        if args.refine:
+            appearance = models[weights[name]].config["channels"] == 3
+            descriptors = [embeddings] if colours is None or appearance else []
+            descriptors += [] if colours is None else [colours]
+            with watch("refine"):
+                track_ids, merges = refine(detections, track_ids, descriptors)
+            report = report + merges
         counts.update({f"tracker_{what}": count for what, count in report.items()})
         tracked.append((detections, embeddings, track_ids, images))
     return tracked, counts
@@ -239,6 +272,8 @@ def evaluate(args):
         "sequences": len(sequences),
         "classes": [CLASS_NAMES[cls] for cls in chosen.classes],
         "rules": asdict(chosen.rules),
+        "matcher": asdict(TUNED[args.matcher]) if args.matcher in TUNED else args.matcher,
+        "refined": args.refine,
         "tracker": asdict(chosen.tracker),
         "trusted": asdict(chosen.trusted) if chosen.trusted else None,
         "seed": args.seed,

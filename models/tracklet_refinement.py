@@ -30,7 +30,7 @@ class RefinementConfig:
     """
 
     horizon: int = 120
-    max_error: float = 0.3
+    max_error: float = 0.75
     dimensions: int = 32
     intra_frame_steps: int = 100
     tracklet_steps: int = 400
@@ -128,9 +128,10 @@ def adapt(inputs, frames, track_ids, config, learn=slice(None)):
 
 
 def short_tracklets(frames, track_ids):
-    """Return (n,) int labels: tracks cut where a frame is missing, after which errors are likely."""
+    """Return (n,) int labels: tracks cut at missing frames, after which errors are likely."""
     order = np.lexsort((frames, track_ids))
-    starts = (np.diff(track_ids[order], prepend=-1) != 0) | (np.diff(frames[order], prepend=0) > 1)
+    new_track = np.diff(track_ids[order], prepend=-1) != 0
+    starts = new_track | (np.diff(frames[order], prepend=0) > 1)
     labels = np.empty(len(frames), np.int64)
     labels[order] = np.cumsum(starts)
     return labels

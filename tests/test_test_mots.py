@@ -317,3 +317,27 @@ def test_preset_best(kitti, tmp_path):
     assert summary["scores"]["masks"]["car"]["sMOTSA"] > 80
     refused = run_kitti(kitti, tmp_path / "b", "--preset", "best", "--no-graph")
     assert refused.returncode == 2 and "--no-graph is an ablation" in refused.stderr
+
+
+def test_matchers_and_refinement_are_flags(kitti, tmp_path):
+    done = run_kitti(kitti, tmp_path / "a", "--matcher", "mask_iou", "--ground-truth", kitti / "gt")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    assert summary["matcher"]["matcher"] == "mask_iou" and not summary["refined"]
+    # What has ids keeps them: the truth itself is perfect, refined or not.
+    more = ("--matcher", "given", "--refine", "--images", kitti / "images")
+    done = run_kitti(kitti, tmp_path / "b", *more, "--ground-truth", kitti / "gt")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "b" / "summary.json").read_text())
+    assert summary["scores"]["masks"]["car"]["IDF1"] == pytest.approx(100)
+    assert summary["matcher"] == "given" and summary["refined"]
+    assert summary["counts"]["tracker_unclear"] > 0
+
+
+def test_what_matchers_refuse(kitti, sprites, tmp_path):
+    refused = run_kitti(kitti, tmp_path / "a", "--matcher", "motsnet", "--t-lag", "5")
+    message = "--no-graph and --t-lag are the presets' own, got --matcher motsnet"
+    assert refused.returncode == 2 and message in refused.stderr
+    refused = run_sprites(sprites, tmp_path / "b", "--matcher", "given")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "--matcher given needs MOTS txt with ids, got 0001 without" in refused.stderr

@@ -46,3 +46,22 @@ def generalised_iou(first_xyxy, second_xyxy):
     shared = np.maximum(widths[0], 0) * np.maximum(widths[1], 0)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     return shared / union + union / (hulls[0] * hulls[1]) - 1
+
+
+def signed_iou(first_xyxy, second_xyxy):
+    """Return the signed IoU of every pair, below 0 for boxes apart (MOTSNet, appendix C).
+
+    The corners of the extended intersection are the larger of the first and the smaller of the
+    second corners; its area counts as negative unless both sides are positive.
+
+    Args:
+        first_xyxy: (n, 4) float corners; second_xyxy: (m, 4). Boxes of positive size.
+
+    Returns:
+        (n, m) float64.
+    """
+    a, b = first_xyxy.T[:, :, None], second_xyxy.T[:, None, :]
+    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    area = np.abs(width * height) * np.where((width > 0) & (height > 0), 1, -1)
+    return area / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - area)

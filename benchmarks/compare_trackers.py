@@ -1,0 +1,206 @@
+"""All trackers on identical detections: accuracy, frames per second and peak memory, in one table.
+
+    pip install trackers==2.6.1
+    python -m benchmarks.compare_trackers --data data --output results/compare
+
+Ours (both presets, `best` with offline refinement, too), the competitors of `models.matching`, and
+SORT, ByteTrack, OC-SORT and C-BIoU of the package `trackers` with its settings, but that the first
+frame counts, one instance per class. Everything gets the same files. `trackers` and the competitors
+see what the paper's thresholds leave of `detections_rrc`; ByteTrack, which is made for weak
+detections, is run with all of them, too. Each runs in a process of its own, from detections (and,
+where used, embeddings) in memory to identities; reading, embedding and scoring are not timed.
+"""
+
+import json
+import multiprocessing
+import pickle
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from models.rules import apply_rules
+from utils import evaluation, mots_io
+from utils.cli import Parser, import_keras, positive, run
+from utils.config import DetectionRules, preset
+from utils.detections import CLASS_NAMES
+from utils.tables import format_table
+
+DATA = {
+    "KITTI ground truth": ("kitti", "kitti_mots", "instances_txt"),
+    "KITTI detections_rrc": ("kitti", "kitti_mots", "detections_rrc"),
+    "MOTSChallenge ground truth": ("mots", "mots_challenge", "instances_txt"),
+}
+PACKAGE = {
+    "SORT": "SORTTracker",
+    "ByteTrack": "ByteTrackTracker",
+    "ByteTrack, weak too": "ByteTrackTracker",
+    "OC-SORT": "OCSORTTracker",
+    "C-BIoU": "CBIoUTracker",
+}
+OURS = ("paper", "best", "best + refinement")
+MATCHED = {"mask IoU": "mask_iou", "TrackR-CNN matching": "trackrcnn", "MOTSNet LAP": "motsnet"}
+COLUMNS = ("sMOTSA", "IDS", "Frag", "IDF1", "HOTA")
+
+
+def prepare(data, output):
+    """Embed every detection once; write one pickle per data set and return their paths."""
+    from test_mots import PRETRAINED, find_weights, parse_args
+
+    import_keras()
+    from models.dhae import load
+    from models.embedding import embed
+    from utils.colours import colour_histograms
+    from utils.datasets import frame_reader
+
+    files = {}
+    for name, (dataset, folder, detections) in DATA.items():
+        if not (data / folder / detections).is_dir():
+            continue
+        args = ["--dataset", dataset, "--detections", str(data / folder / detections)]
+        chosen = preset(dataset)
+        sequences = mots_io.read_sequences(data / folder / detections)
+        weights, _ = find_weights(parse_args([*args, "--output", "-"]), chosen, sequences)
+        models = {file: load(PRETRAINED / file) for file in set(weights.values())}
+        prepared = []
+        for every in sequences:
+            scene, _ = apply_rules(
+                every, chosen.classes, DetectionRules(min_area=chosen.rules.min_area)
+            )
+            images, colours = data / folder / "images" / scene.sequence, None
+            if images.is_dir():
+                read = frame_reader(images.parent, scene.sequence, (scene.height, scene.width))
+                colours = colour_histograms(scene, read)
+            embeddings = embed(models[weights[scene.sequence]], scene, chosen.object_size)
+            prepared.append((scene, embeddings, colours))
+        files[name] = output / f"{dataset}_{detections}.pickle"
+        files[name].write_bytes(pickle.dumps(prepared))
+    return files
+
+
+def rules_of(tracker, dataset):
+    """Return the DetectionRules that a tracker's detections have to meet."""
+    own = tracker.startswith("best") or tracker == "ByteTrack, weak too"
+    return preset(dataset, "best" if own else "paper").rules
+
+
+def associate(tracker, dataset, scene, embeddings, colours):
+    """Return (n,) ids of one sequence."""
+    from models.matching import TUNED, match
+    from models.tracker import track
+
+    if tracker in MATCHED:
+        return match(scene, embeddings, TUNED[MATCHED[tracker]])[0]
+    if tracker in PACKAGE:
+        return by_package(PACKAGE[tracker], scene)
+    chosen = preset(dataset, tracker.split()[0])
+    best = tracker != "paper"
+    ids, _ = track(scene, embeddings, chosen.tracker_of(scene), colours if best else None)
+    if tracker.endswith("refinement"):
+        from models.tracklet_refinement import refine
+
+        ids, _ = refine(scene, ids, [embeddings if colours is None else colours])
+    return ids
+
+
+def by_package(name, scene):
+    """Return (n,) ids by a class of the package `trackers`, one instance per class."""
+    import supervision
+    import trackers
+
+    ids, start = np.zeros(len(scene), np.int32), 0
+    rows_of = dict(scene.rows_by_frame())
+    for cls in np.unique(scene.classes):
+        tracker = getattr(trackers, name)(minimum_consecutive_frames=1)
+        for frame in range(min(rows_of), max(rows_of) + 1):
+            rows = rows_of.get(frame, np.zeros(0, int))
+            rows = rows[scene.classes[rows] == cls]
+            boxes = scene.boxes_xywh[rows].astype(np.float32)
+            boxes[:, 2:] += boxes[:, :2]
+            found = tracker.update(
+                supervision.Detections(
+                    boxes,
+                    confidence=scene.scores[rows],
+                    class_id=np.zeros(len(rows), int),
+                    data={"row": rows},
+                )
+            )
+            if len(found):
+                kept = found.tracker_id >= 0
+                ids[found.data["row"][kept].astype(int)] = start + 1 + found.tracker_id[kept]
+        start = int(ids.max())
+    return ids
+
+
+def measure(job):
+    """Track and score one data set with one tracker; runs in a process of its own."""
+    tracker, name, file, data, output = job
+    dataset, folder, _ = DATA[name]
+    if tracker.endswith("refinement"):
+        import_keras()
+    prepared = []
+    for scene, embeddings, colours in pickle.loads(file.read_bytes()):
+        kept, _ = apply_rules(
+            replace(scene, ids=np.arange(len(scene))), (1, 2), rules_of(tracker, dataset)
+        )
+        rows = kept.ids
+        colours = None if colours is None else colours[rows]
+        prepared.append((replace(kept, ids=scene.ids[rows]), embeddings[rows], colours))
+    start, tracked = time.perf_counter(), []
+    for scene, embeddings, colours in prepared:
+        tracked.append(associate(tracker, dataset, scene, embeddings, colours))
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results, truth = output / tracker.replace(" ", "_") / file.stem, data / folder / "instances_txt"
+    parts = []
+    for (scene, _, _), ids in zip(prepared, tracked, strict=True):
+        mots_io.write_tracks(results / f"{scene.sequence}.txt", scene, ids)
+        file = truth / f"{scene.sequence}.txt"
+        classes = preset(dataset).classes
+        parts.append(evaluation.mask_counts(scene.sequence, file, results, classes))
+    frames = sum(int(scene.frames.max() - scene.frames.min()) + 1 for scene, _, _ in prepared)
+    return {
+        "scores": evaluation.combine_masks(parts),
+        "frames/s": round(frames / seconds, 1),
+        "MiB": round(memory),
+    }
+
+
+def main():
+    """Run everything and print one table per class and data set."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds kitti_mots, mots_challenge")
+    parser.add_argument("--output", type=Path, default=Path("results/compare"))
+    parser.add_argument("--trackers", nargs="+", choices=(*MATCHED, *PACKAGE, *OURS))
+    parser.add_argument("--jobs", type=positive, default=1, help="more disturb the timing")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    files = prepare(args.data, args.output)
+    if not files:
+        raise ValueError(f"{args.data}: must hold {' or '.join(d[1] for d in DATA.values())}")
+    chosen = args.trackers or (*MATCHED, *PACKAGE, *OURS)
+    jobs = [(t, name, file, args.data, args.output) for name, file in files.items() for t in chosen]
+    # A fresh process each, so that the peak of memory is that tracker's own.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
+        results = dict(zip([job[:2] for job in jobs], pool.map(measure, jobs), strict=True))
+    for name in files:
+        for cls in CLASS_NAMES.values():
+            rows = {}
+            for tracker in chosen:
+                result = results[tracker, name]
+                if cls in result["scores"]:
+                    scores = {column: result["scores"][cls][column] for column in COLUMNS}
+                    rows[tracker] = scores | {k: result[k] for k in ("frames/s", "MiB")}
+            if rows:
+                print(format_table(f"{name}, {cls}", (*COLUMNS, "frames/s", "MiB"), rows), "\n")
+    kept = {f"{name} | {tracker}": result for (tracker, name), result in results.items()}
+    with mots_io.atomic_path(args.output / "compare.json") as temporary:
+        temporary.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,143 @@
+"""The constants of the preset `best`, one by one, cross-validated over sequences.
+
+    python -m benchmarks.cross_validate --data data
+
+For each constant some values are tried. For each fold of sequences the value with the best mean
+IDF1 on the other folds is chosen, and counts on the fold. If the table's last two columns are
+alike, the choice carries over to sequences it was not made on; the preset's column is what the
+preset makes. Means are over five rows: KITTI ground truth and `detections_rrc`, cars and
+pedestrians, and MOTSChallenge ground truth.
+"""
+
+import pickle
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.compare_trackers import DATA, prepare, rules_of
+from models.rules import apply_rules
+from models.tracker import track
+from utils import evaluation, mots_io
+from utils.cli import Parser, positive, run
+from utils.config import preset
+from utils.tables import format_table
+
+FOLDS = 4
+GRID = {
+    "least_overlap": {"trusted": (-0.6, -0.5, -0.4, -0.3, -0.2), "tracker": (-0.2, -0.1, 0.0, 0.1)},
+    "slack": {"trusted": (0.0, 0.2, 0.4, 0.6), "tracker": (0.0, 0.2)},
+    "smoothing": (0.15, 0.2, 0.25, 0.3, 0.4),
+    "damping": (0.8, 0.85, 0.9, 0.95),
+    "mask_weight": (0.0, 0.5, 1.0, 1.5),
+    "size_weight": {"trusted": (0.0, 0.1, 0.2), "tracker": (0.0, 0.2, 0.4, 0.6)},
+    "descriptor_weight": (0.0, 0.1, 0.2, 0.3, 0.4),
+    "memory": (15, 30, 45, 60),
+}
+
+
+def measure(job):
+    """Return {class name: (IDTP, true + tracked detections)} of one sequence under one change of settings."""
+    name, scene, embeddings, colours, truth, change = job
+    dataset = DATA[name][0]
+    chosen = preset(dataset, "best")
+    numbered = replace(scene, ids=np.arange(len(scene)))
+    kept, _ = apply_rules(numbered, chosen.classes, rules_of("best", dataset))
+    rows = kept.ids
+    config = replace(chosen.tracker_of(kept), **change)
+    colours = None if colours is None else colours[rows]
+    ids, _ = track(kept, embeddings[rows], config, colours)
+    with tempfile.TemporaryDirectory() as folder:
+        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids)
+        counts = evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
+    identity = {cls: row["Identity"] for cls, row in counts.items()}
+    return {
+        cls: (row["IDTP"], 2 * row["IDTP"] + row["IDFN"] + row["IDFP"])
+        for cls, row in identity.items()
+    }
+
+
+def mean_idf1(parts):
+    """Return the mean over rows of IDF1 in percent, from [(row, identity counts)]."""
+    rows = {}
+    for name, counts in parts:
+        for cls, (matched, size) in counts.items():
+            total = rows.setdefault((name, cls), [0, 0])
+            total[0] += matched
+            total[1] += size
+    return float(np.mean([200 * m / s for m, s in rows.values() if s]))
+
+
+def main():
+    """Measure every value on every sequence, then choose by folds."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds kitti_mots, mots_challenge")
+    parser.add_argument("--constants", nargs="+", choices=GRID, default=list(GRID))
+    parser.add_argument("--jobs", type=positive, default=2)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        files = prepare(args.data, Path(folder))
+        scenes = [
+            (name, *prepared, args.data / DATA[name][1] / "instances_txt")
+            for name, file in files.items()
+            for prepared in pickle.loads(file.read_bytes())
+        ]
+    names = sorted({(DATA[s[0]][1], s[1].sequence) for s in scenes})
+    fold_of = {name: i % FOLDS for i, name in enumerate(names)}
+    folds = np.array([fold_of[DATA[s[0]][1], s[1].sequence] for s in scenes])
+    rows = {}
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for constant in args.constants:
+            for kind, values in kinds(GRID[constant]):
+                mine = [i for i, s in enumerate(scenes) if in_kind(kind, s[1])]
+                rows[f"{constant}, {kind}" if kind else constant] = choose(
+                    pool, [scenes[i] for i in mine], folds[mine], constant, kind, values
+                )
+    columns = ("values", "chosen by fold", "preset", "preset IDF1", "held-out IDF1")
+    print(format_table("mean IDF1", columns, rows))
+
+
+def kinds(values):
+    """Yield (kind of files, values): None for all files."""
+    yield from values.items() if isinstance(values, dict) else [(None, values)]
+
+
+def in_kind(kind, scene):
+    """Return whether a sequence is of that kind."""
+    return kind is None or (kind == "tracker") == scene.scored
+
+
+def choose(pool, scenes, folds, constant, kind, values):
+    """Return a row of the table."""
+    jobs, truth = [], lambda s: s[4] / f"{s[1].sequence}.txt"
+    for value in values:
+        jobs += [(*s[:4], truth(s), {constant: value}) for s in scenes]
+    counts = list(pool.map(measure, jobs, chunksize=1))
+    table = [counts[k : k + len(scenes)] for k in range(0, len(counts), len(scenes))]
+    labels = [s[0] for s in scenes]
+
+    def mean_of(picked, among):
+        return mean_idf1([(labels[i], table[picked(i)][i]) for i in among])
+
+    chosen = []
+    for fold in range(FOLDS):
+        others = np.flatnonzero(folds != fold)
+        chosen.append(
+            int(np.argmax([mean_of(lambda _, v=v: v, others) for v in range(len(values))]))
+        )
+    every = range(len(scenes))
+    settings = preset("kitti", "best")
+    present = getattr(settings.trusted if kind == "trusted" else settings.tracker, constant)
+    return {
+        "values": " ".join(map(str, values)),
+        "chosen by fold": " ".join(str(values[v]) for v in chosen),
+        "preset": str(present),
+        "preset IDF1": mean_of(lambda _: values.index(present), every),
+        "held-out IDF1": mean_of(lambda i: chosen[folds[i]], every),
+    }
+
+
+if __name__ == "__main__":
+    run(main)
