@@ -1,10 +1,10 @@
-"""Association alone: frames per second of USC-MOTS beside SORT's, in one run and one process.
+"""Association alone: frames per second of both presets beside SORT and ByteTrack, in one run.
 
     pip install trackers==2.6.1
     python -m benchmarks.association --data data/kitti_mots
 
-SORT (the class `SORTTracker` of the package `trackers`) gets the boxes of the same detections.
-Both are timed from detections in memory to identities; each figure is the best of `--repeat`.
+SORT and ByteTrack (the classes of the package `trackers`) get the boxes of the same detections.
+All are timed from detections in memory to identities; each figure is the best of `--repeat`.
 """
 
 import time
@@ -22,8 +22,8 @@ from utils.datasets import scaled_boxes
 from utils.tables import format_table
 
 
-def sort_boxes(detections, frames):
-    """Return SORT's input per frame, empty frames included."""
+def package_boxes(detections, frames):
+    """Return the package's input per frame, empty frames included."""
     import supervision
 
     rows_of = dict(detections.rows_by_frame())
@@ -52,27 +52,35 @@ def frames_per_second(run, frames, repeat):
     return frames / best
 
 
-def compare(scenes, config, repeat):
-    """Time both trackers on [(Detections, embeddings)]; return a table row."""
-    from trackers import SORTTracker
+def compare(scenes, repeat):
+    """Time all on [(Detections, embeddings)]; return a table row."""
+    from trackers import ByteTrackTracker, SORTTracker
 
     spans = [range(int(d.frames.min()), int(d.frames.max()) + 1) for d, _ in scenes]
-    inputs = [sort_boxes(d, span) for (d, _), span in zip(scenes, spans, strict=True)]
+    inputs = [package_boxes(d, span) for (d, _), span in zip(scenes, spans, strict=True)]
     frames = sum(map(len, spans))
 
-    def ours():
+    def ours(name):
+        chosen = preset("kitti", name)
         for detections, embeddings in scenes:
-            track(detections, embeddings, config)
+            track(detections, embeddings, chosen.tracker_of(detections))
 
-    def sort():
+    def theirs(tracker_class):
         for sequence in inputs:
-            tracker = SORTTracker()
+            tracker = tracker_class()
             for boxes in sequence:
                 tracker.update(boxes)
 
-    mine = frames_per_second(ours, frames, repeat)
-    theirs = frames_per_second(sort, frames, repeat)
-    return {"USC-MOTS frames/s": mine, "SORT frames/s": theirs, "ratio": f"{mine / theirs:.2f}"}
+    rates = {
+        "paper": frames_per_second(lambda: ours("paper"), frames, repeat),
+        "SORT": frames_per_second(lambda: theirs(SORTTracker), frames, repeat),
+        "best": frames_per_second(lambda: ours("best"), frames, repeat),
+        "ByteTrack": frames_per_second(lambda: theirs(ByteTrackTracker), frames, repeat),
+    }
+    row = {name: f"{rate:.0f}" for name, rate in rates.items()}
+    row["paper / SORT"] = f"{rates['paper'] / rates['SORT']:.2f}"
+    row["best / ByteTrack"] = f"{rates['best'] / rates['ByteTrack']:.2f}"
+    return row
 
 
 def main():
@@ -81,7 +89,7 @@ def main():
     parser.add_argument("--data", type=Path, help="KITTI MOTS folder (holds instances_txt)")
     parser.add_argument("--repeat", type=positive, default=3)
     args = parser.parse_args()
-    config, rows = preset("kitti").tracker, {}
+    rows = {}
     if args.data:
         chosen = preset("kitti")
         sequences = [
@@ -90,10 +98,10 @@ def main():
         ]
         # Any embedding of the right size costs the same: the box, repeated to F = 128.
         scenes = [(s, np.tile(scaled_boxes(s, None), (1, 32))) for s in sequences]
-        rows[f"KITTI MOTS, {len(scenes)} sequences"] = compare(scenes, config, args.repeat)
+        rows[f"KITTI MOTS, {len(scenes)} sequences"] = compare(scenes, args.repeat)
     for objects, frames in ((10, 300), (100, 100), (300, 50)):
-        rows[f"{objects} objects a frame"] = compare([crowd(objects, frames)], config, args.repeat)
-    print(format_table("association alone", list(next(iter(rows.values()))), rows))
+        rows[f"{objects} objects a frame"] = compare([crowd(objects, frames)], args.repeat)
+    print(format_table("frames/s, association", list(next(iter(rows.values()))), rows))
 
 
 if __name__ == "__main__":

@@ -178,13 +178,14 @@ def main():
     parser.add_argument("--jobs", type=positive, default=1, help="more disturb the timing")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    files = prepare(args.data, args.output)
+    # A fresh process each, so that the peak of memory is that tracker's own.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        files = pool.submit(prepare, args.data, args.output).result()
     if not files:
         raise ValueError(f"{args.data}: must hold {' or '.join(d[1] for d in DATA.values())}")
     chosen = args.trackers or (*MATCHED, *PACKAGE, *OURS)
     jobs = [(t, name, file, args.data, args.output) for name, file in files.items() for t in chosen]
-    # A fresh process each, so that the peak of memory is that tracker's own.
-    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
         results = dict(zip([job[:2] for job in jobs], pool.map(measure, jobs), strict=True))
     for name in files:

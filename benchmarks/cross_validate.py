@@ -9,18 +9,14 @@ preset makes. Means are over five rows: KITTI ground truth and `detections_rrc`,
 pedestrians, and MOTSChallenge ground truth.
 """
 
-import pickle
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compare_trackers import DATA, prepare, rules_of
-from models.rules import apply_rules
-from models.tracker import track
-from utils import evaluation, mots_io
+from benchmarks.ablation import measure, scenes_of
+from benchmarks.compare_trackers import DATA, prepare
 from utils.cli import Parser, positive, run
 from utils.config import preset
 from utils.tables import format_table
@@ -38,24 +34,12 @@ GRID = {
 }
 
 
-def measure(job):
-    """Return {class name: (IDTP, true + tracked detections)} of one sequence under one change of settings."""
-    name, scene, embeddings, colours, truth, change = job
-    dataset = DATA[name][0]
-    chosen = preset(dataset, "best")
-    numbered = replace(scene, ids=np.arange(len(scene)))
-    kept, _ = apply_rules(numbered, chosen.classes, rules_of("best", dataset))
-    rows = kept.ids
-    config = replace(chosen.tracker_of(kept), **change)
-    colours = None if colours is None else colours[rows]
-    ids, _ = track(kept, embeddings[rows], config, colours)
-    with tempfile.TemporaryDirectory() as folder:
-        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids)
-        counts = evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
-    identity = {cls: row["Identity"] for cls, row in counts.items()}
+def identities(job):
+    """Return {class name: (IDTP, true + tracked)} of one sequence with changed settings."""
+    counts = {cls: row["Identity"] for cls, row in measure(job).items()}
     return {
         cls: (row["IDTP"], 2 * row["IDTP"] + row["IDFN"] + row["IDFP"])
-        for cls, row in identity.items()
+        for cls, row in counts.items()
     }
 
 
@@ -79,11 +63,7 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = prepare(args.data, Path(folder))
-        scenes = [
-            (name, *prepared, args.data / DATA[name][1] / "instances_txt")
-            for name, file in files.items()
-            for prepared in pickle.loads(file.read_bytes())
-        ]
+        scenes = scenes_of(files, args.data)
     names = sorted({(DATA[s[0]][1], s[1].sequence) for s in scenes})
     fold_of = {name: i % FOLDS for i, name in enumerate(names)}
     folds = np.array([fold_of[DATA[s[0]][1], s[1].sequence] for s in scenes])
@@ -111,10 +91,8 @@ def in_kind(kind, scene):
 
 def choose(pool, scenes, folds, constant, kind, values):
     """Return a row of the table."""
-    jobs, truth = [], lambda s: s[4] / f"{s[1].sequence}.txt"
-    for value in values:
-        jobs += [(*s[:4], truth(s), {constant: value}) for s in scenes]
-    counts = list(pool.map(measure, jobs, chunksize=1))
+    jobs = [(*scene, {constant: value}) for value in values for scene in scenes]
+    counts = list(pool.map(identities, jobs, chunksize=1))
     table = [counts[k : k + len(scenes)] for k in range(0, len(counts), len(scenes))]
     labels = [s[0] for s in scenes]
 

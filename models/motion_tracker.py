@@ -146,13 +146,14 @@ class MotionTracker:
         """Return the IoU of masks moved to the expected boxes and detections, for (p,) pairs."""
         motion, found = self._motion, xywh_to_xyxy(frame.boxes_xywh)
         used, row = np.unique(tracks, return_inverse=True)
-        corner = motion.centres[used] - motion.sizes[used] / 2
-        last = np.concatenate([corner, corner + motion.sizes[used]], axis=1)
-        earlier = grids(self._rles[used], last, *frame.size)
         taken, column = np.unique(detections, return_inverse=True)
-        rles = [frame.masks[i]["counts"] for i in taken]
-        current = grids(rles, found[taken], *frame.size)
-        return moved_iou(earlier[row], expected[tracks], current[column], found[detections])
+        rles = [*self._rles[used], *(frame.masks[i]["counts"] for i in taken.tolist())]
+        last = np.concatenate([motion.centres[used], motion.centres[used]], axis=1)
+        last[:, :2] -= motion.sizes[used] / 2
+        last[:, 2:] += motion.sizes[used] / 2
+        cells = grids(rles, np.concatenate([last, found[taken]]), *frame.size)
+        earlier, current = cells[row], cells[len(used) + column]
+        return moved_iou(earlier, expected[tracks], current, found[detections])
 
     def _assign(self, owner, gain, tracks, among):
         """Write the tracks that take some of the detections `among` (bool) into `owner`."""

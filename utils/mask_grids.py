@@ -5,6 +5,7 @@ import numpy as np
 from utils.masks import decode_runs
 
 SIDE = 16  # points along each side of a box
+CENTRES = (np.arange(SIDE) + 0.5) / SIDE  # of cells, as shares of a side
 
 
 def grids(rles, boxes_xyxy, height, width):
@@ -21,9 +22,8 @@ def grids(rles, boxes_xyxy, height, width):
     runs, offsets = decode_runs(rles, pixels)
     # Run ends of all masks in one ascending row: mask i has the numbers from i * pixels on.
     ends = np.cumsum(runs)
-    share = (np.arange(SIDE) + 0.5) / SIDE
-    x = boxes_xyxy[:, :1] + share * (boxes_xyxy[:, 2:3] - boxes_xyxy[:, :1])
-    y = boxes_xyxy[:, 1:2] + share * (boxes_xyxy[:, 3:] - boxes_xyxy[:, 1:2])
+    x = boxes_xyxy[:, :1] + CENTRES * (boxes_xyxy[:, 2:3] - boxes_xyxy[:, :1])
+    y = boxes_xyxy[:, 1:2] + CENTRES * (boxes_xyxy[:, 3:] - boxes_xyxy[:, 1:2])
     x = np.clip(x.astype(np.int64), 0, width - 1)
     y = np.clip(y.astype(np.int64), 0, height - 1)
     points = x[:, None, :] * height + y[:, :, None] + (np.arange(n) * pixels)[:, None, None]
@@ -40,17 +40,19 @@ def moved_iou(first, first_xyxy, second, second_xyxy):
     """
     low = np.minimum(first_xyxy[:, :2], second_xyxy[:, :2])
     high = np.maximum(first_xyxy[:, 2:], second_xyxy[:, 2:])
-    points = low[:, None] + (np.arange(SIDE)[:, None] + 0.5) / SIDE * (high - low)[:, None]
+    points = low[:, None] + CENTRES[:, None] * (high - low)[:, None]
     a, b = _sample(first, first_xyxy, points), _sample(second, second_xyxy, points)
-    shared, either = (a & b).sum(axis=(1, 2)), (a | b).sum(axis=(1, 2))
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    shared, either = np.count_nonzero(a & b, axis=1), np.count_nonzero(a | b, axis=1)
     return shared / np.maximum(either, 1)
 
 
 def _sample(grid, boxes_xyxy, points):
     """Return (p, SIDE, SIDE) bool: the masks at the (p, SIDE, 2) x and y of points."""
-    low, size = boxes_xyxy[:, None, :2], boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2]
-    cell = np.floor((points - low) / size * SIDE).astype(np.int64)
-    inside = (cell >= 0) & (cell < SIDE)
-    x, y = np.moveaxis(np.clip(cell, 0, SIDE - 1), 2, 0)
-    value = grid[np.arange(len(grid))[:, None, None], y[:, :, None], x[:, None, :]]
-    return value & inside[:, :, None, 1] & inside[:, None, :, 0]
+    low = boxes_xyxy[:, None, :2]
+    cell = np.floor((points - low) * (SIDE / (boxes_xyxy[:, None, 2:] - low))).astype(np.int64)
+    outside = (cell < 0) | (cell >= SIDE)
+    cell[outside] = SIDE  # a border of cells without a mask
+    padded = np.zeros((len(grid), SIDE + 1, SIDE + 1), bool)
+    padded[:, :SIDE, :SIDE] = grid
+    return padded[np.arange(len(grid))[:, None, None], cell[:, :, None, 1], cell[:, None, :, 0]]

@@ -1,0 +1,94 @@
+"""What each part of the preset `best` adds, on identical detections.
+
+    python -m benchmarks.ablation --data data
+
+Each row leaves one part out. Cells are identity switches and IDF1, of KITTI ground truth and
+`detections_rrc` for cars and pedestrians, and of MOTSChallenge ground truth.
+"""
+
+import pickle
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.compare_trackers import DATA, prepare, rules_of
+from models.rules import apply_rules
+from models.tracker import track
+from utils import evaluation, mots_io
+from utils.cli import Parser, positive, run
+from utils.config import preset
+from utils.tables import format_table
+
+SHORT = {
+    "KITTI ground truth": "GT",
+    "KITTI detections_rrc": "rrc",
+    "MOTSChallenge ground truth": "MOTS",
+}
+VARIANTS = {
+    "best": {},
+    "no masks": {"mask_weight": 0.0},
+    "no change of size": {"size_weight": 0.0},
+    "no descriptors": {"descriptor_weight": 0.0},
+    "no colours, shape embedding only": {"colours": False},
+    "no shape embedding, colours only": {"embeddings": False},
+    "no memory beyond t_lag": {"memory": 2},
+    "velocity of the last step": {"smoothing": 1.0},
+    "no velocity": {"damping": 1e-9},
+    "no confirmation by score": {"confirmed": {}},
+}
+
+
+def measure(job):
+    """Return `evaluation.mask_counts` of one sequence under one variant."""
+    name, scene, embeddings, colours, truth, changes = job
+    dataset, changes = DATA[name][0], dict(changes)
+    chosen = preset(dataset, "best")
+    numbered = replace(scene, ids=np.arange(len(scene)))
+    kept, _ = apply_rules(numbered, chosen.classes, rules_of("best", dataset))
+    rows = kept.ids
+    embeddings = embeddings[rows] if changes.pop("embeddings", True) else np.zeros((len(rows), 1))
+    colours = colours[rows] if changes.pop("colours", True) and colours is not None else None
+    config = replace(chosen.tracker_of(kept), **changes)
+    ids, _ = track(kept, embeddings, config, colours)
+    with tempfile.TemporaryDirectory() as folder:
+        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids)
+        return evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
+
+
+def scenes_of(files, data):
+    """Return [(data set, Detections, embeddings, colours, ground truth)] of what was prepared."""
+    return [
+        (name, *p, data / DATA[name][1] / "instances_txt" / f"{p[0].sequence}.txt")
+        for name, file in files.items()
+        for p in pickle.loads(file.read_bytes())
+    ]
+
+
+def main():
+    """Measure and print."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds kitti_mots, mots_challenge")
+    parser.add_argument("--jobs", type=positive, default=2)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        files = prepare(args.data, Path(folder))
+        scenes = scenes_of(files, args.data)
+    rows, columns = {}, []
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for variant, changes in VARIANTS.items():
+            parts = list(pool.map(measure, [(*scene, changes) for scene in scenes]))
+            rows[variant] = {}
+            for name in files:
+                mine = [p for p, scene in zip(parts, scenes, strict=True) if scene[0] == name]
+                for cls, row in evaluation.combine_masks(mine).items():
+                    column = f"{SHORT[name]} {cls}"
+                    rows[variant][column] = f"{row['IDS']} / {row['IDF1']:.1f}"
+                    columns += [] if column in columns else [column]
+    print(format_table("IDS / IDF1", columns, rows))
+
+
+if __name__ == "__main__":
+    run(main)
