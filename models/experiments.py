@@ -179,7 +179,7 @@ class Experiments:
         return {
             "run": asdict(run),
             "tracker": asdict(run.tracker()),
-            "rules": {k: {str(c): v for c, v in d.items()} for k, d in asdict(run.rules()).items()},
+            "rules": json.loads(json.dumps(asdict(run.rules()))),
             "weights": {name: self._weights_digest(name) for name in run.weights},
             "files": {name: self._file_digests(run, name, f, t) for name, f, t in inputs},
             "code": code_digest(),

@@ -1,6 +1,7 @@
 """Which detections take part (the authors' thresholds), and how many each rule drops."""
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from utils import masks
 from utils.detections import IGNORE
@@ -35,7 +36,26 @@ def apply_rules(detections, classes, rules):
     for name, verdict in verdicts.items():
         dropped[name] = int((kept & verdict).sum())
         kept &= ~verdict
+    if detections.scored and rules.max_overlap < 1:
+        rows = np.flatnonzero(kept)
+        duplicate = rows[_duplicates(detections.select(rows), rules.max_overlap)]
+        kept[duplicate] = False
+        dropped["duplicate"] = len(duplicate)
     return detections.select(kept), dropped
+
+
+def _duplicates(detections, max_overlap):
+    """Return (n,) bool: is there one of the frame and class with a higher score in its place."""
+    found = np.zeros(len(detections), bool)
+    for _, rows in detections.rows_by_frame():
+        coco = detections.coco(rows)
+        overlap = coco_mask.iou(coco, coco, [0] * len(rows)) > max_overlap
+        overlap &= detections.classes[rows][:, None] == detections.classes[rows]
+        for later in np.flatnonzero(np.triu(overlap, 1).any(axis=0)).tolist():
+            # Rows of a frame come by falling score; what is itself a duplicate bars nothing.
+            rivals = overlap[:later, later] & ~found[rows[:later]]
+            found[rows[later]] = rivals.any()
+    return found
 
 
 def limits_of(classes, by_class):

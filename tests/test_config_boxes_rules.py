@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,24 @@ def test_limits_are_inclusive():
     for score in (0.6, 0.7, 0.75):  # neither 0.6 nor 0.7 is exact in binary
         found = make_detections([(0, 1, 1, score, (0, 0, 15, 10))])
         assert len(apply_rules(found, (1,), DetectionRules({1: score}, {1: 150}))[0]) == 1
+
+
+def test_duplicates_are_masks_in_one_place_and_the_higher_score_stays():
+    found = make_detections(
+        [
+            (0, 0, 1, 0.7, (5, 5, 10, 10)),  # IoU 90 / 110 with the next, which scores higher
+            (0, 0, 1, 0.9, (6, 5, 10, 10)),
+            (0, 0, 1, 0.8, (11, 5, 10, 10)),  # IoU 50 / 150 with it
+            (0, 0, 2, 0.6, (6, 5, 10, 10)),  # in its place, but a pedestrian
+            (1, 0, 1, 0.6, (6, 5, 10, 10)),  # in its place, but a frame later
+        ]
+    )
+    kept, dropped = apply_rules(found, (1, 2), DetectionRules(max_overlap=0.5))
+    assert sorted(kept.scores.round(1).tolist()) == pytest.approx([0.6, 0.6, 0.8, 0.9])
+    assert dropped["duplicate"] == 1
+    # What is a duplicate itself drops nothing: 0.7 is one of 0.9, 0.6 of 0.7 only.
+    chain = [(0, 0, 1, score, (x, 5, 10, 10)) for score, x in ((0.9, 5), (0.7, 8), (0.6, 11))]
+    kept, _ = apply_rules(make_detections(chain), (1,), DetectionRules(max_overlap=0.5))
+    assert len(kept) == 2
+    trusted = replace(make_detections(chain), scored=False)
+    assert len(apply_rules(trusted, (1,), DetectionRules(max_overlap=0.5))[0]) == 3

@@ -127,10 +127,12 @@ class DetectionRules:
     Attributes:
         min_score: {class: least confidence}.
         min_area: {class: least box area in px^2}.
+        max_overlap: IoU of masks above which the one with the lower score is a duplicate.
     """
 
     min_score: dict = field(default_factory=dict)
     min_area: dict = field(default_factory=dict)
+    max_overlap: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -207,11 +209,11 @@ def _best(dataset):
     paper = preset(dataset)
     return replace(
         paper,
-        rules=replace(paper.rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}),
+        rules=replace(paper.rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}, max_overlap=0.5),
         tracker=MotionConfig(
             confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7}
         ),
-        trusted=MotionConfig(least_overlap=-0.4, slack=0.4, size_weight=0.0, min_track_length=3),
+        trusted=MotionConfig(least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length=3),
     )
 
 
