@@ -77,7 +77,8 @@ def test_sprites_with_scores_and_pictures(sprites, tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "sMOTSA" in done.stdout and "boxes, sprites" in done.stdout
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert set(summary["seconds"]) == {"read", "crop", "embed", "associate", "write", "score"}
+    timed = {"read", "crop", "embed", "associate", "refine", "write", "score"}
+    assert set(summary["seconds"]) == timed
     assert set(summary["scores"]) == {"masks", "boxes"}
     counts = summary["counts"]
     detections = mots_io.read_sequences(sprites / "detections")
