@@ -11,7 +11,8 @@ from models.rules import limits_of
 from utils.boxes import xywh_to_xyxy
 from utils.mask_grids import grids, moved_iou
 
-SETTLED = 0.5  # generalised IoU from which a pair without rivals needs no other evidence
+SETTLED = 0.5  # generalised IoU from which a pair without near rivals needs no other evidence
+RIVAL = 0.8  # generalised IoU by which others must fall short of a pair to be no rivals
 FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
 GONE = 3  # frames after which a track that left at the frame's border is not expected back
 BORDER = 2  # px
@@ -34,6 +35,20 @@ def assign_exactly(similarity, least):
     rows, columns = linear_sum_assignment(gain, maximize=True)
     made = gain[rows, columns] > 0
     return rows[made], columns[made]
+
+
+def _settled(overlap):
+    """Return (m, n) bool: the pairs to which a pair far above all its rivals leaves no doubt."""
+    best = overlap.argmax(axis=1)
+    highest = overlap.max(axis=0)
+    leads = (overlap > highest - RIVAL).sum(axis=0) == 1  # of the column
+    top = overlap[np.arange(len(best)), best]
+    leads = leads[best] & (top == highest[best]) & (top > SETTLED)
+    leads &= (overlap > top[:, None] - RIVAL).sum(axis=1) == 1
+    settled = np.zeros(overlap.shape, bool)
+    settled[leads] = True
+    settled[:, best[leads]] = True
+    return settled
 
 
 class MotionTracker:
@@ -118,8 +133,7 @@ class MotionTracker:
         gate = config.least_overlap - config.slack * motion.uncertainty(frame.number)
         possible = overlap > gate[:, None]
         gain = np.where(possible, overlap - config.least_overlap, -1.0)
-        alone = (possible.sum(axis=1) == 1)[:, None] & (possible.sum(axis=0) == 1)
-        tracks, detections = np.nonzero(possible & ~(alone & (overlap > SETTLED)))
+        tracks, detections = np.nonzero(possible & ~_settled(overlap))
         if len(tracks):
             gain[tracks, detections] += self._other_cues(frame, expected, tracks, detections)
         return gain

@@ -103,3 +103,13 @@ def test_hardly_any_tracks(count):
     detections = make_detections([(1, 1, 2, 1.0, (5, 5, 8, 8))] * count)
     refined, _ = refine(detections, np.ones(count, int), [np.zeros((count, 3))], QUICK)
     assert refined.tolist() == [1] * count
+
+
+def test_the_threshold_hardly_depends_on_the_seed():
+    detections, track_ids, looks = scene(noise=1.5, objects=40)
+    inputs = (looks - looks.mean(axis=0)).astype(np.float32)
+    found = [
+        find_threshold(inputs, detections.frames, track_ids, replace(QUICK, seed=seed))[0]
+        for seed in range(3)
+    ]
+    assert 0.1 < min(found) and max(found) - min(found) < 0.03
