@@ -233,7 +233,7 @@ def write_all(args, chosen, tracked, counts, watch):
     for detections, embeddings, track_ids, images in tqdm(tracked, desc="writing", disable=None):
         with watch("write"):
             path = args.output / "data" / f"{detections.sequence}.txt"
-            hidden = mots_io.write_tracks(path, detections, track_ids)
+            hidden = mots_io.write_tracks(path, detections, track_ids, chosen.front)
         counts["dropped_hidden"] += len(hidden)
         counts["written"] += int((track_ids > 0).sum()) - len(hidden)
         if args.visualize:
@@ -275,6 +275,7 @@ def evaluate(args):
         "matcher": asdict(TUNED[args.matcher]) if args.matcher in TUNED else args.matcher,
         "refined": args.refine,
         "tracker": asdict(chosen.tracker),
+        "front": chosen.front,
         "trusted": asdict(chosen.trusted) if chosen.trusted else None,
         "seed": args.seed,
         "weights": {name: file.name for name, file in weights.items()},

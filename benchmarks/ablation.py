@@ -36,6 +36,7 @@ VARIANTS = {
     "no shape embedding, colours only": {"embeddings": False},
     "no memory beyond t_lag": {"memory": 2},
     "velocity of the last step": {"smoothing": 1.0},
+    "no wider limit after a gap": {"slack": 0.0},
     "no velocity": {"damping": 1e-9},
     "no confirmation by score": {"confirmed": {}},
 }
@@ -54,7 +55,7 @@ def measure(job):
     config = replace(chosen.tracker_of(kept), **changes)
     ids, _ = track(kept, embeddings, config, colours)
     with tempfile.TemporaryDirectory() as folder:
-        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids)
+        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids, chosen.front)
         return evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
 
 

@@ -31,7 +31,7 @@ class RefinementConfig:
     """
 
     horizon: int = 120
-    max_error: float = 0.75
+    max_error: float = 0.7
     dimensions: int = 32
     intra_frame_steps: int = 100
     tracklet_steps: int = 400
