@@ -132,14 +132,28 @@ def read_input(args):
             for file in evaluation.find_box_truth(args.ground_truth, list(merged)).values():
                 mots_io.read_mot(file)
     if args.matcher == "given":
-        for name, detections in merged.items():
-            if not (detections.ids > 0).all():
-                raise ValueError(f"--matcher given needs MOTS txt with ids, got {name} without")
+        for detections in merged.values():
+            check_given(detections)
     if args.images:
         for name, detections in merged.items():
             for frame in np.unique(detections.frames).tolist():
                 frame_path(args.images, name, frame)
     return [merged[name] for name in sorted(merged)], truth
+
+
+def check_given(detections):
+    """Raise ValueError unless the ids of a sequence can be kept as they are."""
+    name, ids = detections.sequence, detections.ids
+    if not (ids > 0).all():
+        raise ValueError(f"--matcher given needs MOTS txt with ids, got {name} without")
+    keys = np.stack([detections.frames, detections.classes, ids], axis=1)
+    found, counts = np.unique(keys, axis=0, return_counts=True)
+    if (counts > 1).any():
+        frame, _, identity = found[counts.argmax()].tolist()
+        rule = f"id {identity} must be given once in frame {frame}"
+        raise ValueError(
+            f"{name}: {rule} by all --detections together, got it {counts.max()} times"
+        )
 
 
 def find_weights(args, chosen, sequences):
@@ -186,7 +200,9 @@ def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
 def associate(args, chosen, detections, embeddings, colours):
     """Return (n,) track ids and the report of whatever the command line asks for."""
     if args.matcher == "given":
-        return detections.ids.copy(), Counter(tracks=len(np.unique(detections.ids)))
+        keys = np.stack([detections.classes, detections.ids], axis=1)
+        found, ids = np.unique(keys, axis=0, return_inverse=True)
+        return ids.astype(np.int32) + 1, Counter(tracks=len(found))
     if args.matcher:
         return match(detections, embeddings, TUNED[args.matcher])
     return track(detections, embeddings, chosen.tracker_of(detections), colours)
@@ -211,7 +227,7 @@ def track_all(args, chosen, sequences, weights, watch):
             images = frame_reader(args.images, name, (detections.height, detections.width))
         embeddings = embed(models[weights[name]], detections, chosen.object_size, images, watch)
         colours = None
-        if images and (args.preset == "best" or args.refine):
+        if images and (args.refine or (args.preset == "best" and not args.matcher)):
             with watch("crop"):
                 colours = colour_histograms(detections, images)
         with watch("associate"):
@@ -233,9 +249,11 @@ def write_all(args, chosen, tracked, counts, watch):
     for detections, embeddings, track_ids, images in tqdm(tracked, desc="writing", disable=None):
         with watch("write"):
             path = args.output / "data" / f"{detections.sequence}.txt"
-            hidden = mots_io.write_tracks(path, detections, track_ids, chosen.front)
+            hidden = mots_io.write_tracks(path, detections, track_ids)
         counts["dropped_hidden"] += len(hidden)
-        counts["written"] += int((track_ids > 0).sum()) - len(hidden)
+        written = np.delete(track_ids, hidden)
+        counts["written"] += int((written > 0).sum())
+        counts["tracks"] += len(set(written.tolist()) - {0})
         if args.visualize:
             folder, t_lag = args.output / "pictures", chosen.tracker.t_lag
             visualize(folder, detections, embeddings, track_ids, t_lag, images, args.seed)
@@ -275,7 +293,6 @@ def evaluate(args):
         "matcher": asdict(TUNED[args.matcher]) if args.matcher in TUNED else args.matcher,
         "refined": args.refine,
         "tracker": asdict(chosen.tracker),
-        "front": chosen.front,
         "trusted": asdict(chosen.trusted) if chosen.trusted else None,
         "seed": args.seed,
         "weights": {name: file.name for name, file in weights.items()},
@@ -298,10 +315,9 @@ def print_table(summary):
     if "boxes" in summary["scores"]:
         columns += tuple(c for c in evaluation.BOX_COLUMNS if c not in columns)
     if not rows:
-        names = {"frames": "frames", "read": "detections", "written": "written"}
+        names = {"frames": "frames", "read": "detections", "written": "written", "tracks": "tracks"}
         counts = summary["counts"]
         rows["all"] = {text: counts.get(name, 0) for name, text in names.items()}
-        rows["all"]["tracks"] = counts.get("tracker_tracks", 0)
         columns = tuple(rows["all"])
     print(format_table(summary["dataset"], columns, rows))
 

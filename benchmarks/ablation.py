@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compare_trackers import DATA, prepare, rules_of
-from models.rules import apply_rules
+from benchmarks.compare_trackers import DATA, prepare, visible
 from models.tracker import track
 from utils import evaluation, mots_io
 from utils.cli import Parser, positive, run
@@ -37,7 +36,7 @@ VARIANTS = {
     "no memory beyond t_lag": {"memory": 2},
     "velocity of the last step": {"smoothing": 1.0},
     "no wider limit after a gap": {"slack": 0.0},
-    "no velocity": {"damping": 1e-9},
+    "velocity for one frame only": {"damping": 1e-9},
     "no confirmation by score": {"confirmed": {}},
 }
 
@@ -47,15 +46,15 @@ def measure(job):
     name, scene, embeddings, colours, truth, changes = job
     dataset, changes = DATA[name][0], dict(changes)
     chosen = preset(dataset, "best")
-    numbered = replace(scene, ids=np.arange(len(scene)))
-    kept, _ = apply_rules(numbered, chosen.classes, rules_of("best", dataset))
-    rows = kept.ids
-    embeddings = embeddings[rows] if changes.pop("embeddings", True) else np.zeros((len(rows), 1))
-    colours = colours[rows] if changes.pop("colours", True) and colours is not None else None
+    kept, embeddings, colours = visible("best", dataset, scene, embeddings, colours)
+    if not changes.pop("embeddings", True):
+        embeddings = np.zeros((len(kept), 1))
+    if not changes.pop("colours", True):
+        colours = None
     config = replace(chosen.tracker_of(kept), **changes)
     ids, _ = track(kept, embeddings, config, colours)
     with tempfile.TemporaryDirectory() as folder:
-        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids, chosen.front)
+        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids)
         return evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
 
 

@@ -11,6 +11,7 @@ detections, is run with all of them, too. Each runs in a process of its own, fro
 where used, embeddings) in memory to identities; reading, embedding and scoring are not timed.
 """
 
+import importlib.util
 import json
 import multiprocessing
 import pickle
@@ -97,6 +98,15 @@ def preset_of(tracker):
     return "best" if tracker.startswith("best") or tracker == BOUND else "paper"
 
 
+def visible(tracker, dataset, scene, embeddings, colours):
+    """Return (Detections, embeddings, colours or None) of the rows that the tracker gets."""
+    numbered = replace(scene, ids=np.arange(len(scene)))
+    kept, _ = apply_rules(numbered, preset(dataset).classes, rules_of(tracker, dataset))
+    rows = kept.ids
+    colours = None if colours is None else colours[rows]
+    return replace(kept, ids=scene.ids[rows]), embeddings[rows], colours
+
+
 def associate(tracker, dataset, truth, scene, embeddings, colours):
     """Return (n,) ids of one sequence; truth is the folder of its ground truth."""
     from models.matching import TUNED, match
@@ -108,8 +118,7 @@ def associate(tracker, dataset, truth, scene, embeddings, colours):
         return by_package(PACKAGE[tracker], scene)
     chosen = preset(dataset, preset_of(tracker))
     if tracker == BOUND:
-        file = truth / f"{scene.sequence}.txt"
-        return by_truth(scene, mots_io.read_detections(file), chosen.front)
+        return by_truth(scene, mots_io.read_detections(truth / f"{scene.sequence}.txt"))
     colours = colours if tracker != "paper" else None
     ids, _ = track(scene, embeddings, chosen.tracker_of(scene), colours)
     if tracker.endswith("refinement"):
@@ -119,18 +128,20 @@ def associate(tracker, dataset, truth, scene, embeddings, colours):
     return ids
 
 
-def by_truth(scene, truth, front):
+def by_truth(scene, truth):
     """Return (n,) ids of the true objects whose masks detections match at IoU 0.5; 0 for none."""
     ids, true_rows = np.zeros(len(scene), np.int32), dict(truth.rows_by_frame())
     for frame, rows in scene.rows_by_frame():
         there = true_rows.get(frame, np.zeros(0, int))
         if not len(there):
             continue
-        size = [scene.height, scene.width]
-        written = [
-            {"size": size, "counts": c} for c in mots_io.make_disjoint(scene, rows, front)[0]
-        ]
-        iou = coco_mask.iou(written, truth.coco(there), [0] * len(there))
+        size, objects = [scene.height, scene.width], truth.coco(there)
+        # Whole, or less what others cover, since nobody knows yet which of them are written.
+        disjoint = [{"size": size, "counts": c} for c in mots_io.make_disjoint(scene, rows)[0]]
+        whole, left = (
+            coco_mask.iou(m, objects, [0] * len(there)) for m in (scene.coco(rows), disjoint)
+        )
+        iou = np.maximum(whole, left)
         iou *= (iou >= 0.5) & (scene.classes[rows][:, None] == truth.classes[there])
         first, second = assign_exactly(iou, 0)
         ids[rows[first]] = truth.ids[there[second]]
@@ -172,14 +183,8 @@ def measure(job):
     dataset, folder, _ = DATA[name]
     if tracker.endswith("refinement"):
         import_keras()
-    prepared = []
-    for scene, embeddings, colours in pickle.loads(file.read_bytes()):
-        kept, _ = apply_rules(
-            replace(scene, ids=np.arange(len(scene))), (1, 2), rules_of(tracker, dataset)
-        )
-        rows = kept.ids
-        colours = None if colours is None else colours[rows]
-        prepared.append((replace(kept, ids=scene.ids[rows]), embeddings[rows], colours))
+    sequences = pickle.loads(file.read_bytes())
+    prepared = [visible(tracker, dataset, *sequence) for sequence in sequences]
     truth, seconds = data / folder / "instances_txt", float("inf")
     for _ in range(PASSES):
         start = time.perf_counter()
@@ -192,7 +197,7 @@ def measure(job):
     )
     parts = []
     for (scene, _, _), ids in zip(prepared, tracked, strict=True):
-        mots_io.write_tracks(results / f"{scene.sequence}.txt", scene, ids, chosen.front)
+        mots_io.write_tracks(results / f"{scene.sequence}.txt", scene, ids)
         file = truth / f"{scene.sequence}.txt"
         parts.append(evaluation.mask_counts(scene.sequence, file, results, chosen.classes))
     frames = sum(int(scene.frames.max() - scene.frames.min()) + 1 for scene, _, _ in prepared)
@@ -211,6 +216,9 @@ def main():
     parser.add_argument("--trackers", nargs="+", choices=ALL)
     parser.add_argument("--jobs", type=positive, default=1, help="more disturb the timing")
     args = parser.parse_args()
+    chosen = args.trackers or ALL
+    if not PACKAGE.keys().isdisjoint(chosen) and importlib.util.find_spec("trackers") is None:
+        raise ValueError("package trackers must be installed: requirements-benchmark.txt")
     args.output.mkdir(parents=True, exist_ok=True)
     # A fresh process each, so that the peak of memory is that tracker's own.
     context = multiprocessing.get_context("spawn")
@@ -218,7 +226,6 @@ def main():
         files = pool.submit(prepare, args.data, args.output).result()
     if not files:
         raise ValueError(f"{args.data}: must hold {' or '.join(d[1] for d in DATA.values())}")
-    chosen = args.trackers or ALL
     jobs = [(t, name, file, args.data, args.output) for name, file in files.items() for t in chosen]
     with ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
         results = dict(zip([job[:2] for job in jobs], pool.map(measure, jobs), strict=True))

@@ -6,6 +6,8 @@ The street is drawn, the masks are what can be seen of each person; both presets
 embeddings (committed weights) and, as far as they use them, pixels.
 """
 
+import shutil
+import tempfile
 from collections import defaultdict, deque
 from pathlib import Path
 
@@ -120,9 +122,9 @@ def main():
     trails = {name: defaultdict(lambda: deque(maxlen=TRAIL)) for name in ids}
     centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
     rows_of = dict(detections.rows_by_frame())
-    with atomic_path(args.output) as temporary:
-        writer = animation.PillowWriter(fps=12)
-        with writer.saving(figure, temporary.with_suffix(".gif"), dpi=100):
+    with tempfile.TemporaryDirectory() as folder, atomic_path(args.output) as temporary:
+        writer, drawn = animation.PillowWriter(fps=12), Path(folder) / "video.gif"
+        with writer.saving(figure, drawn, dpi=100):
             for frame, image in enumerate(images):
                 for axis, picture, (name, track_ids) in zip(axes, shown, ids.items(), strict=True):
                     rows = rows_of.get(frame, np.zeros(0, int))
@@ -139,7 +141,7 @@ def main():
                         f"--preset {name}: {used} ids so far, {len(WALKERS)} people", fontsize=10
                     )
                 writer.grab_frame()
-        temporary.with_suffix(".gif").rename(temporary)
+        shutil.move(drawn, temporary)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@
 * `trackrcnn`: TrackR-CNN's matching (Voigtlaender et al., CVPR 2019; thesis, chapters 3 and 6):
   distances of association vectors to the last detection of each recent track, Hungarian method.
 * `motsnet`: MOTSNet's linear assignment (Porzi et al., sections 3.2 and 4.3): embedding distance
-  and time, within a window; with `overlap_weight`, signed IoU of boxes, too (appendix C).
+  and time, within a window; with `overlap_weight`, signed IoU of boxes, too (appendix C). Eq. 1 and
+  5 allow every pair to stay alone for nothing; here a pair gains by how far it is below `limit`.
+
+Both take distances in units of the sequence's own spread, since those of networks differ.
 """
 
 from collections import Counter
@@ -22,18 +25,22 @@ MATCHERS = ("mask_iou", "trackrcnn", "motsnet")
 
 @dataclass(frozen=True)
 class MatcherConfig:
-    """Settings of a matcher; those that the paper in question tunes are drawn by `random_search`.
+    """Settings of a matcher.
+
+    `random_search` draws `limit` or `scale`, `window` and `overlap_weight`. MOTSNet's authors do
+    not tune (tau = 1, N_w the training batch, N_t = 5), but their embeddings are of images.
 
     Attributes:
         matcher: one of MATCHERS.
         limit: cost at which, and above, nothing is matched. Costs are 1 - IoU for `mask_iou`, the
-            distance of the vectors times `scale` for `trackrcnn` and pi* of Eq. 6 for `motsnet`.
+            distance of the vectors times `scale` for `trackrcnn` and pi* of Eq. 6 for `motsnet`
+            (tau).
         window: frames in which a track's last detection must lie: beta, N_w.
-        scale: of distances between embeddings, whose unit differs from network to network.
+        scale: of distances between embeddings, in units of their mean distance to their mean.
         overlap_weight: of the signed IoU of boxes in pi*. Appendix C prints it with a plus, which
             would reward distance; here overlap lowers the cost.
         min_score: {class: score} below which a detection takes no part: gamma.
-        min_track_length: tracks with fewer detections are dropped: N_t.
+        min_track_length: tracks with fewer detections are dropped: N_t. Not drawn.
     """
 
     matcher: str
@@ -48,6 +55,8 @@ class MatcherConfig:
         """Refuse settings without a meaning."""
         if self.matcher not in MATCHERS:
             raise ValueError(f"matcher must be one of {', '.join(MATCHERS)}, got {self.matcher!r}")
+        if not np.isfinite(self.limit):
+            raise ValueError(f"limit must be finite, got {self.limit}")
         if self.window < 1:
             raise ValueError(f"window must be at least 1 frame, got {self.window}")
         if self.min_track_length < 1:
@@ -57,9 +66,9 @@ class MatcherConfig:
 # By random search on KITTI MOTS ground truth: python -m benchmarks.tune_matchers
 TUNED = {
     "mask_iou": MatcherConfig("mask_iou"),
-    "trackrcnn": MatcherConfig("trackrcnn", window=5, scale=0.00765),
+    "trackrcnn": MatcherConfig("trackrcnn", window=5, scale=0.135),
     "motsnet": MatcherConfig(
-        "motsnet", window=14, scale=0.0178, overlap_weight=0.152, min_track_length=5
+        "motsnet", window=14, scale=0.3135, overlap_weight=0.152, min_track_length=5
     ),
 }
 
@@ -80,6 +89,7 @@ def match(detections, embeddings, config):
     """
     if config.matcher == "trackrcnn" and detections.embeddings is not None:
         embeddings = detections.embeddings
+    embeddings = embeddings / _spread([embeddings])
     cost = _COSTS[config.matcher]
     ids = np.zeros(len(detections), np.int32)
     last = np.zeros(0, np.int64)  # row of each track's last detection
@@ -102,6 +112,14 @@ def match(detections, embeddings, config):
     report["short"] = int(short.sum())
     ids[short] = 0
     return ids, report
+
+
+def _spread(embeddings):
+    """Return the mean distance to the mean of a list of (n, F) arrays; 1 where there is none."""
+    sample = np.concatenate([e[:: max(1, len(e) // 500)] for e in embeddings])
+    if not len(sample):
+        return 1.0
+    return float(np.linalg.norm(sample - sample.mean(axis=0), axis=1).mean()) or 1.0
 
 
 def _mask_cost(detections, embeddings, last, rows, config):
@@ -141,8 +159,6 @@ def random_search(sequences, config, accuracy, trials=1000, seed=0):
         trials: how many to draw; seed: of the draws.
     """
     rng = np.random.default_rng(seed)
-    sample = np.concatenate([e[:: max(1, len(e) // 500)] for _, e in sequences])
-    typical = np.linalg.norm(sample - sample.mean(axis=0), axis=1).mean()
 
     def measured(candidate):
         tracked = [(d, match(d, e, candidate)[0]) for d, e in sequences]
@@ -152,7 +168,7 @@ def random_search(sequences, config, accuracy, trials=1000, seed=0):
     for _ in range(trials):
         changes = {"window": int(rng.integers(1, 31)), "limit": float(rng.uniform(0.05, 1))}
         if config.matcher != "mask_iou":
-            changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5) / typical)}
+            changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}
         if config.overlap_weight:
             changes["overlap_weight"] = float(10 ** rng.uniform(-1, 1))
         candidate = replace(config, **changes)

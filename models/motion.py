@@ -51,13 +51,17 @@ class Motion:
         for name in ("centres", "sizes", "velocities", "frames", "steps"):
             setattr(self, name, getattr(self, name)[rows])
 
+    def boxes(self, shift=0.0):
+        """Return the (m, 4) xyxy boxes of the last detections, moved by (m, 2) px."""
+        centres = self.centres + shift
+        return np.concatenate([centres - self.sizes / 2, centres + self.sizes / 2], axis=1)
+
     def predict(self, frame):
         """Return the (m, 4) xyxy boxes expected at a frame after those of all tracks."""
         gaps, d = frame - self.frames, self.damping
         # 1 + d + d^2 + ... over the frames passed: a velocity that fades.
         travelled = gaps if d == 1 else (1 - d**gaps) / (1 - d)
-        centres = self.centres + self.velocities * travelled[:, None]
-        return np.concatenate([centres - self.sizes / 2, centres + self.sizes / 2], axis=1)
+        return self.boxes(self.velocities * travelled[:, None])
 
     def uncertainty(self, frame):
         """Return (m,) in [0, 1): the share of its velocity that has faded since a track was seen.

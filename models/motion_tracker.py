@@ -123,15 +123,16 @@ class MotionTracker:
     def _gain(self, frame):
         """Return the (m, k) gain of every pair over leaving both alone; 0 or less for none."""
         config, motion = self.config, self._motion
+        comparable = self._classes[:, None] == frame.classes
         overlap, expected = expected_overlap(
             motion,
             frame.number,
             frame.boxes_xywh,
-            self._classes[:, None] == frame.classes,
+            comparable,
             lambda similarity: assign_exactly(similarity, config.least_overlap),
         )
         gate = config.least_overlap - config.slack * motion.uncertainty(frame.number)
-        possible = overlap > gate[:, None]
+        possible = comparable & (overlap > gate[:, None])
         gain = np.where(possible, overlap - config.least_overlap, -1.0)
         tracks, detections = np.nonzero(possible & ~_settled(overlap))
         if len(tracks):
@@ -162,9 +163,7 @@ class MotionTracker:
         used, row = np.unique(tracks, return_inverse=True)
         taken, column = np.unique(detections, return_inverse=True)
         rles = [*self._rles[used], *(frame.masks[i]["counts"] for i in taken.tolist())]
-        last = np.concatenate([motion.centres[used], motion.centres[used]], axis=1)
-        last[:, :2] -= motion.sizes[used] / 2
-        last[:, 2:] += motion.sizes[used] / 2
+        last = motion.boxes()[used]
         cells = grids(rles, np.concatenate([last, found[taken]]), *frame.size)
         earlier, current = cells[row], cells[len(used) + column]
         return moved_iou(earlier, expected[tracks], current, found[detections])

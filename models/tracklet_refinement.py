@@ -13,6 +13,7 @@ from scipy.stats import norm
 MIN_HALVES = 10  # tracklets to measure what one object's two halves look like
 MIN_LENGTH = 10  # detections of a tracklet that is split in halves for that
 THRESHOLDS = np.linspace(0, 2, 801)  # of a cosine distance
+FLAT = 0.01  # errors by which a threshold may miss the least; the middle of those is taken
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class RefinementConfig:
     """How tracklets are merged.
 
     Attributes:
-        horizon: theta_t, the largest gap in frames between tracklets that are merged.
+        horizon: theta_t, the largest gap in frames between tracklets that are merged; ReMOTS has
+            15, for tracklets that end at the first missed frame.
         max_error: share of false decisions, among tracklets whose answer is known, above which
             the descriptors of a video say too little, and nothing is merged.
         dimensions: of the adapted embedding.
@@ -122,7 +124,7 @@ def adapt(inputs, frames, track_ids, config, learn=slice(None)):
         for _ in range(steps):
             triplets = draw()
             if triplets is None:
-                break
+                continue
             model.train_on_batch(triplets, np.zeros(len(triplets), np.float32))
     mapped = inputs @ np.asarray(layer.get_weights()[0])
     return mapped / np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-9)
@@ -182,6 +184,8 @@ def _inter_tracklet(inputs, frames, tracklets, config, rng):
 def find_threshold(inputs, frames, track_ids, config):
     """Return the cosine distance up to which tracklets are merged, and how often that is wrong.
 
+    Section 2.5 parts the histograms of similarities within frames and within tracklets by eye;
+    here both are normal fits, and the threshold makes the fewest errors.
     Two halves of a track are taken for one object, two tracks that share a frame for two; both
     distances are means over all pairs of detections, as those that are merged by. Each half of the
     tracks is measured with an embedding adapted to the other half, since what was adapted to a
@@ -199,6 +203,8 @@ def find_threshold(inputs, frames, track_ids, config):
     """
     tracks = _tracks(frames, track_ids)
     halves, others = [], []
+    if sum(len(rows) >= MIN_LENGTH for rows in tracks) < MIN_HALVES:
+        return 0.0, 2.0
     for part in (0, 1):
         mine, rest = tracks[part::2], tracks[1 - part :: 2]
         if not mine or not rest:
@@ -211,15 +217,16 @@ def find_threshold(inputs, frames, track_ids, config):
         means = np.array([embeddings[rows].mean(axis=0) for rows in mine])
         others.append((1 - means @ means.T)[np.triu(_overlap(frames, mine), 1)])
     others = np.concatenate(others) if others else np.zeros(0)
-    if len(halves) < MIN_HALVES or len(others) < MIN_HALVES:
+    if len(others) < MIN_HALVES:
         return 0.0, 2.0
-    candidates = max(_near(frames, tracks, config.horizon).sum() / len(tracks), 1)
+    near = _near(frames, tracks, config.horizon) & ~_overlap(frames, tracks)
+    candidates = max(near.sum() / len(tracks), 1)
     # Normal fits, since the smallest error of a few dozen halves as counted lies anywhere.
     beyond = norm.sf(THRESHOLDS, np.mean(halves), max(np.std(halves), 1e-6))
     within = norm.cdf(THRESHOLDS, np.mean(others), max(np.std(others), 1e-6))
     wrong = beyond + candidates * within
-    best = int(wrong.argmin())
-    return float(THRESHOLDS[best]), float(wrong[best])
+    least = float(wrong.min())
+    return float(THRESHOLDS[wrong <= least + FLAT].mean()), least
 
 
 def _tracks(frames, track_ids):
@@ -239,20 +246,24 @@ def _overlap(frames, tracks):
 
 
 def _near(frames, tracks, horizon):
-    """Return (m, m) bool: does one track start within `horizon` frames of the other's end."""
-    first = np.array([frames[rows[0]] for rows in tracks])
-    last = np.array([frames[rows[-1]] for rows in tracks])
-    gaps = first[None] - last[:, None]
-    near = (gaps > 0) & (gaps <= horizon)
-    return near | near.T
+    """Return (m, m) bool: has one track a frame within `horizon` frames of one of the other's."""
+    numbers, column = np.unique(frames, return_inverse=True)
+    present, reached = np.zeros((2, len(tracks), len(numbers)), np.float32)
+    for i, rows in enumerate(tracks):
+        present[i, column[rows]] = 1
+        own = frames[rows]
+        after = np.searchsorted(own, numbers).clip(max=len(own) - 1)
+        before = (after - 1).clip(0)
+        away = np.minimum(np.abs(own[after] - numbers), np.abs(own[before] - numbers))
+        reached[i] = away <= horizon
+    return reached @ present.T > 0
 
 
 def merge(embeddings, frames, track_ids, threshold, horizon):
-    """Merge by hierarchical clustering with centroid linkage (section 2.5).
+    """Merge by hierarchical clustering (section 2.5).
 
-    The distance of two tracks is the mean cosine distance of their detections; infinite if they
-    share a frame, or if no part of one follows a part of the other within `horizon` frames. That
-    holds for what is merged, too.
+    The distance of two tracks, and of what is merged, is the mean cosine distance over all pairs of
+    their detections; infinite if they share a frame, or are nowhere within `horizon` frames.
 
     Args:
         embeddings: (n, F) of norm 1; frames: (n,) int; track_ids: (n,) int, above 0.
@@ -261,6 +272,8 @@ def merge(embeddings, frames, track_ids, threshold, horizon):
     Returns:
         (n,) int ids; merged tracks have the id of the one that starts first.
     """
+    if not len(frames):
+        return np.array(track_ids)
     tracks = _tracks(frames, track_ids)
     counts = np.array([len(rows) for rows in tracks], float)
     means = np.array([embeddings[rows].mean(axis=0) for rows in tracks])

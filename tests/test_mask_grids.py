@@ -18,6 +18,12 @@ def test_a_grid_holds_the_mask_within_its_box():
     assert grids([], np.zeros((0, 4)), 40, 60).shape == (0, SIDE, SIDE)
 
 
+def test_beyond_the_frame_there_is_no_mask():
+    grid = grids([box_mask(0, 0, 60, 40)], np.array([[-60, -40, 60, 40]]), 40, 60)
+    half = SIDE // 2
+    assert grid[0, half:, half:].all() and grid.sum() == half * half
+
+
 def test_grids_equal_the_decoded_pixels():
     rng = np.random.default_rng(0)
     images = rng.random((5, 30, 50)) < 0.5

@@ -17,6 +17,7 @@ def test_signed_iou_by_hand():
     expected = [1, 2 / 6, -2 / 10, -1 / 9]
     assert signed_iou(boxes[:1], boxes)[0] == pytest.approx(expected)
     assert signed_iou(np.zeros((0, 4)), boxes).shape == (0, 4)
+    assert signed_iou(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0]]  # no area, no NaN
 
 
 def test_mask_iou_takes_what_overlaps_most_and_nothing_that_does_not():
@@ -50,17 +51,29 @@ def test_trackrcnn_goes_by_the_vectors_of_the_file_up_to_the_limit():
     ):
         ids, _ = match(detections, z, config)
         assert ids[0] == ids[3] != ids[1] == ids[2]
-    ids, _ = match(found, swapped, replace(config, limit=0.15))
+    ids, _ = match(found, swapped, replace(config, limit=0.1))
     assert ids[1] == ids[2] and ids[0] != ids[3]
     # Twice the scale is half the limit.
-    assert (match(found, swapped, replace(config, limit=0.3, scale=2.0))[0] == ids).all()
+    assert (match(found, swapped, replace(config, limit=0.2, scale=2.0))[0] == ids).all()
+
+
+def test_the_unit_of_embeddings_does_not_count():
+    found = make_detections([(f, i, 2, 1.0, (5 + 20 * i, 5, 8, 8)) for f in (0, 1) for i in (0, 1)])
+    z = np.array([[0.0], [3.0], [3.1], [0.2]])
+    for config in (TUNED["trackrcnn"], TUNED["motsnet"]):
+        config = replace(config, min_track_length=1)
+        ids = match(found, z, config)[0]
+        assert (match(found, 1000 * z, config)[0] == ids).all()
+        # Equal vectors have no unit, and match.
+        assert match(found, np.ones((4, 1)), config)[0].all()
 
 
 def test_motsnet_counts_time_and_overlap():
     found = make_detections([(f, 1, 2, 1.0, (5, 5, 8, 8)) for f in (0, 2)])
     z = np.array([[0.0], [0.6]])
-    config = MatcherConfig("motsnet", limit=1.0, window=4)
-    # pi* = 0.6 + 2 / 4 = 1.1: above the limit; below it with an overlap of 1 that weighs 0.2.
+    config = MatcherConfig("motsnet", limit=1.0, window=4, scale=0.3)
+    # Their spread is 0.3, so that pi* = 0.3 * 0.6 / 0.3 + 2 / 4 = 1.1: above the limit; below it with
+    # an overlap of 1 that weighs 0.2.
     assert len(set(match(found, z, config)[0].tolist())) == 2
     assert len(set(match(found, z, replace(config, overlap_weight=0.2))[0].tolist())) == 1
     assert len(set(match(found, z, replace(config, limit=1.2))[0].tolist())) == 1
@@ -109,6 +122,8 @@ def test_random_search_finds_settings_that_are_no_worse():
 def test_settings_without_a_meaning():
     with pytest.raises(ValueError, match=r"matcher must be one of mask_iou, .*, got 'best'"):
         MatcherConfig("best")
+    with pytest.raises(ValueError, match="limit must be finite, got inf"):
+        MatcherConfig("trackrcnn", limit=float("inf"))
     with pytest.raises(ValueError, match="window must be at least 1 frame, got 0"):
         MatcherConfig("mask_iou", window=0)
     with pytest.raises(ValueError, match="min_track_length must be at least 1, got 0"):

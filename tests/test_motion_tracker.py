@@ -70,6 +70,14 @@ def test_classes_never_share_an_identity():
     assert set(ids[:3].tolist()).isdisjoint(ids[3:].tolist())
 
 
+def test_no_uncertainty_makes_a_pedestrian_of_a_car():
+    # When the pedestrian comes the limit is far below -1, the value of pairs that cannot be.
+    config = replace(LOOSE, least_overlap=-0.6, slack=1.0, size_weight=0)
+    objects = [*line(1, range(5), 5, 0, cls=1), *line(2, range(25, 30), 5, 0, cls=2)]
+    ids, _ = run(objects, config)
+    assert len(set(ids[:5].tolist())) == len(set(ids[5:].tolist())) == 1 and ids[0] != ids[5]
+
+
 def test_invariants_on_random_scenes():
     rng = np.random.default_rng(2)
     for _ in range(15):

@@ -258,14 +258,6 @@ def test_equal_scores_give_the_pixel_to_the_smaller_mask(tmp_path):
     assert masks.areas(*runs).tolist() == [400 - 16, 16]
 
 
-def test_pixels_go_to_the_box_that_ends_lowest_where_that_is_asked_for(tmp_path):
-    found = make_detections([(1, 1, 1, 0.9, (0, 0, 10, 10)), (1, 2, 1, 0.3, (5, 5, 10, 10))])
-    for front, areas in (("score", [100, 75]), ("bottom", [75, 100])):
-        mots_io.write_tracks(tmp_path / "out.txt", found, np.array([1, 2]), front)
-        back = mots_io.read_detections(tmp_path / "out.txt")
-        assert masks.areas(*masks.decode_runs(back.rles, 2400)).tolist() == areas
-
-
 def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("old")

@@ -3,12 +3,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import box_mask, random_scene
+from test_mots import associate, check_given
+from tests.conftest import box_mask, make_detections, random_scene
 from utils import evaluation, mots_io, synthetic
 from utils.cli import import_keras
 from utils.config import network_config
@@ -17,6 +19,7 @@ keras = import_keras()
 from models.dhae import DHAE  # noqa: E402  (after Keras is muted)
 
 ROOT = Path(__file__).resolve().parents[1]
+GIVEN = ("--matcher", "given")
 
 
 @pytest.fixture(scope="module")
@@ -342,3 +345,15 @@ def test_what_matchers_refuse(kitti, sprites, tmp_path):
     refused = run_sprites(sprites, tmp_path / "b", "--matcher", "given")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert "--matcher given needs MOTS txt with ids, got 0001 without" in refused.stderr
+
+
+def test_given_ids_are_a_class_s_own_and_may_not_collide(kitti, tmp_path):
+    found = make_detections([(f, 1, c, 1.0, (20 * c, 5, 8, 8)) for f in (0, 1) for c in (1, 2)])
+    check_given(found)
+    ids, report = associate(SimpleNamespace(matcher="given"), None, found, None, None)
+    assert ids[0] == ids[2] != ids[1] == ids[3] and report["tracks"] == 2
+    # The same folder twice: every id is there twice.
+    done = run_kitti(kitti, tmp_path, "--detections", kitti / "gt", kitti / "gt", *GIVEN)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert " must be given once in frame 0 by all --detections" in done.stderr
+    assert list(tmp_path.iterdir()) == []

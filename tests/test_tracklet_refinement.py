@@ -54,6 +54,13 @@ def test_too_few_tracks_to_measure_by_are_left_alone():
     assert find_threshold(looks, detections.frames, track_ids, QUICK) == (0.0, 2.0)
 
 
+def test_looks_that_never_change_put_the_threshold_between():
+    detections, track_ids, looks = scene(noise=0)
+    inputs = (looks - looks.mean(axis=0)).astype(np.float32)
+    threshold, error = find_threshold(inputs, detections.frames, track_ids, QUICK)
+    assert threshold > 0.02 and error < 0.05
+
+
 def test_what_is_no_track_stays_none_and_classes_stay_apart():
     detections, track_ids, looks = scene(noise=0.3)
     classes = np.where(detections.ids <= 8, 1, 2).astype(np.int16)
@@ -82,11 +89,16 @@ def test_merging_by_hand():
     assert merged([(0, 4), (6, 9)], [same, other]) == [1, 2]  # distance 1
     assert merged([(0, 4), (4, 9)], [same, same]) == [1, 2]  # share frame 4
     assert merged([(0, 4), (15, 19)], [same, same]) == [1, 2]  # gap 11
+    # 2 lies in a gap of 1, near enough to both its parts.
+    frames = np.array([0, 1, 2, 22, 23, 10, 12])
+    ids = np.array([1, 1, 1, 1, 1, 2, 2])
+    assert merge(np.ones((7, 1)), frames, ids, 0.5, 10).tolist() == [1] * 7
+    assert merge(np.ones((7, 1)), frames, ids, 0.5, 7).tolist() == ids.tolist()
     # A chain is near enough link by link; the id is that of the earliest.
     assert merged([(12, 14), (0, 4), (22, 25)], [same] * 3) == [2, 2, 2]
     # 1 and 3 both fit 2, but share frames: the nearer one takes it, and bars the other.
     assert merged([(0, 4), (6, 9), (2, 4)], [same, same, (1, 0.4)]) == [1, 1, 3]
-    # Centroids: 1 and 2 merge to a mean 45 degrees from 3, beyond the threshold of 0.2.
+    # Mean distances: 1 and 2 merge to a mean 45 degrees from 3, beyond the threshold of 0.2.
     looks = [(1, 0), (np.cos(0.5), np.sin(0.5)), (np.cos(1.2), np.sin(1.2))]
     assert merged([(0, 1), (3, 4), (6, 7)], looks, threshold=0.25) == [1, 1, 3]
 

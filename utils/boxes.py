@@ -55,13 +55,14 @@ def signed_iou(first_xyxy, second_xyxy):
     second corners; its area counts as negative unless both sides are positive.
 
     Args:
-        first_xyxy: (n, 4) float corners; second_xyxy: (m, 4). Boxes of positive size.
+        first_xyxy: (n, 4) float corners; second_xyxy: (m, 4).
 
     Returns:
-        (n, m) float64.
+        (n, m) float64; 0 for two boxes without area.
     """
     a, b = first_xyxy.T[:, :, None], second_xyxy.T[:, None, :]
     width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
     height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
     area = np.abs(width * height) * np.where((width > 0) & (height > 0), 1, -1)
-    return area / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - area)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - area
+    return np.divide(area, union, out=np.zeros_like(area), where=union > 0)

@@ -15,7 +15,8 @@ CHUNK = 1024  # detections whose patches are in memory at once
 def colour_histograms(detections, images):
     """Return (n, BANDS * prod(BINS)) float32, square roots of shares, so that L2 is Hellinger's.
 
-    Each third of the mask's height has its own histogram of CIE Lab under the mask.
+    Each third of the mask's height has its own histogram of CIE Lab under the mask. Pixels of pure
+    black count as outside, as in the patch.
 
     Args:
         detections: n Detections with non-empty masks.

@@ -143,10 +143,9 @@ class Preset:
         dataset: its name.
         classes: the classes tracked.
         rules: which detections take part.
-        tracker: how they become tracks.
+        tracker: how they become tracks; a MotionConfig for the preset `best`.
         trusted: the same for files without scores (ground truth, or another tracker's output),
             which miss nothing and invent nothing; None means `tracker`.
-        front: whose pixels are those that masks share, see `utils.mots_io.make_disjoint`.
         object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
         weights: the committed weights' file names, see `pretrained/`.
     """
@@ -154,11 +153,10 @@ class Preset:
     dataset: str
     classes: tuple
     rules: DetectionRules
-    tracker: TrackerConfig
+    tracker: TrackerConfig | MotionConfig
     object_size: int | None
     weights: tuple
     trusted: MotionConfig | None = None
-    front: str = "score"
 
     def tracker_of(self, detections):
         """Return the settings for one sequence."""
@@ -216,7 +214,6 @@ def _best(dataset):
             confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7}
         ),
         trusted=MotionConfig(least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length=3),
-        front="bottom",
     )
 
 

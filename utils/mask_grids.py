@@ -13,7 +13,7 @@ def grids(rles, boxes_xyxy, height, width):
 
     Args:
         rles: n COCO-compressed run lengths of frames of height * width pixels.
-        boxes_xyxy: (n, 4) px, inside the frame.
+        boxes_xyxy: (n, 4) px; beyond the frame there is no mask.
     """
     n = len(rles)
     if not n:
@@ -24,11 +24,11 @@ def grids(rles, boxes_xyxy, height, width):
     ends = np.cumsum(runs)
     x = boxes_xyxy[:, :1] + CENTRES * (boxes_xyxy[:, 2:3] - boxes_xyxy[:, :1])
     y = boxes_xyxy[:, 1:2] + CENTRES * (boxes_xyxy[:, 3:] - boxes_xyxy[:, 1:2])
-    x = np.clip(x.astype(np.int64), 0, width - 1)
-    y = np.clip(y.astype(np.int64), 0, height - 1)
+    x, y = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    inside = ((x >= 0) & (x < width))[:, None, :] & ((y >= 0) & (y < height))[:, :, None]
     points = x[:, None, :] * height + y[:, :, None] + (np.arange(n) * pixels)[:, None, None]
     run = np.searchsorted(ends, points, side="right") - offsets[:-1, None, None]
-    return run % 2 == 1
+    return (run % 2 == 1) & inside
 
 
 def moved_iou(first, first_xyxy, second, second_xyxy):

@@ -289,7 +289,7 @@ def output_ids(track_ids, classes):
     return np.array([ids.get(track, 0) for track in track_ids.tolist()], np.int32)
 
 
-def make_disjoint(detections, rows, front="score"):
+def make_disjoint(detections, rows):
     """Return the rows' masks (list of bytes) without common pixels, and the rows left empty.
 
     A pixel goes to the detection with the higher score; among equals to the smaller mask, which is
@@ -298,8 +298,6 @@ def make_disjoint(detections, rows, front="score"):
     Args:
         detections: Detections.
         rows: indices of detections of one frame.
-        front: "score", or "bottom" for the detection whose box ends lowest in the frame instead of
-            the one with the higher score: on level ground it is the nearest.
     """
     coco = detections.coco(rows)
     counts = [mask["counts"] for mask in coco]
@@ -308,9 +306,7 @@ def make_disjoint(detections, rows, front="score"):
     if not shared.any():
         return counts, []
     area = masks.areas_of(counts, detections.height * detections.width)
-    boxes = detections.boxes_xywh[rows]
-    first = detections.scores[rows] if front == "score" else boxes[:, 1] + boxes[:, 3]
-    order = np.lexsort((rows, area, -first))
+    order = np.lexsort((rows, area, -detections.scores[rows]))
     rank = np.argsort(order)
     emptied = []
     for i in np.flatnonzero(shared.any(axis=1)).tolist():
@@ -323,7 +319,7 @@ def make_disjoint(detections, rows, front="score"):
     return counts, emptied
 
 
-def write_tracks(path, detections, track_ids, front="score"):
+def write_tracks(path, detections, track_ids):
     """Write a tracking result as MOTS txt: `frame id class height width rle`, frames ascending.
 
     Masks are made disjoint per frame across classes; a mask left empty is dropped. The file
@@ -333,7 +329,6 @@ def write_tracks(path, detections, track_ids, front="score"):
         path: the file to write.
         detections: n Detections.
         track_ids: (n,) int32, 0 for rows that belong to no track.
-        front: whose pixels masks share, see `make_disjoint`.
 
     Returns:
         The rows that were dropped because nothing of their mask was left (list of int).
@@ -346,7 +341,7 @@ def write_tracks(path, detections, track_ids, front="score"):
     size = f"{detections.height} {detections.width}"
     starts = np.flatnonzero(np.diff(detections.frames[order])) + 1
     for rows in np.split(order, starts) if len(order) else ():
-        counts, emptied = make_disjoint(detections, rows, front)
+        counts, emptied = make_disjoint(detections, rows)
         dropped += emptied
         for row, rle in zip(rows.tolist(), counts, strict=True):
             if row not in emptied:
