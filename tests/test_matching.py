@@ -72,7 +72,7 @@ def test_motsnet_counts_time_and_overlap():
     found = make_detections([(f, 1, 2, 1.0, (5, 5, 8, 8)) for f in (0, 2)])
     z = np.array([[0.0], [0.6]])
     config = MatcherConfig("motsnet", limit=1.0, window=4, scale=0.3)
-    # Their spread is 0.3, so that pi* = 0.3 * 0.6 / 0.3 + 2 / 4 = 1.1: above the limit; below it with
+    # Their spread is 0.3, so pi* = 0.3 * 0.6 / 0.3 + 2 / 4 = 1.1: above the limit; below with
     # an overlap of 1 that weighs 0.2.
     assert len(set(match(found, z, config)[0].tolist())) == 2
     assert len(set(match(found, z, replace(config, overlap_weight=0.2))[0].tolist())) == 1
