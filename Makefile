@@ -8,7 +8,7 @@ help:
 	@echo "make demo       track a generated sequence of each synthetic set, with pictures"
 	@echo "make test       ruff and pytest"
 	@echo "make install    only set up .venv"
-	@echo "make benchmark  association beside SORT (set DATA to a KITTI MOTS folder)"
+	@echo "make benchmark  association beside SORT and ByteTrack (set DATA to a KITTI MOTS folder)"
 	@echo "make clean      remove what make made"
 
 install: .venv/.installed

@@ -68,9 +68,11 @@ class Evidence:
         self.anchors[due] = self.means[due]
 
     def _observe(self, kind, classes, differences):
-        distances = np.sqrt(np.einsum("kf,kf->k", differences, differences))
-        powers = np.stack([np.ones_like(distances), distances, distances**2], axis=1)
-        np.add.at(self._sums[:, kind], classes, powers)
+        squares = np.einsum("kf,kf->k", differences, differences).astype(np.float64)
+        distances = np.sqrt(squares)
+        for cls in set(classes.tolist()):
+            mine = classes == cls
+            self._sums[cls, kind] += mine.sum(), distances[mine].sum(), squares[mine].sum()
 
     def log_ratio(self, rows, classes, descriptors):
         """Return (p,) log p(distance | same object) / p(distance | different objects).

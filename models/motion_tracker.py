@@ -12,7 +12,7 @@ from utils.boxes import xywh_to_xyxy
 from utils.mask_grids import grids, moved_iou
 
 SETTLED = 0.5  # generalised IoU from which a pair without near rivals needs no other evidence
-RIVAL = 0.8  # generalised IoU by which others must fall short of a pair to be no rivals
+RIVAL = 0.7  # generalised IoU by which others must fall short of a pair to be no rivals
 FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
 GONE = 3  # frames after which a track that left at the frame's border is not expected back
 BORDER = 2  # px
@@ -211,6 +211,9 @@ class MotionTracker:
         """Return the [(row, id)] of confirmed tracks; what waits is released with its track."""
         finished = []
         used = np.flatnonzero(owner >= 0)
+        if not self._pending:
+            ids = self._ids[owner[used]]
+            return list(zip(frame.rows[used].tolist(), ids.tolist(), strict=True))
         columns = (
             frame.rows[used],
             self._ids[owner[used]],
@@ -233,8 +236,8 @@ class MotionTracker:
     def _forget(self, frame):
         """Drop tracks that are not expected any more; tentative ones and exits go first."""
         motion = self._motion
-        if not len(motion):
-            return
+        if (motion.frames >= frame.number - 1).all():
+            return  # every limit is 1 frame at least
         limit = np.where(motion.steps == 0, self.config.t_lag - 1, self.config.memory)
         half = motion.sizes[:, 0] / 2
         left, right = motion.centres[:, 0] - half, motion.centres[:, 0] + half
