@@ -30,7 +30,7 @@ VARIANTS = {
     "best": {},
     "no masks": {"mask_weight": 0.0},
     "no change of size": {"size_weight": 0.0},
-    "no descriptors": {"descriptor_weight": 0.0},
+    "no descriptors": {"descriptor_weight": 0.0, "colour_weight": 0.0},
     "no colours, shape embedding only": {"colours": False},
     "no shape embedding, colours only": {"embeddings": False},
     "no memory beyond t_lag": {"memory": 2},

@@ -34,6 +34,7 @@ GRID = {
     "mask_weight": (0.0, 0.5, 1.0, 1.5),
     "size_weight": {"trusted": (0.0, 0.1, 0.2), "tracker": (0.0, 0.2, 0.4, 0.6)},
     "descriptor_weight": (0.0, 0.1, 0.2, 0.3, 0.4),
+    "colour_weight": (0.0, 0.2, 0.3, 0.4, 0.5),
     "memory": (15, 30, 45, 60),
 }
 

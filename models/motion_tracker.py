@@ -151,10 +151,12 @@ class MotionTracker:
         if config.size_weight:
             change = np.log(motion.sizes[tracks] / frame.boxes_xywh[detections, 2:])
             added -= config.size_weight * np.minimum(np.abs(change).sum(axis=1), 2)
-        weight = np.where(gap == 1, config.descriptor_weight / 2, config.descriptor_weight)
-        for evidence, values in zip(self._evidence, frame.descriptors(), strict=True):
+        share = np.where(gap == 1, 0.5, 1.0)
+        weights = (config.descriptor_weight, config.colour_weight)
+        descriptors = frame.descriptors()
+        for weight, evidence, values in zip(weights, self._evidence, descriptors, strict=False):
             ratio = evidence.log_ratio(tracks, self._classes[tracks], values[detections])
-            added += weight * ratio
+            added += weight * share * ratio
         return added
 
     def _mask_overlap(self, frame, expected, tracks, detections):

@@ -33,7 +33,7 @@ class RefinementConfig:
     """
 
     horizon: int = 120
-    max_error: float = 0.7
+    max_error: float = 0.75
     dimensions: int = 32
     intra_frame_steps: int = 100
     tracklet_steps: int = 400

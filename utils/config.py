@@ -74,8 +74,9 @@ class MotionConfig:
         smoothing, damping: of the velocity, see `models.motion.Motion`.
         mask_weight: of the IoU of masks, beside the generalised IoU of boxes, whose weight is 1.
         size_weight: of the change of log width and height, which counts against a pair.
-        descriptor_weight: of the log-likelihood ratio of descriptors (`models.evidence`); half of
-            it for tracks seen at the last frame, whose position is certain.
+        descriptor_weight: of the log-likelihood ratio of embeddings (`models.evidence`); half of it
+            for tracks seen at the last frame, whose position is certain.
+        colour_weight: the same for colours, whose distances within a video are less alike.
         memory: frames for which a missed track stays.
         t_lag: frames within which a second detection must join the first.
         min_track_length: tracks with fewer detections are dropped.
@@ -90,6 +91,7 @@ class MotionConfig:
     mask_weight: float = 1.0
     size_weight: float = 0.4
     descriptor_weight: float = 0.2
+    colour_weight: float = 0.4
     memory: int = 30
     t_lag: int = 3
     min_track_length: int = 5
@@ -104,6 +106,7 @@ class MotionConfig:
             ("mask_weight", self.mask_weight >= 0, "at least 0"),
             ("size_weight", self.size_weight >= 0, "at least 0"),
             ("descriptor_weight", self.descriptor_weight >= 0, "at least 0"),
+            ("colour_weight", self.colour_weight >= 0, "at least 0"),
             ("smoothing", 0 < self.smoothing <= 1, "in (0, 1]"),
             ("damping", 0 < self.damping <= 1, "in (0, 1]"),
             ("memory", self.memory >= 1, "at least 1 frame"),
