@@ -3,7 +3,7 @@
 import numpy as np
 
 PAIRS = 50  # of each kind before a descriptor says anything
-LIMIT = 4.0  # of the log-likelihood ratio either way: distances are no better known than that
+LIMIT = 2.0  # of the log-likelihood ratio either way: distances are no better known than that
 ANCHOR = 10  # frames after which a track's present mean becomes the past that others are held to
 CLASSES = 11  # class numbers are below
 
