@@ -19,6 +19,7 @@ from pycocotools import mask as coco_mask
 from models.motion_tracker import assign_exactly
 from models.rules import limits_of
 from utils.boxes import signed_iou, xywh_to_xyxy
+from utils.config import check_settings
 
 MATCHERS = ("mask_iou", "trackrcnn", "motsnet")
 
@@ -55,12 +56,12 @@ class MatcherConfig:
         """Refuse settings without a meaning."""
         if self.matcher not in MATCHERS:
             raise ValueError(f"matcher must be one of {', '.join(MATCHERS)}, got {self.matcher!r}")
-        if not np.isfinite(self.limit):
-            raise ValueError(f"limit must be finite, got {self.limit}")
-        if self.window < 1:
-            raise ValueError(f"window must be at least 1 frame, got {self.window}")
-        if self.min_track_length < 1:
-            raise ValueError(f"min_track_length must be at least 1, got {self.min_track_length}")
+        rules = (
+            ("limit", np.isfinite(self.limit), "finite"),
+            ("window", self.window >= 1, "at least 1 frame"),
+            ("min_track_length", self.min_track_length >= 1, "at least 1"),
+        )
+        check_settings(self, rules)
 
 
 # By random search on KITTI MOTS ground truth: python -m benchmarks.tune_matchers
@@ -141,8 +142,8 @@ def _motsnet_cost(detections, embeddings, last, rows, config):
     gap = (detections.frames[rows][None] - detections.frames[last][:, None]) / config.window
     cost = _vector_cost(detections, embeddings, last, rows, config) + gap
     if config.overlap_weight:
-        boxes = xywh_to_xyxy(detections.boxes_xywh)
-        cost -= config.overlap_weight * signed_iou(boxes[last], boxes[rows])
+        before, now = (xywh_to_xyxy(detections.boxes_xywh[r]) for r in (last, rows))
+        cost -= config.overlap_weight * signed_iou(before, now)
     return cost
 
 

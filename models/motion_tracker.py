@@ -241,9 +241,8 @@ class MotionTracker:
         if (motion.frames >= frame.number - 1).all():
             return  # every limit is 1 frame at least
         limit = np.where(motion.steps == 0, self.config.t_lag - 1, self.config.memory)
-        half = motion.sizes[:, 0] / 2
-        left, right = motion.centres[:, 0] - half, motion.centres[:, 0] + half
-        exits = (left <= BORDER) | (right >= frame.size[1] - BORDER)
+        boxes = motion.boxes()
+        exits = (boxes[:, 0] <= BORDER) | (boxes[:, 2] >= frame.size[1] - BORDER)
         limit[exits] = np.minimum(limit[exits], GONE)
         keep = frame.number - motion.frames <= limit
         if keep.all():

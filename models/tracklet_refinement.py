@@ -102,10 +102,11 @@ def adapt(inputs, frames, track_ids, config, learn=slice(None)):
     size = min(config.dimensions, *known.shape)
     basis = np.linalg.svd(known[:: max(1, len(known) // 4000)], full_matrices=False)[2][:size]
     rng = np.random.default_rng(config.seed)
-    tracklets = short_tracklets(frames, track_ids)
+    by_frame = _grouped(frames)
+    by_tracklet = _grouped(frames, short_tracklets(frames, track_ids))
     rounds = (
-        (config.intra_frame_steps, lambda: _intra_frame(known, frames, config, rng)),
-        (config.tracklet_steps, lambda: _inter_tracklet(known, frames, tracklets, config, rng)),
+        (config.intra_frame_steps, lambda: _intra_frame(known, by_frame, config, rng)),
+        (config.tracklet_steps, lambda: _inter_tracklet(known, by_frame, by_tracklet, config, rng)),
     )
     keras.utils.set_random_seed(config.seed)
     layer = keras.layers.Dense(size, use_bias=False)
@@ -140,22 +141,34 @@ def short_tracklets(frames, track_ids):
     return labels
 
 
-def _other_in_frame(frames, rows, rng):
+def _grouped(*keys):
+    """Sort n rows by keys, the last one first; rows with the same last key are a group.
+
+    Returns:
+        order: (n,) rows, sorted; place: (n,) of each row therein.
+        first, end: (n,) places at which each row's group starts and has ended.
+    """
+    order = np.lexsort(keys)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    labels = keys[-1]
+    first = np.searchsorted(labels[order], labels)
+    return order, place, first, np.searchsorted(labels[order], labels, side="right")
+
+
+def _other_in_frame(by_frame, rows, rng):
     """Return for each row another one of its frame, -1 where it is alone."""
-    order = np.argsort(frames, kind="stable")
-    place = np.empty(len(frames), np.int64)
-    place[order] = np.arange(len(frames))
-    first = np.searchsorted(frames[order], frames[rows])
-    count = np.searchsorted(frames[order], frames[rows], side="right") - first
+    order, (place, first, end) = by_frame[0], (column[rows] for column in by_frame[1:])
+    count = end - first
     shift = 1 + (rng.random(len(rows)) * (count - 1)).astype(np.int64)
-    other = order[first + (place[rows] - first + shift) % count]
+    other = order[first + (place - first + shift) % count]
     return np.where(count > 1, other, -1)
 
 
-def _intra_frame(inputs, frames, config, rng):
+def _intra_frame(inputs, by_frame, config, rng):
     """Return (t, 3, F) triplets of section 2.2, or None where there are none."""
-    anchors = rng.integers(0, len(frames), config.batch_size)
-    negatives = _other_in_frame(frames, anchors, rng)
+    anchors = rng.integers(0, len(inputs), config.batch_size)
+    negatives = _other_in_frame(by_frame, anchors, rng)
     anchors, negatives = anchors[negatives >= 0], negatives[negatives >= 0]
     if not len(anchors):
         return None
@@ -163,18 +176,14 @@ def _intra_frame(inputs, frames, config, rng):
     return np.stack([inputs[anchors] * kept[0], inputs[anchors] * kept[1], inputs[negatives]], 1)
 
 
-def _inter_tracklet(inputs, frames, tracklets, config, rng):
+def _inter_tracklet(inputs, by_frame, by_tracklet, config, rng):
     """Return (t, 3, F) triplets of section 2.4, or None where there are none."""
-    order = np.lexsort((frames, tracklets))
-    place = np.empty(len(frames), np.int64)
-    place[order] = np.arange(len(frames))
-    anchors = rng.integers(0, len(frames), config.batch_size)
-    first = np.searchsorted(tracklets[order], tracklets[anchors])
-    last = np.searchsorted(tracklets[order], tracklets[anchors], side="right") - 1
-    low = np.maximum(first, place[anchors] - config.span)
-    high = np.minimum(last, place[anchors] + config.span)
+    anchors = rng.integers(0, len(inputs), config.batch_size)
+    order, (place, first, end) = by_tracklet[0], (column[anchors] for column in by_tracklet[1:])
+    low = np.maximum(first, place - config.span)
+    high = np.minimum(end - 1, place + config.span)
     positives = order[low + (rng.random(len(anchors)) * (high - low + 1)).astype(np.int64)]
-    negatives = _other_in_frame(frames, anchors, rng)
+    negatives = _other_in_frame(by_frame, anchors, rng)
     usable = (negatives >= 0) & (positives != anchors)
     if not usable.any():
         return None
@@ -236,21 +245,26 @@ def _tracks(frames, track_ids):
     return np.split(order, starts)
 
 
-def _overlap(frames, tracks):
-    """Return (m, m) bool: do two tracks share a frame."""
+def _presence(frames, tracks):
+    """Return the (k,) numbers of all frames and (m, k) float32, 1 where a track has a detection."""
     numbers, column = np.unique(frames, return_inverse=True)
     present = np.zeros((len(tracks), len(numbers)), np.float32)
     for i, rows in enumerate(tracks):
         present[i, column[rows]] = 1
+    return numbers, present
+
+
+def _overlap(frames, tracks):
+    """Return (m, m) bool: do two tracks share a frame."""
+    _, present = _presence(frames, tracks)
     return present @ present.T > 0
 
 
 def _near(frames, tracks, horizon):
     """Return (m, m) bool: has one track a frame within `horizon` frames of one of the other's."""
-    numbers, column = np.unique(frames, return_inverse=True)
-    present, reached = np.zeros((2, len(tracks), len(numbers)), np.float32)
+    numbers, present = _presence(frames, tracks)
+    reached = np.zeros_like(present)
     for i, rows in enumerate(tracks):
-        present[i, column[rows]] = 1
         own = frames[rows]
         after = np.searchsorted(own, numbers).clip(max=len(own) - 1)
         before = (after - 1).clip(0)

@@ -27,6 +27,16 @@ def xywh_to_xyxy(boxes_xywh):
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
 
 
+def _sides_of_pairs(first_xyxy, second_xyxy):
+    """Return, each for x and y: sizes (n, 1), sizes (1, m), and (n, m) what the boxes share.
+
+    What they share is below 0 for boxes apart, by their distance.
+    """
+    a, b = first_xyxy.T[:, :, None], second_xyxy.T[:, None, :]
+    shared = [np.minimum(a[k + 2], b[k + 2]) - np.maximum(a[k], b[k]) for k in (0, 1)]
+    return a[2:] - a[:2], b[2:] - b[:2], shared
+
+
 def generalised_iou(first_xyxy, second_xyxy):
     """Return the generalised IoU of every pair, in (-1, 1] (Rezatofighi et al., CVPR 2019).
 
@@ -39,12 +49,11 @@ def generalised_iou(first_xyxy, second_xyxy):
     Returns:
         (n, m) float64.
     """
-    a, b = first_xyxy.T[:, :, None], second_xyxy.T[:, None, :]
-    widths = [np.minimum(a[k + 2], b[k + 2]) - np.maximum(a[k], b[k]) for k in (0, 1)]
+    a, b, widths = _sides_of_pairs(first_xyxy, second_xyxy)
     # Along an axis, what both boxes span together is the sum of their sizes less what they share.
-    hulls = [a[k + 2] - a[k] + (b[k + 2] - b[k]) - widths[k] for k in (0, 1)]
+    hulls = [a[k] + b[k] - widths[k] for k in (0, 1)]
     shared = np.maximum(widths[0], 0) * np.maximum(widths[1], 0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    union = a[0] * a[1] + b[0] * b[1] - shared
     return shared / union + union / (hulls[0] * hulls[1]) - 1
 
 
@@ -60,9 +69,7 @@ def signed_iou(first_xyxy, second_xyxy):
     Returns:
         (n, m) float64; 0 for two boxes without area.
     """
-    a, b = first_xyxy.T[:, :, None], second_xyxy.T[:, None, :]
-    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
-    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    a, b, (width, height) = _sides_of_pairs(first_xyxy, second_xyxy)
     area = np.abs(width * height) * np.where((width > 0) & (height > 0), 1, -1)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - area
+    union = a[0] * a[1] + b[0] * b[1] - area
     return np.divide(area, union, out=np.zeros_like(area), where=union > 0)

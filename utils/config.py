@@ -60,7 +60,7 @@ class TrackerConfig:
             ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
             ("max_iterations", self.max_iterations >= 1, "at least 1"),
         )
-        _check(self, rules)
+        check_settings(self, rules)
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ class MotionConfig:
             ("t_lag", self.t_lag >= 2, "at least 2 frames"),
             ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
         )
-        _check(self, rules)
+        check_settings(self, rules)
 
 
-def _check(config, rules):
+def check_settings(config, rules):
     """Raise ValueError for the first (name, holds, rule) that does not hold."""
     for name, holds, rule in rules:
         if not holds:
