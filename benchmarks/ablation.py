@@ -44,27 +44,27 @@ VARIANTS = {
 def measure(job):
     """Return `evaluation.mask_counts` of one sequence under one variant."""
     name, scene, embeddings, colours, truth, changes = job
-    dataset, changes = DATA[name][0], dict(changes)
-    chosen = preset(dataset, "best")
-    kept, embeddings, colours = visible("best", dataset, scene, embeddings, colours)
+    chosen, changes = preset(DATA[name][0], "best"), dict(changes)
     if not changes.pop("embeddings", True):
-        embeddings = np.zeros((len(kept), 1))
+        embeddings = np.zeros((len(scene), 1))
     if not changes.pop("colours", True):
         colours = None
-    config = replace(chosen.tracker_of(kept), **changes)
-    ids, _ = track(kept, embeddings, config, colours)
+    config = replace(chosen.tracker_of(scene), **changes)
+    ids, _ = track(scene, embeddings, config, colours)
     with tempfile.TemporaryDirectory() as folder:
-        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", kept, ids)
+        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", scene, ids)
         return evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
 
 
 def scenes_of(files, data):
-    """Return [(data set, Detections, embeddings, colours, ground truth)] of what was prepared."""
-    return [
-        (name, *p, data / DATA[name][1] / "instances_txt" / f"{p[0].sequence}.txt")
-        for name, file in files.items()
-        for p in pickle.loads(file.read_bytes())
-    ]
+    """Return [(data set, Detections, embeddings, colours, ground truth)] as `best` gets them."""
+    scenes = []
+    for name, file in files.items():
+        dataset, folder, _ = DATA[name]
+        for prepared in pickle.loads(file.read_bytes()):
+            truth = data / folder / "instances_txt" / f"{prepared[0].sequence}.txt"
+            scenes.append((name, *visible("best", dataset, *prepared), truth))
+    return scenes
 
 
 def main():

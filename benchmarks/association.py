@@ -23,23 +23,22 @@ from utils.tables import format_table
 
 
 def package_boxes(detections, frames):
-    """Return the package's input per frame, empty frames included."""
+    """Yield (rows, the package's input) per frame, empty frames included."""
     import supervision
 
     rows_of = dict(detections.rows_by_frame())
-    inputs = []
     for frame in frames:
         rows = rows_of.get(frame, np.zeros(0, int))
         boxes = detections.boxes_xywh[rows].astype(np.float32)
         boxes[:, 2:] += boxes[:, :2]
-        inputs.append(
+        yield (
+            rows,
             supervision.Detections(
                 boxes,
                 confidence=detections.scores[rows],
                 class_id=detections.classes[rows].astype(int),
-            )
+            ),
         )
-    return inputs
 
 
 def frames_per_second(run, frames, repeat):
@@ -57,7 +56,10 @@ def compare(scenes, repeat):
     from trackers import ByteTrackTracker, SORTTracker
 
     spans = [range(int(d.frames.min()), int(d.frames.max()) + 1) for d, _ in scenes]
-    inputs = [package_boxes(d, span) for (d, _), span in zip(scenes, spans, strict=True)]
+    inputs = [
+        [boxes for _, boxes in package_boxes(d, span)]
+        for (d, _), span in zip(scenes, spans, strict=True)
+    ]
     frames = sum(map(len, spans))
 
     def ours(name):

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from benchmarks.association import package_boxes
 from models.motion_tracker import assign_exactly
 from models.rules import apply_rules
 from utils import evaluation, mots_io
@@ -116,9 +117,9 @@ def associate(tracker, dataset, truth, scene, embeddings, colours):
         return match(scene, embeddings, TUNED[MATCHED[tracker]])[0]
     if tracker in PACKAGE:
         return by_package(PACKAGE[tracker], scene)
-    chosen = preset(dataset, preset_of(tracker))
     if tracker == BOUND:
         return by_truth(scene, mots_io.read_detections(truth / f"{scene.sequence}.txt"))
+    chosen = preset(dataset, preset_of(tracker))
     colours = colours if tracker != "paper" else None
     ids, _ = track(scene, embeddings, chosen.tracker_of(scene), colours)
     if tracker.endswith("refinement"):
@@ -150,26 +151,16 @@ def by_truth(scene, truth):
 
 def by_package(name, scene):
     """Return (n,) ids by a class of the package `trackers`, one instance per class."""
-    import supervision
     import trackers
 
     ids, start = np.zeros(len(scene), np.int32), 0
-    rows_of = dict(scene.rows_by_frame())
+    frames = range(int(scene.frames.min()), int(scene.frames.max()) + 1)
     for cls in np.unique(scene.classes):
         tracker = getattr(trackers, name)(minimum_consecutive_frames=1)
-        for frame in range(min(rows_of), max(rows_of) + 1):
-            rows = rows_of.get(frame, np.zeros(0, int))
-            rows = rows[scene.classes[rows] == cls]
-            boxes = scene.boxes_xywh[rows].astype(np.float32)
-            boxes[:, 2:] += boxes[:, :2]
-            found = tracker.update(
-                supervision.Detections(
-                    boxes,
-                    confidence=scene.scores[rows],
-                    class_id=np.zeros(len(rows), int),
-                    data={"row": rows},
-                )
-            )
+        mine = np.flatnonzero(scene.classes == cls)
+        for rows, boxes in package_boxes(scene.select(mine), frames):
+            boxes.data["row"] = mine[rows]
+            found = tracker.update(boxes)
             if len(found):
                 kept = found.tracker_id >= 0
                 ids[found.data["row"][kept].astype(int)] = start + 1 + found.tracker_id[kept]
@@ -191,15 +182,12 @@ def measure(job):
         tracked = [associate(tracker, dataset, truth, *sequence) for sequence in prepared]
         seconds = min(seconds, time.perf_counter() - start)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    chosen, results = (
-        preset(dataset, preset_of(tracker)),
-        output / tracker.replace(" ", "_") / file.stem,
-    )
-    parts = []
+    results, parts = output / tracker.replace(" ", "_") / file.stem, []
     for (scene, _, _), ids in zip(prepared, tracked, strict=True):
         mots_io.write_tracks(results / f"{scene.sequence}.txt", scene, ids)
         file = truth / f"{scene.sequence}.txt"
-        parts.append(evaluation.mask_counts(scene.sequence, file, results, chosen.classes))
+        classes = preset(dataset).classes
+        parts.append(evaluation.mask_counts(scene.sequence, file, results, classes))
     frames = sum(int(scene.frames.max() - scene.frames.min()) + 1 for scene, _, _ in prepared)
     return {
         "scores": evaluation.combine_masks(parts),
