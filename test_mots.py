@@ -1,315 +1,410 @@
-"""Track detections with USC-MOTS: masks in, MOTS txt out, scores where there is ground truth."""
+"""Track detections: masks in, MOTS txt out, scores where there is ground truth."""
 
-import hashlib
+from __future__ import annotations
+
+import argparse
 import json
 import platform
-import time
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from models.embedding import choose_weights, embed, read_card
-from models.matching import MATCHERS, TUNED, match
-from models.rules import apply_rules
-from models.tracker import track
-from models.tracklet_refinement import refine
-from utils import evaluation, mots_io
-from utils.cli import Parser, import_keras, positive, run
-from utils.colours import colour_histograms
-from utils.config import DATASETS, PRESETS, REAL, preset
-from utils.datasets import frame_path, frame_reader
-from utils.detections import CLASS_NAMES
+from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
+from models.settings import BOXES, PRESETS, Settings, changed, settings_for, with_min_score
+from models.tracking import COLOURS, EMBEDDINGS, describe_trackers, trackers
+from utils import evaluation
+from utils.cli import Parser, check_backend, note, positive, run, say, warn
+from utils.config import parts_of
+from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set, parse_class_names
+from utils.detections import Detections
+from utils.files import atomic_path, check_writable
+from utils.inputs import Inputs, read_inputs
+from utils.report import dropped_lines, why_nothing
 from utils.tables import format_table
 
-PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pycocotools", "opencv-python", "trackeval")
+MATCHERS = ("mask_iou", "trackrcnn", "motsnet", "given")
+OURS = "results of test_mots.py"
 
 
-def parse_args(arguments=None):
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--dataset", choices=DATASETS, required=True)
-    parser.add_argument(
+    add = parser.add_argument
+    add("--list", action="store_true", help="print every tracker and its settings, and end")
+    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
+    add(
         "--detections",
         type=Path,
         nargs="+",
-        required=True,
         help="SEQ.txt or a folder of them; several folders are merged by sequence",
     )
-    parser.add_argument(
+    add("--output", type=Path, help="folder for the results")
+    add("--ground-truth", type=Path, help="folder of MOTS txt to score against")
+    add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
+    add("--sequences", nargs="+", help="names (default: all)")
+    add("--classes", nargs="+", help="names or numbers (default: the data set's)")
+    add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
+    add("--tracker", help="any of --list (default: the data set's own)")
+    add("--preset", choices=PRESETS, help="settings of a tracker of ours (paper, best)")
+    add("--matcher", choices=MATCHERS, help="associate by a competitor's rule, or keep given ids")
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
+    add("--min-score", help="least score, as 0.3 or car=0.3,pedestrian=0.5")
+    add("--min-area", help="least box area in px^2, as 100 or car=150")
+    add("--min-length", help="least detections of a track, as 3 or car=5")
+    add("--t-lag", type=positive, help="frames in the window (default: 3)")
+    add("--no-graph", action="store_true", help="plain k-means, as in Table 4")
+    add("--frame-step", type=positive, help="frame numbers in a step (default: found out)")
+    add("--boxes", choices=BOXES, default="check", help="check, believe, or take the masks'")
+    add("--trusted", choices=("yes", "no"), help="are masks free of misses and inventions")
+    add("--refine", action="store_true", help="merge tracklets afterwards, offline (ReMOTS)")
+    add(
         "--weights",
         type=Path,
         nargs="+",
         help="*.keras (default: the data set's own). Of several, a sequence is tracked with the "
         "first that never saw it, else the first that was not chosen on it, by their cards",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--sequences", nargs="+", help="names (default: all)")
-    parser.add_argument("--classes", nargs="+", choices=("car", "pedestrian"))
-    parser.add_argument("--ground-truth", type=Path, help="folder of MOTS txt to score against")
-    parser.add_argument("--images", type=Path, help="folder of SEQ/000000.png")
-    parser.add_argument("--preset", choices=PRESETS, default="paper")
-    parser.add_argument("--t-lag", type=positive, help="frames in the window (default: 3)")
-    parser.add_argument(
-        "--matcher",
-        choices=(*MATCHERS, "given"),
-        help="associate by a competitor's rule instead of the preset's, or keep the given ids",
-    )
-    parser.add_argument(
-        "--refine", action="store_true", help="merge tracklets afterwards, offline (ReMOTS)"
-    )
-    parser.add_argument("--no-graph", action="store_true", help="plain k-means, as in Table 4")
-    parser.add_argument("--visualize", action="store_true", help="videos and t-SNE pictures")
-    parser.add_argument("--seed", type=int, default=0, help="of the t-SNE pictures")
+    add("--score-frames", choices=("all", "annotated"), default="all", help="frames to score")
+    add("--visualize", action="store_true", help="videos and t-SNE pictures")
+    add("--seed", type=int, default=0, help="of the t-SNE pictures")
     args = parser.parse_args(arguments)
+    if not args.list and not (args.detections and args.output):
+        parser.error("--detections and --output are needed")
     if args.t_lag == 1:
         parser.error("--t-lag must be at least 2 frames, got 1")
-    if args.matcher and (args.no_graph or args.t_lag):
-        parser.error(f"--no-graph and --t-lag are the presets' own, got --matcher {args.matcher}")
+    if args.tracker and (args.matcher or args.preset):
+        parser.error(f"--tracker names one already, got --matcher or --preset, too: {args.tracker}")
     return args
 
 
-class Stopwatch:
-    """Adds up seconds by stage in `seconds`."""
-
-    def __init__(self):
-        self.seconds = dict.fromkeys(
-            ("read", "crop", "embed", "associate", "refine", "write", "score"), 0.0
-        )
-
-    @contextmanager
-    def __call__(self, stage):
-        """Time a block."""
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] += time.perf_counter() - start
+def of_args(args: argparse.Namespace) -> DataSet:
+    """Return the data set that the command line names, with its class names."""
+    chosen = data_set(args.dataset)
+    if not args.class_names:
+        return chosen
+    file = Path(args.class_names)
+    names = parse_class_names(file.read_text() if file.is_file() else args.class_names)
+    if args.dataset == CUSTOM:
+        # A class 10 of the user's own is no ignore region.
+        kept = {c: n for c, n in chosen.class_names.items() if n not in names.values()}
+        return replace(chosen, class_names=kept | names)
+    raise ValueError(f"--class-names is for --dataset {CUSTOM}, got --dataset {args.dataset}")
 
 
-def settings_of(args):
-    """Return the Preset that the command line asks for."""
-    chosen = preset(args.dataset, args.preset)
-    if args.preset == "best" and args.no_graph:
-        raise ValueError("--no-graph is an ablation of --preset paper, got --preset best")
-    changes = {} if args.preset == "best" else {"use_graph": not args.no_graph}
-    if args.t_lag:
-        changes["t_lag"] = args.t_lag
-    chosen = replace(chosen, tracker=replace(chosen.tracker, **changes))
-    if chosen.trusted:
-        chosen = replace(chosen, trusted=replace(chosen.trusted, **changes))
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return the Settings that the command line asks for."""
+    chosen = of_args(args)
+    name = args.tracker or args.matcher or args.preset
+    settings = settings_for(chosen, name, args.preset)
+    changes = list(args.set)
+    for flag, given, field, value in (
+        ("--no-graph", args.no_graph, "use_graph", "no"),
+        ("--t-lag", args.t_lag, "t_lag", str(args.t_lag)),
+    ):
+        if given and field not in parts_of(settings.tracker):
+            having = [n for n, t in trackers().items() if field in parts_of(t.settings())]
+            who = f"{flag} is a setting of {' and '.join(having)}"
+            raise ValueError(f"{who}, got tracker {settings.name}")
+        changes += [f"{field}={value}"] if given else []
+    changes += [f"rules.min_area={args.min_area}"] if args.min_area else []
+    if args.min_length:
+        changes += [f"min_track_length={args.min_length}"]
+    settings = changed(settings, changes)
+    if args.min_score:
+        settings = with_min_score(settings, args.min_score)
     if args.classes:
-        numbers = tuple(cls for cls, name in CLASS_NAMES.items() if name in args.classes)
-        chosen = replace(chosen, classes=numbers)
-    return chosen
+        settings = replace(settings, classes=class_numbers(args.classes, chosen))
+    return replace(
+        settings,
+        refine=args.refine,
+        trust=None if args.trusted is None else args.trusted == "yes",
+        frame_step=args.frame_step,
+        boxes=args.boxes,
+    )
 
 
-def read_input(args):
-    """Return ([Detections], {sequence: ground-truth file}); reads and checks all input."""
-    merged = {}
-    for path in args.detections:
-        # Of several folders, one need not have every sequence: what is missing shows below.
-        names = args.sequences if len(args.detections) == 1 else None
-        for detections in mots_io.read_sequences(path, names):
-            name = detections.sequence
-            merged[name] = (
-                mots_io.merge_sequences(merged[name], detections) if name in merged else detections
-            )
-    if args.sequences:
-        for name in args.sequences:
-            if name not in merged:
-                raise ValueError(f"--sequences must name sequences of the input, got {name}")
-        merged = {name: merged[name] for name in args.sequences}
-    truth = {}
-    if args.ground_truth:
-        truth = evaluation.find_ground_truth(args.ground_truth, list(merged))
-        for name, file in truth.items():
-            evaluation.check_ground_truth(file, merged[name])
-        if args.dataset not in REAL:
-            for file in evaluation.find_box_truth(args.ground_truth, list(merged)).values():
-                mots_io.read_mot(file)
-    if args.matcher == "given":
-        for detections in merged.values():
-            check_given(detections)
-    if args.images:
-        for name, detections in merged.items():
-            for frame in np.unique(detections.frames).tolist():
-                frame_path(args.images, name, frame)
-    return [merged[name] for name in sorted(merged)], truth
+def class_numbers(names: Sequence[str], of: DataSet) -> tuple[int, ...]:
+    """Return the numbers of classes given by name or number, ascending."""
+    numbers = set()
+    for name in names:
+        number = of.numbers.get(name, int(name) if name.isdigit() else 0)
+        allowed = [c for c in of.numbers.values() if c != of.ignore]
+        if not number or number == of.ignore or (of.name != CUSTOM and number not in allowed):
+            known = ", ".join(of.name_of(c) for c in allowed) or "numbers"
+            raise ValueError(f"--classes must be classes of {of.name} ({known}), got {name!r}")
+        numbers.add(number)
+    return tuple(sorted(numbers))
 
 
-def check_given(detections):
-    """Raise ValueError unless the ids of a sequence can be kept as they are."""
-    name, ids = detections.sequence, detections.ids
-    if not (ids > 0).all():
-        raise ValueError(f"--matcher given needs MOTS txt with ids, got {name} without")
-    keys = np.stack([detections.frames, detections.classes, ids], axis=1)
-    found, counts = np.unique(keys, axis=0, return_counts=True)
-    if (counts > 1).any():
-        frame, _, identity = found[counts.argmax()].tolist()
-        rule = f"id {identity} must be given once in frame {frame}"
-        raise ValueError(
-            f"{name}: {rule} by all --detections together, got it {counts.max()} times"
-        )
+@dataclass
+class Run:
+    """One call of the script: what was asked for, read and found on the way."""
+
+    args: argparse.Namespace
+    settings: Settings
+    pipeline: Pipeline
+    inputs: Inputs
+    boxes: dict[str, Path]
+    notes: list[str]
 
 
-def find_weights(args, chosen, sequences):
-    """Return {sequence: weights file} and {file: sha256}.
+def begin(args: argparse.Namespace) -> Run:
+    """Read and check everything before anything slow is imported.
 
     Raises:
-        ValueError: a file is missing.
+        ValueError: bad input; nothing is written then.
     """
-    files = args.weights or [PRETRAINED / name for name in chosen.weights]
-    for file in files:
-        if not file.is_file():
-            raise ValueError(f"{file}: must be a weights file (*.keras), got no such file")
-    cards = {file: read_card(file) for file in files}
-    by_sequence = {s.sequence: choose_weights(cards, args.dataset, s.sequence) for s in sequences}
-    return by_sequence, {f: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+    watch, settings = Stopwatch(), settings_of(args)
+    say(f"tracker {settings.name} ({trackers()[settings.name].meaning}), data set {args.dataset}")
+    with watch("read"):
+        inputs = read_inputs(args.detections, args.ground_truth, args.sequences)
+    check_output(args)
+    pipeline = Pipeline(settings, args.weights, watch=watch)
+    made = Run(args, settings, pipeline, inputs, {}, list(inputs.notes))
+    of = settings.data_set
+    if of.box_truth and args.ground_truth:
+        names = [s.sequence for s in inputs.sequences]
+        made.boxes = evaluation.find_box_truth(args.ground_truth, names, of.box_truth)
+        for file in made.boxes.values():
+            evaluation.read_mot(file)
+    check_sequences(made)
+    return made
 
 
-def visualize(folder, detections, embeddings, track_ids, t_lag, images, seed):
+def check_output(args: argparse.Namespace) -> None:
+    """Refuse an output folder that cannot be written, or holds what is not ours."""
+    data = args.output / "data"
+    check_writable(args.output)
+    for path in args.detections:
+        folder = path if path.is_dir() else path.parent
+        if data.exists() and folder.resolve() == data.resolve():
+            raise ValueError(f"--output must not be where the detections are, got {args.output}")
+    names = set(earlier_files(args.output))
+    foreign = [f for f in sorted(data.glob("*.txt")) if not names] if data.is_dir() else []
+    if foreign and not (args.output / "summary.json").exists():
+        rule = "must be a new folder, or one with the results of an earlier run"
+        raise ValueError(f"{args.output}: {rule}, got {foreign[0]} and no summary.json")
+
+
+def earlier_files(output: Path) -> list[str]:
+    """Return the files that an earlier run left in a folder, by its summary."""
+    try:
+        files = json.loads((output / "summary.json").read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in files]
+
+
+def check_sequences(made: Run) -> None:
+    """Check what each sequence needs: weights, the backend, frames; say what is missing."""
+    pipeline, args = made.pipeline, made.args
+    for detections in made.inputs.sequences:
+        prepared = pipeline.prepare(detections)
+        images = frames_of(args.images, detections)
+        numbers = np.unique(detections.frames).tolist()
+        if images is not None:
+            images.check(numbers)
+            missing = images.missing(numbers)
+            if len(missing) == len(numbers):
+                got = f"none of the {len(numbers)} frames that have detections"
+                raise ValueError(f"{images.folder}: must hold the frames' pictures, got {got}")
+            if missing:
+                shown = ", ".join(map(str, missing[:3])) + ", ..." * (len(missing) > 3)
+                made.notes.append(
+                    f"{detections.sequence}: no picture of {len(missing)} frames ({shown}): they "
+                    "are drawn grey, and colours of this sequence are not used"
+                )
+        if len(prepared) and pipeline.needs_embeddings(prepared, images is not None):
+            check_backend()
+            whole = images is not None and not images.missing(numbers)
+            if pipeline.embedder.needs_images(detections.sequence) and not whole:
+                got = "none" if images is None else f"frames missing in {images.folder}"
+                raise ValueError(
+                    f"--images must name the frames' folder for appearance weights, got {got}"
+                )
+        if made.settings.name == "given" and (prepared.ids[pipeline.mark(prepared)[0]] == 0).any():
+            rule = "tracker given needs MOTS txt with ids"
+            raise ValueError(f"{rule}, got {detections.sequence} without")
+
+
+def track_all(made: Run) -> list[Tracked]:
+    """Track every sequence."""
+    tracked = []
+    for detections in tqdm(made.inputs.sequences, desc="tracking", unit="seq", disable=None):
+        images = frames_of(made.args.images, detections)
+        whole = images is not None and not images.missing(np.unique(detections.frames).tolist())
+        tracked.append(made.pipeline.track(detections, images if whole else None))
+        made.notes += tracked[-1].notes
+        truth = made.inputs.truth.get(detections.sequence)
+        if truth is not None:
+            found = evaluation.truth_notes(truth, detections, tracked[-1].keep)
+            made.notes += [f"{detections.sequence}: {text}" for text in found]
+    return tracked
+
+
+def write_all(made: Run, tracked: Sequence[Tracked], counts: Counter[str]) -> list[Detections]:
+    """Write the results, and pictures where they are asked for, once all sequences are tracked."""
+    output, results = made.args.output, []
+    files = [f"data/{t.detections.sequence}.txt" for t in tracked]
+    remove_stale(made, files)
+    for one in tqdm(tracked, desc="writing", disable=None):
+        result, hidden = made.pipeline.write(one, output / "data")
+        counts["dropped_hidden"] += len(hidden)
+        counts["written"] += int((result.ids > 0).sum())
+        counts["tracks"] += len(np.unique(result.ids[result.ids > 0]))
+        results.append(result)
+        if made.args.visualize:
+            visualize(made, one, result)
+    return results
+
+
+def remove_stale(made: Run, files: Sequence[str]) -> None:
+    """Remove what an earlier run left and this one does not write again."""
+    output = made.args.output
+    # Runs before summaries named their files wrote one text per sequence, and pictures.
+    old = set(earlier_files(output))
+    if not old and (output / "summary.json").exists():
+        old = {f"data/{f.name}" for f in (output / "data").glob("*.txt")}
+    stems = [Path(name).stem for name in old if name.startswith("data/")]
+    old |= {f"pictures/{stem}{end}" for stem in stems for end in (".mp4", ".png", "_tsne.png")}
+    stale = sorted(n for n in old - set(files) if (output / n).is_file() and ".." not in n)
+    for name in stale:
+        (output / name).unlink()
+    if stale:
+        made.notes.append(f"{output}: {len(stale)} files of an earlier run removed ({stale[0]})")
+
+
+def visualize(made: Run, tracked: Tracked, result: Detections) -> None:
     """Write SEQ.mp4, its fullest frame as SEQ.png and a t-SNE picture of the frames around it."""
     from utils import visualization
 
-    name, tracked = detections.sequence, np.flatnonzero(track_ids)
-    if not len(tracked):
+    name, written = result.sequence, np.flatnonzero(result.ids)
+    if not len(written):
         return
-    ids = np.zeros(len(detections), np.int32)
-    order = tracked[np.argsort(detections.frames[tracked], kind="stable")]
-    ids[order] = mots_io.output_ids(track_ids[order], detections.classes[order])
-    still = visualization.write_video(folder / f"{name}.mp4", detections, ids, images)
-    visualization.write_picture(folder / f"{name}.png", still)
-    frames = detections.frames
+    folder = made.args.output / "pictures"
+    images = frames_of(made.args.images, result)
+    reader = None if images is None else images.drawn
+    still = visualization.write_video(folder / f"{name}.mp4", result, reader, step=tracked.step)
+    if still is not None:
+        visualization.write_picture(folder / f"{name}.png", still)
+    embeddings = tracked.columns.get(EMBEDDINGS)
+    if embeddings is None:
+        made.notes.append(f"{name}: no t-SNE picture: {made.settings.name} needs no embeddings")
+        return
     # Long enough for tracks to show as paths: ten windows around the fullest frame.
-    numbers, sizes = np.unique(frames[tracked], return_counts=True)
-    window = tracked[np.abs(frames[tracked] - numbers[sizes.argmax()]) <= 5 * t_lag]
+    frames = result.frames
+    numbers, sizes = np.unique(frames[written], return_counts=True)
+    reach = 5 * getattr(made.settings.tracker, "t_lag", 3) * tracked.step
+    window = written[np.abs(frames[written] - numbers[sizes.argmax()]) <= reach]
     visualization.plot_embeddings(
         folder / f"{name}_tsne.png",
         embeddings[window],
         frames[window],
-        ids[window],
+        result.ids[window],
         f"{name}, frames {frames[window].min()} to {frames[window].max()}",
-        seed,
+        made.args.seed,
     )
 
 
-def associate(args, chosen, detections, embeddings, colours):
-    """Return (n,) track ids and the report of whatever the command line asks for."""
-    if args.matcher == "given":
-        keys = np.stack([detections.classes, detections.ids], axis=1)
-        found, ids = np.unique(keys, axis=0, return_inverse=True)
-        return ids.astype(np.int32) + 1, Counter(tracks=len(found))
-    if args.matcher:
-        return match(detections, embeddings, TUNED[args.matcher])
-    return track(detections, embeddings, chosen.tracker_of(detections), colours)
-
-
-def track_all(args, chosen, sequences, weights, watch):
-    """Track every sequence; return [(Detections, embeddings, ids, image reader)], Counter."""
-    from models.dhae import load
-
-    models = {file: load(file) for file in sorted(set(weights.values()))}
-    if any(m.config["channels"] == 3 for m in models.values()) and not args.images:
-        raise ValueError("--images must name the frames' folder for appearance weights, got none")
-    tracked, counts = [], Counter()
-    for detections in tqdm(sequences, desc="tracking", unit="seq", disable=None):
-        name = detections.sequence
-        counts["read"] += len(detections)
-        counts["frames"] += len(np.unique(detections.frames))
-        detections, dropped = apply_rules(detections, chosen.classes, chosen.rules)
-        counts.update({f"dropped_{rule}": count for rule, count in dropped.items()})
-        images = None
-        if args.images:
-            images = frame_reader(args.images, name, (detections.height, detections.width))
-        embeddings = embed(models[weights[name]], detections, chosen.object_size, images, watch)
-        colours = None
-        if images and (args.refine or (args.preset == "best" and not args.matcher)):
-            with watch("crop"):
-                colours = colour_histograms(detections, images)
-        with watch("associate"):
-            track_ids, report = associate(args, chosen, detections, embeddings, colours)
-        if args.refine:
-            appearance = models[weights[name]].config["channels"] == 3
-            descriptors = [embeddings] if colours is None or appearance else []
-            descriptors += [] if colours is None else [colours]
-            with watch("refine"):
-                track_ids, merges = refine(detections, track_ids, descriptors)
-            report = report + merges
-        counts.update({f"tracker_{what}": count for what, count in report.items()})
-        tracked.append((detections, embeddings, track_ids, images))
-    return tracked, counts
-
-
-def write_all(args, chosen, tracked, counts, watch):
-    """Write the results, and pictures where they are asked for, once all sequences are tracked."""
-    for detections, embeddings, track_ids, images in tqdm(tracked, desc="writing", disable=None):
-        with watch("write"):
-            path = args.output / "data" / f"{detections.sequence}.txt"
-            hidden = mots_io.write_tracks(path, detections, track_ids)
-        counts["dropped_hidden"] += len(hidden)
-        written = np.delete(track_ids, hidden)
-        counts["written"] += int((written > 0).sum())
-        counts["tracks"] += len(set(written.tolist()) - {0})
-        if args.visualize:
-            folder, t_lag = args.output / "pictures", chosen.tracker.t_lag
-            visualize(folder, detections, embeddings, track_ids, t_lag, images, args.seed)
-
-
-def score(args, chosen, truth, tracked, watch):
+def score(
+    made: Run, tracked: Sequence[Tracked], results: Sequence[Detections]
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Return {kind of score: {row: {column: value}}}, empty without ground truth."""
+    truth, of = made.inputs.truth, made.settings.data_set
     if not truth:
         return {}
-    with watch("score"):
-        scores = {"masks": evaluation.score_masks(truth, args.output / "data", chosen.classes)}
-        boxes = {}
-        by_name = {d.sequence: (d, track_ids) for d, _, track_ids, _ in tracked}
-        if args.dataset not in REAL:
-            boxes = evaluation.find_box_truth(args.ground_truth, list(by_name))
-        if boxes:
-            scores["boxes"] = {args.dataset: evaluation.score_boxes(boxes, by_name)}
+    classes = made.pipeline.scored_classes([*truth.values(), *results])
+    only = made.args.score_frames == "annotated"
+    parts = [
+        made.pipeline.counts(truth[result.sequence], result, classes, only)
+        for result in tqdm(results, desc="scoring", unit="seq", disable=None)
+        if result.sequence in truth
+    ]
+    scores = {"masks": evaluation.combine_masks(parts)}
+    if made.boxes:
+        by_name = {t.detections.sequence: (t.detections, t.track_ids) for t in tracked}
+        with made.pipeline.watch("score"):
+            scores["boxes"] = {of.name: evaluation.score_boxes(made.boxes, by_name)}
     return scores
 
 
-def evaluate(args):
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Read, track, write, score; return the summary that DIR/summary.json holds."""
-    chosen, watch = settings_of(args), Stopwatch()
-    with watch("read"):
-        sequences, truth = read_input(args)
-    weights, digests = find_weights(args, chosen, sequences)
-    import_keras()  # slow: only after the input is checked
-    tracked, counts = track_all(args, chosen, sequences, weights, watch)
-    write_all(args, chosen, tracked, counts, watch)
-    summary = {
-        "dataset": args.dataset,
-        "preset": args.preset,
-        "detections": [str(path) for path in args.detections],
-        "sequences": len(sequences),
-        "classes": [CLASS_NAMES[cls] for cls in chosen.classes],
-        "rules": asdict(chosen.rules),
-        "matcher": asdict(TUNED[args.matcher]) if args.matcher in TUNED else args.matcher,
-        "refined": args.refine,
-        "tracker": asdict(chosen.tracker),
-        "trusted": asdict(chosen.trusted) if chosen.trusted else None,
-        "seed": args.seed,
-        "weights": {name: file.name for name, file in weights.items()},
-        "weights_sha256": {file.name: digest for file, digest in digests.items()},
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
-        "counts": dict(counts),
-        "scores": score(args, chosen, truth, tracked, watch),
-        "seconds": {stage: round(value, 3) for stage, value in watch.seconds.items()},
-    }
-    with mots_io.atomic_path(args.output / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    made = begin(args)
+    tracked = track_all(made)
+    counts = count(tracked)
+    results = write_all(made, tracked, counts)
+    scores = score(made, tracked, results)
+    summary = summarise(made, tracked, counts, scores)
+    with atomic_path(args.output / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return summary
 
 
-def print_table(summary):
-    """Print one table: the scores, or what was read and written where there is no truth."""
-    rows, columns = {}, evaluation.MASK_COLUMNS
+def count(tracked: Sequence[Tracked]) -> Counter[str]:
+    """Return what was read, what each rule dropped and what the trackers counted."""
+    counts: Counter[str] = Counter()
+    for one in tracked:
+        counts["read"] += len(one.detections)
+        counts["frames"] += len(np.unique(one.detections.frames))
+        counts.update({f"dropped_{rule}": n for rule, n in one.dropped.items()})
+        counts.update({f"tracker_{what}": n for what, n in one.report.items()})
+    return counts
+
+
+def summarise(
+    made: Run, tracked: Sequence[Tracked], counts: Counter[str], scores: dict[str, Any]
+) -> dict[str, Any]:
+    """Return all that made the results, for summary.json."""
+    args, embedder, of = made.args, made.pipeline._embedder, made.settings.data_set
+    names = [t.detections.sequence for t in tracked]
+    used = embedder is not None
+    settings = made.settings.summary()
+    classes = made.pipeline.scored_classes([t.detections.select(t.keep) for t in tracked])
+    return {
+        "what": OURS,
+        **settings,
+        "preset": args.preset or (settings["tracker_name"] if not args.matcher else None),
+        "matcher": args.matcher,
+        "detections": [str(path) for path in args.detections],
+        "sequences": len(tracked),
+        "files": [f"data/{name}.txt" for name in names],
+        "steps": {t.detections.sequence: t.step for t in tracked},
+        "classes": list(classes.values()),
+        "class_names": {str(cls): of.name_of(cls) for cls in classes},
+        "seed": args.seed,
+        "weights": {n: embedder.weights_of(n).name for n in names} if embedder else {},
+        "weights_sha256": embedder.digests() if embedder else {},
+        "colours": [t.detections.sequence for t in tracked if COLOURS in t.columns],
+        "versions": {
+            "python": platform.python_version(),
+            **{p: version(p) for p in PACKAGES if used or p not in PACKAGES[:2]},
+        },
+        "counts": dict(counts),
+        "scores": scores,
+        "notes": made.notes,
+        "seconds": {stage: round(v, 3) for stage, v in made.pipeline.watch.seconds.items()},
+    }
+
+
+def print_results(summary: dict[str, Any]) -> None:
+    """Print notes, what the rules dropped and one table: scores, or counts without truth."""
+    for text in summary["notes"]:
+        note(text)
+    for text in dropped_lines(summary):
+        say(text)
+    reason = why_nothing(summary)
+    if reason:
+        warn(reason)
+    rows: dict[str, dict[str, Any]] = {}
+    columns: tuple[str, ...] = evaluation.MASK_COLUMNS
     for kind, scores in summary["scores"].items():
         rows |= {f"{kind}, {name}": row for name, row in scores.items()}
     if "boxes" in summary["scores"]:
@@ -319,16 +414,19 @@ def print_table(summary):
         counts = summary["counts"]
         rows["all"] = {text: counts.get(name, 0) for name, text in names.items()}
         columns = tuple(rows["all"])
-    print(format_table(summary["dataset"], columns, rows))
+    say(format_table(summary["dataset"], columns, rows))
 
 
-def main():
+def main() -> None:
     """Run the command line and print the scores."""
     args = parse_args()
+    if args.list:
+        say(describe_trackers())
+        return
     summary = evaluate(args)
-    print_table(summary)
+    print_results(summary)
     seconds = sum(summary["seconds"].values())
-    print(f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s")
+    say(f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

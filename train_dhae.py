@@ -1,20 +1,26 @@
 """Train a deep heterogeneous autoencoder (DHAE) on instance masks and boxes (section 3.2)."""
 
+import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from models.usc_mots.training_data import TrainingSequence, load_training_sequences
 from utils.cli import Parser, import_keras, positive, run
-from utils.config import DATASETS, REAL, network_config, preset
-from utils.datasets import load_training_sequences
+from utils.data_sets import CUSTOM, DATA_SETS, data_set
 
 
-def parse_args(arguments=None):
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--dataset", choices=DATASETS, required=True)
+    parser.add_argument(
+        "--dataset", choices=[name for name in DATA_SETS if name != CUSTOM], required=True
+    )
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--input", choices=("shape", "appearance"), default="shape")
     parser.add_argument(
@@ -27,12 +33,12 @@ def parse_args(arguments=None):
     parser.add_argument(
         "--reduction",
         choices=("sum", "mean", "scaled_sum"),
-        help="how Eq. 3 reads its norms (default: what reproduces the paper, see README)",
+        help="how Eq. 3 reads its norms (default: what reproduces the paper, see docs/training.md)",
     )
     parser.add_argument(
         "--location-gain",
         type=float,
-        help="keep this gain (default: chosen by association with the checkpoint, see README)",
+        help="keep this gain (default: chosen by association, see docs/training.md)",
     )
     parser.add_argument("--dropout", type=float, default=0.25)
     parser.add_argument("--epochs", type=positive, default=100)
@@ -83,7 +89,9 @@ def parse_args(arguments=None):
     return args
 
 
-def split_sequences(sequences, held_back):
+def split_sequences(
+    sequences: Sequence[TrainingSequence], held_back: Sequence[str] | None
+) -> tuple[list[TrainingSequence], list[TrainingSequence]]:
     """Return (training, held back) sequences; `held_back` None takes every fourth."""
     names = [s.detections.sequence for s in sequences]
     if held_back is None:
@@ -98,7 +106,7 @@ def split_sequences(sequences, held_back):
     return training, kept
 
 
-def box_statistics(boxes):
+def box_statistics(boxes: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the DHAE arguments that give each of the (n, 4) box values mean 0 and std 1."""
     return {
         "box_mean": tuple(np.round(boxes.mean(axis=0), 4).tolist()),
@@ -106,31 +114,38 @@ def box_statistics(boxes):
     }
 
 
-def main():
+def main() -> None:
     """Read, train, say where the weights are."""
     args = parse_args()
-    settings = preset(args.dataset)
-    network = network_config(args.dataset, 1 if args.input == "shape" else 3)
+    chosen = data_set(args.dataset)
+    network = chosen.network_config(1 if args.input == "shape" else 3)
     network |= {"loss": args.loss, "dropout": args.dropout, "branch": args.branch}
     if args.reduction:
         network["reduction"] = args.reduction
     sequences = load_training_sequences(
         args.data,
-        args.dataset,
+        chosen,
         network["patch_size"],
         network["channels"],
-        settings.object_size,
         args.cache,
         args.sequences,
     )
     whole, held_back = split_sequences(sequences, args.held_back)
     training = [s.thinned(args.stride) for s in whole]
-    if args.dataset in REAL:
+    if chosen.object_size is None:
         network |= box_statistics(np.concatenate([s.boxes for s in training]))
     import_keras()  # slow: only after the input is checked
-    from models.training import Trainer
+    from models.usc_mots.training import Trainer
 
-    defining = ("dataset", "input", "loss", "batch_size", "learning_rate", "seed", "stride")
+    defining: tuple[str, ...] = (
+        "dataset",
+        "input",
+        "loss",
+        "batch_size",
+        "learning_rate",
+        "seed",
+        "stride",
+    )
     defining += ("dropout", "associate_every", "branch", "location_gain", "choose")
     run_settings = {name: getattr(args, name) for name in defining}
     run_settings |= {

@@ -6,33 +6,37 @@ Each row leaves one part out. Cells are identity switches and IDF1, of KITTI gro
 `detections_rrc` for cars and pedestrians, and of MOTSChallenge ground truth.
 """
 
+from __future__ import annotations
+
 import pickle
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from benchmarks.compare_trackers import DATA, prepare, visible
-from models.tracker import track
-from utils import evaluation, mots_io
-from utils.cli import Parser, positive, run
-from utils.config import preset
+from benchmarks.compare_trackers import DATA, Scene, pipeline_of, prepare, run_ours
+from models.tracking import COLOURS
+from utils import evaluation
+from utils.cli import Parser, positive, run, say
+from utils.formats.registry import read_detections
 from utils.tables import format_table
+
+Job = tuple[str, Scene, Path, Mapping[str, Any]]
 
 SHORT = {
     "KITTI ground truth": "GT",
     "KITTI detections_rrc": "rrc",
     "MOTSChallenge ground truth": "MOTS",
 }
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "best": {},
     "no masks": {"mask_weight": 0.0},
     "no change of size": {"size_weight": 0.0},
     "no descriptors": {"descriptor_weight": 0.0, "colour_weight": 0.0},
     "no colours, shape embedding only": {"colours": False},
-    "no shape embedding, colours only": {"embeddings": False},
+    "no shape embedding, colours only": {"descriptor_weight": 0.0},
     "no memory beyond t_lag": {"memory": 2},
     "velocity of the last step": {"smoothing": 1.0},
     "no wider limit after a gap": {"slack": 0.0},
@@ -41,33 +45,33 @@ VARIANTS = {
 }
 
 
-def measure(job):
+def measure(job: Job) -> dict[str, Any]:
     """Return `evaluation.mask_counts` of one sequence under one variant."""
-    name, scene, embeddings, colours, truth, changes = job
-    chosen, changes = preset(DATA[name][0], "best"), dict(changes)
-    if not changes.pop("embeddings", True):
-        embeddings = np.zeros((len(scene), 1))
+    name, scene, truth, given = job
+    changes, pipeline = dict(given), pipeline_of("best", DATA[name][0])
+    columns = dict(scene.columns)
     if not changes.pop("colours", True):
-        colours = None
-    config = replace(chosen.tracker_of(scene), **changes)
-    ids, _ = track(scene, embeddings, config, colours)
-    with tempfile.TemporaryDirectory() as folder:
-        mots_io.write_tracks(Path(folder) / f"{scene.sequence}.txt", scene, ids)
-        return evaluation.mask_counts(scene.sequence, truth, Path(folder), chosen.classes)
+        columns.pop(COLOURS, None)
+    settings = pipeline.settings
+    config = replace(settings.tracker_of(scene.detections), **changes)
+    pipeline.settings = replace(settings, tracker=config, trusted=config)
+    result, _ = run_ours(pipeline, Scene(scene.detections, columns)).result()
+    objects = read_detections(truth)
+    return pipeline.counts(objects, result, pipeline.scored_classes([objects]))
 
 
-def scenes_of(files, data):
-    """Return [(data set, Detections, embeddings, colours, ground truth)] as `best` gets them."""
+def scenes_of(files: Mapping[str, Path], data: Path) -> list[tuple[str, Scene, Path]]:
+    """Return [(data set, scene, ground truth)]."""
     scenes = []
     for name, file in files.items():
-        dataset, folder, _ = DATA[name]
-        for prepared in pickle.loads(file.read_bytes()):
-            truth = data / folder / "instances_txt" / f"{prepared[0].sequence}.txt"
-            scenes.append((name, *visible("best", dataset, *prepared), truth))
+        of, _ = DATA[name]
+        for scene in pickle.loads(file.read_bytes()):
+            truth = data / of.folder / of.truth / f"{scene.detections.sequence}.txt"
+            scenes.append((name, scene, truth))
     return scenes
 
 
-def main():
+def main() -> None:
     """Measure and print."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds kitti_mots, mots_challenge")
@@ -76,7 +80,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         files = prepare(args.data, Path(folder))
         scenes = scenes_of(files, args.data)
-    rows, columns = {}, []
+    rows: dict[str, dict[str, str]] = {}
+    columns: list[str] = []
     with ProcessPoolExecutor(args.jobs) as pool:
         for variant, changes in VARIANTS.items():
             parts = list(pool.map(measure, [(*scene, changes) for scene in scenes]))
@@ -87,7 +92,7 @@ def main():
                     column = f"{SHORT[name]} {cls}"
                     rows[variant][column] = f"{row['IDS']} / {row['IDF1']:.1f}"
                     columns += [] if column in columns else [column]
-    print(format_table("IDS / IDF1", columns, rows))
+    say(format_table("IDS / IDF1", columns, rows))
 
 
 if __name__ == "__main__":

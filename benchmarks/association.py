@@ -7,22 +7,30 @@ SORT and ByteTrack (the classes of the package `trackers`) get the boxes of the 
 All are timed from detections in memory to identities; each figure is the best of `--repeat`.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.scenes import crowd
-from models.rules import apply_rules
-from models.tracker import track
-from utils import mots_io
-from utils.cli import Parser, positive
-from utils.config import preset
-from utils.datasets import scaled_boxes
+from models.pipeline import Pipeline
+from models.settings import settings_for
+from models.tracking import EMBEDDINGS, Array, track
+from utils.boxes import scaled_boxes
+from utils.cli import Parser, positive, run
+from utils.data_sets import data_set
+from utils.detections import Detections
+from utils.formats.registry import read_sequences
 from utils.tables import format_table
 
+Scenes = Sequence[tuple[Detections, Array]]  # [(detections, embeddings)]
 
-def package_boxes(detections, frames):
+
+def package_boxes(detections: Detections, frames: Iterable[int]) -> Iterator[tuple[Array, Any]]:
     """Yield (rows, the package's input) per frame, empty frames included."""
     import supervision
 
@@ -41,17 +49,17 @@ def package_boxes(detections, frames):
         )
 
 
-def frames_per_second(run, frames, repeat):
-    """Return frames / seconds of the fastest of `repeat` calls of `run`."""
+def frames_per_second(call: Callable[[], None], frames: int, repeat: int) -> float:
+    """Return frames / seconds of the fastest of `repeat` calls."""
     best = float("inf")
     for _ in range(repeat):
         start = time.perf_counter()
-        run()
+        call()
         best = min(best, time.perf_counter() - start)
     return frames / best
 
 
-def compare(scenes, repeat):
+def compare(scenes: Scenes, repeat: int) -> dict[str, str]:
     """Time all on [(Detections, embeddings)]; return a table row."""
     from trackers import ByteTrackTracker, SORTTracker
 
@@ -62,12 +70,12 @@ def compare(scenes, repeat):
     ]
     frames = sum(map(len, spans))
 
-    def ours(name):
-        chosen = preset("kitti", name)
+    def ours(name: str) -> None:
+        pipeline = Pipeline(settings_for(data_set("kitti"), name))
         for detections, embeddings in scenes:
-            track(detections, embeddings, chosen.tracker_of(detections))
+            track(detections, pipeline.tracker(detections), {EMBEDDINGS: embeddings})
 
-    def theirs(tracker_class):
+    def theirs(tracker_class: Any) -> None:
         for sequence in inputs:
             tracker = tracker_class()
             for boxes in sequence:
@@ -85,7 +93,7 @@ def compare(scenes, repeat):
     return row
 
 
-def main():
+def main() -> None:
     """Time and print."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="KITTI MOTS folder (holds instances_txt)")
@@ -93,10 +101,9 @@ def main():
     args = parser.parse_args()
     rows = {}
     if args.data:
-        chosen = preset("kitti")
+        pipeline = Pipeline(settings_for(data_set("kitti")))
         sequences = [
-            apply_rules(s, chosen.classes, chosen.rules)[0]
-            for s in mots_io.read_sequences(args.data / "instances_txt")
+            s.select(pipeline.mark(s)[0]) for s in read_sequences(args.data / "instances_txt")
         ]
         # Any embedding of the right size costs the same: the box, repeated to F = 128.
         scenes = [(s, np.tile(scaled_boxes(s, None), (1, 32))) for s in sequences]
@@ -107,4 +114,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

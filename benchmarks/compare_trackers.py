@@ -3,7 +3,7 @@
     pip install trackers==2.6.1
     python -m benchmarks.compare_trackers --data data --output results/compare
 
-Ours (both presets, `best` with offline refinement, too), the competitors of `models.matching`, and
+Ours (both presets, `best` with offline refinement, too), the competitors of the registry, and
 SORT, ByteTrack, OC-SORT and C-BIoU of the package `trackers` with its settings, but that the first
 frame counts, one instance per class. Everything gets the same files. `trackers` and the competitors
 see what the paper's thresholds leave of `detections_rrc`; ByteTrack, which is made for weak
@@ -11,32 +11,43 @@ detections, is run with all of them, too. Each runs in a process of its own, fro
 where used, embeddings) in memory to identities; reading, embedding and scoring are not timed.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import multiprocessing
 import pickle
 import resource
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from benchmarks.association import package_boxes
-from models.motion_tracker import assign_exactly
-from models.rules import apply_rules
-from utils import evaluation, mots_io
-from utils.cli import Parser, import_keras, positive, run
-from utils.config import DetectionRules, preset
-from utils.detections import CLASS_NAMES
+from models.assignment import assign_exactly
+from models.pipeline import Pipeline, Tracked, frames_of
+from models.settings import settings_for
+from models.tracking import Array
+from utils import evaluation
+from utils.cli import Parser, positive, run, say
+from utils.data_sets import MOTS_CLASSES, DataSet, data_set
+from utils.detections import Detections
+from utils.files import atomic_path
+from utils.formats.registry import read_detections, read_sequences
+from utils.results import finished, make_disjoint
+from utils.rules import DetectionRules
 from utils.tables import format_table
 
 DATA = {
-    "KITTI ground truth": ("kitti", "kitti_mots", "instances_txt"),
-    "KITTI detections_rrc": ("kitti", "kitti_mots", "detections_rrc"),
-    "MOTSChallenge ground truth": ("mots", "mots_challenge", "instances_txt"),
+    "KITTI ground truth": (data_set("kitti"), "instances_txt"),
+    "KITTI detections_rrc": (data_set("kitti"), "detections_rrc"),
+    "MOTSChallenge ground truth": (data_set("mots"), "instances_txt"),
 }
 PACKAGE = {
     "SORT": "SORTTracker",
@@ -53,83 +64,70 @@ ALL = (*MATCHED, *PACKAGE, *OURS, BOUND)
 COLUMNS = ("sMOTSA", "IDS", "Frag", "IDF1", "HOTA")
 
 
-def prepare(data, output):
+@dataclass(frozen=True)
+class Scene:
+    """A sequence with all that trackers may read; row i is row i of the file.
+
+    Attributes:
+        detections: n Detections.
+        columns: {name: (n, ...)}: embeddings, and colours where there are frames.
+    """
+
+    detections: Detections
+    columns: Mapping[str, Array]
+
+
+def prepare(data: Path, output: Path) -> dict[str, Path]:
     """Embed every detection once; write one pickle per data set and return their paths."""
-    from test_mots import PRETRAINED, find_weights, parse_args
-
-    import_keras()
-    from models.dhae import load
-    from models.embedding import embed
-    from utils.colours import colour_histograms
-    from utils.datasets import frame_reader
-
     files = {}
-    for name, (dataset, folder, detections) in DATA.items():
-        if not (data / folder / detections).is_dir():
+    for name, (of, detections) in DATA.items():
+        folder = data / of.folder
+        if not (folder / detections).is_dir():
             continue
-        args = ["--dataset", dataset, "--detections", str(data / folder / detections)]
-        chosen = preset(dataset)
-        sequences = mots_io.read_sequences(data / folder / detections)
-        weights, _ = find_weights(parse_args([*args, "--output", "-"]), chosen, sequences)
-        models = {file: load(PRETRAINED / file) for file in set(weights.values())}
+        # Every score: what a tracker gets of these rows, its rules decide.
+        settings = settings_for(of, "best")
+        pipeline = Pipeline(
+            replace(settings, rules=DetectionRules(min_area=settings.rules.min_area))
+        )
         prepared = []
-        for every in sequences:
-            scene, _ = apply_rules(
-                every, chosen.classes, DetectionRules(min_area=chosen.rules.min_area)
-            )
-            images, colours = data / folder / "images" / scene.sequence, None
-            if images.is_dir():
-                read = frame_reader(images.parent, scene.sequence, (scene.height, scene.width))
-                colours = colour_histograms(scene, read)
-            embeddings = embed(models[weights[scene.sequence]], scene, chosen.object_size)
-            prepared.append((scene, embeddings, colours))
-        files[name] = output / f"{dataset}_{detections}.pickle"
+        for scene in read_sequences(folder / detections):
+            images = frames_of(folder / of.images, scene)
+            seen = images if images is not None and images.files else None
+            prepared.append(Scene(scene, pipeline.track(scene, seen).columns))
+        files[name] = output / f"{of.name}_{detections}.pickle"
         files[name].write_bytes(pickle.dumps(prepared))
     return files
 
 
-def rules_of(tracker, dataset):
-    """Return the DetectionRules that a tracker's detections have to meet."""
-    name = "best" if tracker == "ByteTrack, weak too" else preset_of(tracker)
-    return preset(dataset, name).rules
+def pipeline_of(tracker: str, of: DataSet) -> Pipeline:
+    """Return the pipeline whose rules a tracker's detections have to meet, and ours who track."""
+    name, rules = MATCHED.get(tracker, "paper"), None
+    if tracker.startswith("best") or tracker in (BOUND, "ByteTrack, weak too"):
+        name = rules = "best"
+    settings = settings_for(of, name, rules)
+    return Pipeline(replace(settings, refine=tracker.endswith("refinement")))
 
 
-def preset_of(tracker):
-    """Return the name of the preset whose settings apply to a tracker."""
-    return "best" if tracker.startswith("best") or tracker == BOUND else "paper"
-
-
-def visible(tracker, dataset, scene, embeddings, colours):
-    """Return (Detections, embeddings, colours or None) of the rows that the tracker gets."""
-    numbered = replace(scene, ids=np.arange(len(scene)))
-    kept, _ = apply_rules(numbered, preset(dataset).classes, rules_of(tracker, dataset))
-    rows = kept.ids
-    colours = None if colours is None else colours[rows]
-    return replace(kept, ids=scene.ids[rows]), embeddings[rows], colours
-
-
-def associate(tracker, dataset, truth, scene, embeddings, colours):
+def associate(tracker: str, of: DataSet, truth: Path, scene: Scene) -> npt.NDArray[np.int32]:
     """Return (n,) ids of one sequence; truth is the folder of its ground truth."""
-    from models.matching import TUNED, match
-    from models.tracker import track
-
-    if tracker in MATCHED:
-        return match(scene, embeddings, TUNED[MATCHED[tracker]])[0]
-    if tracker in PACKAGE:
-        return by_package(PACKAGE[tracker], scene)
-    if tracker == BOUND:
-        return by_truth(scene, mots_io.read_detections(truth / f"{scene.sequence}.txt"))
-    chosen = preset(dataset, preset_of(tracker))
-    colours = colours if tracker != "paper" else None
-    ids, _ = track(scene, embeddings, chosen.tracker_of(scene), colours)
-    if tracker.endswith("refinement"):
-        from models.tracklet_refinement import refine
-
-        ids, _ = refine(scene, ids, [embeddings if colours is None else colours])
-    return ids
+    pipeline = pipeline_of(tracker, of)
+    if tracker in PACKAGE or tracker == BOUND:
+        rows = np.flatnonzero(pipeline.mark(scene.detections)[0])
+        ids, part = np.zeros(len(scene.detections), np.int32), scene.detections.select(rows)
+        if tracker in PACKAGE:
+            ids[rows] = by_package(PACKAGE[tracker], part)
+        else:
+            ids[rows] = by_truth(part, read_detections(truth / f"{part.sequence}.txt"))
+        return ids
+    return run_ours(pipeline, scene).track_ids
 
 
-def by_truth(scene, truth):
+def run_ours(pipeline: Pipeline, scene: Scene) -> Tracked:
+    """Return a scene tracked with the columns that are there."""
+    return pipeline.track(scene.detections, given=scene.columns)
+
+
+def by_truth(scene: Detections, truth: Detections) -> Array:
     """Return (n,) ids of the true objects whose masks detections match at IoU 0.5; 0 for none."""
     ids, true_rows = np.zeros(len(scene), np.int32), dict(truth.rows_by_frame())
     for frame, rows in scene.rows_by_frame():
@@ -138,7 +136,7 @@ def by_truth(scene, truth):
             continue
         size, objects = [scene.height, scene.width], truth.coco(there)
         # Whole, or less what others cover, since nobody knows yet which of them are written.
-        disjoint = [{"size": size, "counts": c} for c in mots_io.make_disjoint(scene, rows)[0]]
+        disjoint = [{"size": size, "counts": c} for c in make_disjoint(scene, rows)[0]]
         whole, left = (
             coco_mask.iou(m, objects, [0] * len(there)) for m in (scene.coco(rows), disjoint)
         )
@@ -149,7 +147,7 @@ def by_truth(scene, truth):
     return ids
 
 
-def by_package(name, scene):
+def by_package(name: str, scene: Detections) -> Array:
     """Return (n,) ids by a class of the package `trackers`, one instance per class."""
     import trackers
 
@@ -168,27 +166,23 @@ def by_package(name, scene):
     return ids
 
 
-def measure(job):
+def measure(job: tuple[str, str, Path, Path]) -> dict[str, Any]:
     """Track and score one data set with one tracker; runs in a process of its own."""
-    tracker, name, file, data, output = job
-    dataset, folder, _ = DATA[name]
-    if tracker.endswith("refinement"):
-        import_keras()
-    sequences = pickle.loads(file.read_bytes())
-    prepared = [visible(tracker, dataset, *sequence) for sequence in sequences]
-    truth, seconds = data / folder / "instances_txt", float("inf")
+    tracker, name, file, data = job
+    of, _ = DATA[name]
+    scenes: list[Scene] = pickle.loads(file.read_bytes())
+    truth, seconds = data / of.folder / of.truth, float("inf")
     for _ in range(PASSES):
         start = time.perf_counter()
-        tracked = [associate(tracker, dataset, truth, *sequence) for sequence in prepared]
+        tracked = [associate(tracker, of, truth, scene) for scene in scenes]
         seconds = min(seconds, time.perf_counter() - start)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    results, parts = output / tracker.replace(" ", "_") / file.stem, []
-    for (scene, _, _), ids in zip(prepared, tracked, strict=True):
-        mots_io.write_tracks(results / f"{scene.sequence}.txt", scene, ids)
-        file = truth / f"{scene.sequence}.txt"
-        classes = preset(dataset).classes
-        parts.append(evaluation.mask_counts(scene.sequence, file, results, classes))
-    frames = sum(int(scene.frames.max() - scene.frames.min()) + 1 for scene, _, _ in prepared)
+    pipeline, parts = pipeline_of(tracker, of), []
+    for scene, ids in zip(scenes, tracked, strict=True):
+        result, _ = finished(scene.detections, ids)
+        objects = read_detections(truth / f"{result.sequence}.txt")
+        parts.append(pipeline.counts(objects, result, pipeline.scored_classes([objects])))
+    frames = sum(int(np.ptp(scene.detections.frames)) + 1 for scene in scenes)
     return {
         "scores": evaluation.combine_masks(parts),
         "frames/s": round(frames / seconds, 1),
@@ -196,7 +190,7 @@ def measure(job):
     }
 
 
-def main():
+def main() -> None:
     """Run everything and print one table per class and data set."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds kitti_mots, mots_challenge")
@@ -213,12 +207,14 @@ def main():
     with ProcessPoolExecutor(1, context) as pool:
         files = pool.submit(prepare, args.data, args.output).result()
     if not files:
-        raise ValueError(f"{args.data}: must hold {' or '.join(d[1] for d in DATA.values())}")
-    jobs = [(t, name, file, args.data, args.output) for name, file in files.items() for t in chosen]
+        raise ValueError(
+            f"{args.data}: must hold {' or '.join(of.folder for of, _ in DATA.values())}"
+        )
+    jobs = [(t, name, file, args.data) for name, file in files.items() for t in chosen]
     with ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
         results = dict(zip([job[:2] for job in jobs], pool.map(measure, jobs), strict=True))
     for name in files:
-        for cls in CLASS_NAMES.values():
+        for cls in MOTS_CLASSES.values():
             rows = {}
             for tracker in chosen:
                 result = results[tracker, name]
@@ -226,9 +222,9 @@ def main():
                     scores = {column: result["scores"][cls][column] for column in COLUMNS}
                     rows[tracker] = scores | {k: result[k] for k in ("frames/s", "MiB")}
             if rows:
-                print(format_table(f"{name}, {cls}", (*COLUMNS, "frames/s", "MiB"), rows), "\n")
+                say(format_table(f"{name}, {cls}", (*COLUMNS, "frames/s", "MiB"), rows) + "\n")
     kept = {f"{name} | {tracker}": result for (tracker, name), result in results.items()}
-    with mots_io.atomic_path(args.output / "compare.json") as temporary:
+    with atomic_path(args.output / "compare.json") as temporary:
         temporary.write_text(json.dumps(kept, indent=2) + "\n")
 
 

@@ -12,44 +12,45 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 from pycocotools import mask as coco_mask
 
-from utils import mots_io
-from utils.cli import Parser
-from utils.detections import IGNORE
+from utils.cli import Parser, run
+from utils.detections import IGNORE, Detections
+from utils.formats.registry import read_sequences
 from utils.masks import crop_patches
 from utils.tables import format_table
 
 STAGES = ("read", "crop", "embed", "associate", "write")
 
 
-def plain_crop(detections, size):
+def plain_crop(sequences: list[Detections], size: int) -> None:
     """Decode each mask to a whole frame, cut its box out, resize."""
-    for mask, (x, y, w, h) in zip(
-        detections.coco(), detections.boxes_xywh.astype(int), strict=True
-    ):
-        part = coco_mask.decode(mask)[y : y + h, x : x + w]
-        cv2.resize(part, (size, size), interpolation=cv2.INTER_NEAREST)
+    for detections in sequences:
+        boxes = detections.boxes_xywh.astype(int)
+        for mask, (x, y, w, h) in zip(detections.coco(), boxes, strict=True):
+            part = coco_mask.decode(mask)[y : y + h, x : x + w]
+            cv2.resize(part, (size, size), interpolation=cv2.INTER_NEAREST)
 
 
-def seconds(run):
+def seconds(call: Callable[[], object]) -> float:
     """Return how long a call takes."""
     start = time.perf_counter()
-    run()
+    call()
     return time.perf_counter() - start
 
 
-def main():
+def main() -> None:
     """Time and print."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds instances_txt")
     args = parser.parse_args()
-    sequences = mots_io.read_sequences(args.data / "instances_txt")
+    sequences = read_sequences(args.data / "instances_txt")
     sequences = [s.select(s.classes != IGNORE) for s in sequences]
-    plain = seconds(lambda: [plain_crop(s, 128) for s in sequences])
+    plain = seconds(lambda: plain_crop(sequences, 128))
     ours = seconds(lambda: [crop_patches(s, 128) for s in sequences])
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "test_mots.py", "--dataset", "kitti", "--output", folder]
@@ -70,4 +71,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,20 +6,26 @@ The street is drawn, the masks are what can be seen of each person; both presets
 embeddings (committed weights) and, as far as they use them, pixels.
 """
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 from collections import defaultdict, deque
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from models.pipeline import Pipeline
+from models.settings import settings_for
 from utils import masks
-from utils.cli import Parser, import_keras, run
-from utils.config import preset
+from utils.cli import Parser, run, say
+from utils.data_sets import data_set
 from utils.detections import PEDESTRIAN, Detections
 from utils.evaluation import association_accuracy, identity_f1
-from utils.mots_io import atomic_path
+from utils.files import atomic_path
 
 HEIGHT, WIDTH, FRAMES = 200, 320, 120
 PILLARS = ((96, 126), (206, 236))  # px from, to
@@ -33,7 +39,7 @@ WALKERS = (  # x at the start, px per frame, feet, height, colour
 )
 
 
-def draw(frame):
+def draw(frame: int) -> tuple[npt.NDArray[np.uint8], list[Any]]:
     """Return the (HEIGHT, WIDTH, 3) uint8 picture and [visible mask or None] of the walkers."""
     image = np.full((HEIGHT, WIDTH, 3), (120, 125, 130), np.uint8)
     image[110:] = (85, 85, 80)
@@ -62,7 +68,7 @@ def draw(frame):
     ]
 
 
-def simulate():
+def simulate() -> tuple[Detections, list[npt.NDArray[np.uint8]]]:
     """Return the Detections and the pictures of the street."""
     images, found = [], []
     for frame in range(FRAMES):
@@ -86,40 +92,34 @@ def simulate():
     return detections, images
 
 
-def main():
+def main() -> None:
     """Simulate, track twice, write the video."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("docs/occlusion.gif"))
     args = parser.parse_args()
-    import_keras()
     from matplotlib import animation
     from matplotlib import pyplot as plt
 
-    from models.dhae import load
-    from models.embedding import embed
-    from models.tracker import track
-    from utils.colours import colour_histograms
     from utils.visualization import TRAIL, draw_frame
 
     detections, images = simulate()
-    weights = Path(__file__).resolve().parents[1] / "pretrained" / preset("mots").weights[0]
-    embeddings = embed(load(weights), detections, None)
-    colours = colour_histograms(detections, images.__getitem__)
     ids = {
-        name: track(detections, embeddings, preset("mots", name).tracker_of(detections), looks)[0]
-        for name, looks in (("paper", None), ("best", colours))
+        name: Pipeline(settings_for(data_set("mots"), name))
+        .track(detections, images.__getitem__)
+        .track_ids
+        for name in ("paper", "best")
     }
     for name, track_ids in ids.items():
         switches = association_accuracy(detections, track_ids)[2]
         score = 100 * identity_f1(detections.ids, track_ids)[0]
-        print(f"{name}: {len(set(track_ids.tolist()) - {0})} ids for {len(WALKERS)} people, "
+        say(f"{name}: {len(set(track_ids.tolist()) - {0})} ids for {len(WALKERS)} people, "
               f"{switches} switches, IDF1 {score:.1f}")  # fmt: skip
     figure, axes = plt.subplots(1, 2, figsize=(8, 2.75), dpi=100)
     shown = [axis.imshow(images[0]) for axis in axes]
     for axis in axes:
         axis.set_axis_off()
     figure.subplots_adjust(0.005, 0.005, 0.995, 0.9, wspace=0.01)
-    trails = {name: defaultdict(lambda: deque(maxlen=TRAIL)) for name in ids}
+    trails: dict[str, Any] = {name: defaultdict(lambda: deque(maxlen=TRAIL)) for name in ids}
     centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
     rows_of = dict(detections.rows_by_frame())
     with tempfile.TemporaryDirectory() as folder, atomic_path(args.output) as temporary:

@@ -1,12 +1,17 @@
 """Crowded scenes for benchmarks and tests: ellipses that move at constant velocity."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from utils import masks
 from utils.detections import PEDESTRIAN, Detections
 
 
-def crowd(objects, frames, seed=0, height=1080, width=1920, size=24):
+def crowd(
+    objects: int, frames: int, seed: int = 0, height: int = 1080, width: int = 1920, size: int = 24
+) -> tuple[Detections, npt.NDArray[np.float32]]:
     """Simulate a crowd.
 
     Args:
@@ -54,7 +59,7 @@ def crowd(objects, frames, seed=0, height=1080, width=1920, size=24):
     return detections, (embeddings + noise).astype(np.float32)
 
 
-def _ellipse(centre, radii, height, width):
+def _ellipse(centre: Any, radii: Any, height: int, width: int) -> bytes:
     """Return the RLE of a filled ellipse without drawing the whole frame."""
     x0, x1 = int(centre[0] - radii[0]), int(centre[0] + radii[0])
     xs = np.arange(x0, x1 + 1)

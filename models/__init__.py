@@ -1,1 +1,1 @@
-"""What the paper claims. Imports nothing, so that the tracker loads without TensorFlow."""
+"""The papers' methods, a folder each, and the one way from detections to tracks."""

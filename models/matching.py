@@ -1,176 +1,237 @@
-"""Other ways to associate the same detections, to compare with: one interface for all.
+"""Matching detections to the last ones of recent tracks: what three associations share.
 
-* `mask_iou`: the detection whose mask overlaps a track's last one most, assigned exactly.
-* `trackrcnn`: TrackR-CNN's matching (Voigtlaender et al., CVPR 2019; thesis, chapters 3 and 6):
-  distances of association vectors to the last detection of each recent track, Hungarian method.
-* `motsnet`: MOTSNet's linear assignment (Porzi et al., sections 3.2 and 4.3): embedding distance
-  and time, within a window; with `overlap_weight`, signed IoU of boxes, too (appendix C). Eq. 1 and
-  5 allow every pair to stay alone for nothing; here a pair gains by how far it is below `limit`.
-
-Both take distances in units of the sequence's own spread, since those of networks differ.
+Mask IoU, TrackR-CNN's and MOTSNet's each say what a pair costs; who is matched is solved exactly.
 """
 
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from models.motion_tracker import assign_exactly
-from models.rules import limits_of
-from utils.boxes import signed_iou, xywh_to_xyxy
-from utils.config import check_settings
-
-MATCHERS = ("mask_iou", "trackrcnn", "motsnet")
+from models.assignment import assign_exactly
+from models.tracking import Array, Finished, Frame, Tracker, track
+from utils.config import (
+    ByClass,
+    at_least_one,
+    by_class,
+    check_settings,
+    limit_of,
+    limits_of,
+    setting,
+)
+from utils.detections import Detections
 
 
 @dataclass(frozen=True)
-class MatcherConfig:
-    """Settings of a matcher.
+class MatchingConfig:
+    """Settings that all matchings share."""
 
-    `random_search` draws `limit` or `scale`, `window` and `overlap_weight`. MOTSNet's authors do
-    not tune (tau = 1, N_w the training batch, N_t = 5), but their embeddings are of images.
+    limit: float = setting(1.0, "cost at which, and above, nothing is matched")
+    window: int = setting(3, "frames in which a track's last detection must lie (beta, N_w)")
+    min_score: ByClass = by_class("score below which a detection takes no part, by class (gamma)")
+    min_track_length: ByClass = by_class(
+        "tracks with fewer detections are dropped, by class (N_t)", 1
+    )
 
-    Attributes:
-        matcher: one of MATCHERS.
-        limit: cost at which, and above, nothing is matched. Costs are 1 - IoU for `mask_iou`, the
-            distance of the vectors times `scale` for `trackrcnn` and pi* of Eq. 6 for `motsnet`
-            (tau).
-        window: frames in which a track's last detection must lie: beta, N_w.
-        scale: of distances between embeddings, in units of their mean distance to their mean.
-        overlap_weight: of the signed IoU of boxes in pi*. Appendix C prints it with a plus, which
-            would reward distance; here overlap lowers the cost.
-        min_score: {class: score} below which a detection takes no part: gamma.
-        min_track_length: tracks with fewer detections are dropped: N_t. Not drawn.
-    """
-
-    matcher: str
-    limit: float = 1.0
-    window: int = 3
-    scale: float = 1.0
-    overlap_weight: float = 0.0
-    min_score: dict = field(default_factory=dict)
-    min_track_length: int = 1
-
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
-        if self.matcher not in MATCHERS:
-            raise ValueError(f"matcher must be one of {', '.join(MATCHERS)}, got {self.matcher!r}")
         rules = (
-            ("limit", np.isfinite(self.limit), "finite"),
+            ("limit", bool(np.isfinite(self.limit)), "finite"),
             ("window", self.window >= 1, "at least 1 frame"),
-            ("min_track_length", self.min_track_length >= 1, "at least 1"),
+            ("min_track_length", at_least_one(self.min_track_length), "at least 1 detection"),
         )
         check_settings(self, rules)
 
 
-# By random search on KITTI MOTS ground truth: python -m benchmarks.tune_matchers
-TUNED = {
-    "mask_iou": MatcherConfig("mask_iou"),
-    "trackrcnn": MatcherConfig("trackrcnn", window=5, scale=0.135),
-    "motsnet": MatcherConfig(
-        "motsnet", window=14, scale=0.3135, overlap_weight=0.152, min_track_length=5
-    ),
-}
+@dataclass(frozen=True)
+class VectorConfig(MatchingConfig):
+    """Settings of matchings that compare embeddings."""
+
+    scale: float = setting(1.0, "of distances between embeddings, in units of `unit`")
+    unit: float | None = setting(
+        None,
+        "of distances; none: the sequence's own mean distance to the mean, so that ids come at "
+        "its end",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning."""
+        super().__post_init__()
+        check_settings(self, (("unit", self.unit is None or self.unit > 0, "above 0, or none"),))
 
 
-def match(detections, embeddings, config):
-    """Track one sequence by matching detections to the last ones of recent tracks.
+class Matching(Tracker):
+    """Assigns the detections of a frame to the last detections of recent tracks.
 
     Args:
-        detections: n Detections; for `trackrcnn` its own association vectors are used where the
-            file had them.
-        embeddings: (n, F) float, for the other files.
-        config: MatcherConfig.
+        config: MatchingConfig.
 
-    Returns:
-        track_ids: (n,) int32, 0 for detections that belong to no track.
+    Attributes:
         report: Counter: `tracks` started, `short` detections of tracks that were too short, `weak`
             detections below `min_score`.
     """
-    if config.matcher == "trackrcnn" and detections.embeddings is not None:
-        embeddings = detections.embeddings
-    embeddings = embeddings / _spread([embeddings])
-    cost = _COSTS[config.matcher]
-    ids = np.zeros(len(detections), np.int32)
-    last = np.zeros(0, np.int64)  # row of each track's last detection
-    report = Counter()
-    weak = detections.scores < limits_of(detections.classes, config.min_score)
-    for number, every in detections.rows_by_frame():
-        rows = every[~weak[every]]
-        last = last[number - detections.frames[last] <= config.window]
-        costs = cost(detections, embeddings, last, rows, config)
-        same = detections.classes[last][:, None] == detections.classes[rows]
-        tracks, columns = assign_exactly(np.where(same, -costs, -np.inf), -config.limit)
-        ids[rows[columns]] = ids[last[tracks]]
-        new = rows[ids[rows] == 0]
-        ids[new] = report["tracks"] + 1 + np.arange(len(new))
-        report["tracks"] += len(new)
-        last = np.concatenate([np.delete(last, tracks), rows])
-    report["weak"] = int(weak.sum())
-    lengths = np.bincount(ids)
-    short = (ids > 0) & (lengths[ids] < config.min_track_length)
-    report["short"] = int(short.sum())
-    ids[short] = 0
-    return ids, report
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self._next_id = 1
+        self._forget()
+
+    def _forget(self) -> None:
+        # Of each recent track: (frame, detection's place in it, id), oldest first.
+        self._live: list[tuple[Frame, int, int]] = []
+        self._pending: dict[int, Finished] = {}
+        self._last = None
+
+    @abstractmethod
+    def cost(self, last: Sequence[tuple[Frame, int]], frame: Frame, rows: Array) -> Array:
+        """Return the (m, k) costs of m last detections and the k rows of a frame."""
+
+    def update(self, frame: Frame) -> Finished:
+        """Take the next frame, see `Tracker`."""
+        self._follow(frame)
+        return self._match(frame)
+
+    def _match(self, frame: Frame) -> Finished:
+        weak = frame.scores < limits_of(frame.classes, self.config.min_score)
+        self.report["weak"] += int(weak.sum())
+        rows = np.flatnonzero(~weak)
+        live = [t for t in self._live if frame.number - t[0].number <= self.config.window]
+        self._lose({t[2] for t in self._live} - {t[2] for t in live})
+        costs = self.cost([(f, i) for f, i, _ in live], frame, rows)
+        classes = np.array([f.classes[i] for f, i, _ in live], np.int64)
+        same = classes[:, None] == frame.classes[rows]
+        tracks, columns = assign_exactly(np.where(same, -costs, -np.inf), -self.config.limit)
+        ids = np.zeros(len(rows), np.int64)
+        ids[columns] = [live[k][2] for k in tracks.tolist()]
+        new = ids == 0
+        ids[new] = self._next_id + np.arange(new.sum())
+        self._next_id += int(new.sum())
+        self.report["tracks"] += int(new.sum())
+        taken = set(tracks.tolist())
+        self._live = [t for k, t in enumerate(live) if k not in taken]
+        pairs = list(zip(rows.tolist(), ids.tolist(), strict=True))
+        self._live += [(frame, i, identity) for i, identity in pairs]
+        self._pending |= {identity: [] for identity in ids[new].tolist()}
+        return self._release(frame, pairs)
+
+    def _release(self, frame: Frame, pairs: Finished) -> Finished:
+        """Return what is final: rows of tracks that are long enough."""
+        finished: Finished = []
+        for i, identity in pairs:
+            row, cls = int(frame.rows[i]), int(frame.classes[i])
+            waiting = self._pending.get(identity)
+            if waiting is None:
+                finished.append((row, identity))
+                continue
+            waiting.append((row, identity))
+            if len(waiting) >= limit_of(cls, self.config.min_track_length):
+                finished += self._pending.pop(identity)
+        return finished
+
+    def _lose(self, identities: set[int]) -> None:
+        for identity in identities:
+            self.report["short"] += len(self._pending.pop(identity, ()))
+
+    def flush(self) -> Finished:
+        """Forget the sequence; see `Tracker`."""
+        self._lose(set(self._pending))
+        self._forget()
+        return []
 
 
-def _spread(embeddings):
-    """Return the mean distance to the mean of a list of (n, F) arrays; 1 where there is none."""
-    sample = np.concatenate([e[:: max(1, len(e) // 500)] for e in embeddings])
-    if not len(sample):
-        return 1.0
-    return float(np.linalg.norm(sample - sample.mean(axis=0), axis=1).mean()) or 1.0
+class VectorMatching(Matching):
+    """A matching by embeddings, whose distances have no unit of their own.
+
+    Without a `unit` in the settings the sequence's spread is the unit, which is known at its end:
+    frames are kept until `flush`, and ids come then.
+    """
+
+    column: str
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._unit: float | None = config.unit
+        self._waiting: list[Frame] = []
+
+    def update(self, frame: Frame) -> Finished:
+        """Take the next frame, see `Tracker`."""
+        if self.config.unit is not None:
+            return super().update(frame)
+        self._follow(frame)
+        self._waiting.append(frame)
+        return []
+
+    def flush(self) -> Finished:
+        """Return [(row, id)] of what waited for the unit, and forget the sequence."""
+        finished: Finished = []
+        if self.config.unit is None:
+            self._unit = self._spread()
+            for frame in self._waiting:
+                finished += self._match(frame)
+            self._waiting = []
+        return finished + super().flush()
+
+    def _spread(self) -> float:
+        """Return the mean distance of embeddings to their mean; 1 where there is none."""
+        if not self._waiting:
+            return 1.0
+        rows = np.concatenate([f.rows for f in self._waiting])
+        vectors = np.concatenate([f[self.column] for f in self._waiting])[np.argsort(rows)]
+        sample = vectors[:: max(1, len(vectors) // 500)]
+        if not len(sample):
+            return 1.0
+        return float(np.linalg.norm(sample - sample.mean(axis=0), axis=1).mean()) or 1.0
+
+    def distances(self, last: Sequence[tuple[Frame, int]], frame: Frame, rows: Array) -> Array:
+        """Return the (m, k) Euclidean distances of vectors times `scale`, in `unit`s."""
+        now = frame[self.column][rows] / self._unit
+        before = np.array([f[self.column][i] / self._unit for f, i in last])
+        differences = before.reshape(len(last), 1, now.shape[-1]) - now[None]
+        scaled: Array = self.config.scale * np.sqrt((differences**2).sum(axis=2))
+        return scaled
 
 
-def _mask_cost(detections, embeddings, last, rows, config):
-    """Return (m, k) 1 - IoU of masks."""
-    if not len(last) or not len(rows):
-        return np.ones((len(last), len(rows)))
-    found = detections.coco(rows)
-    return 1 - coco_mask.iou(detections.coco(last), found, [0] * len(found))
-
-
-def _vector_cost(detections, embeddings, last, rows, config):
-    """Return (m, k) Euclidean distances of embeddings times `scale`."""
-    differences = embeddings[last][:, None] - embeddings[rows][None]
-    return config.scale * np.sqrt((differences**2).sum(axis=2))
-
-
-def _motsnet_cost(detections, embeddings, last, rows, config):
-    """Return (m, k) pi* (Eq. 6; appendix C)."""
-    gap = (detections.frames[rows][None] - detections.frames[last][:, None]) / config.window
-    cost = _vector_cost(detections, embeddings, last, rows, config) + gap
-    if config.overlap_weight:
-        before, now = (xywh_to_xyxy(detections.boxes_xywh[r]) for r in (last, rows))
-        cost -= config.overlap_weight * signed_iou(before, now)
-    return cost
-
-
-_COSTS = {"mask_iou": _mask_cost, "trackrcnn": _vector_cost, "motsnet": _motsnet_cost}
-
-
-def random_search(sequences, config, accuracy, trials=1000, seed=0):
+def random_search(
+    sequences: Sequence[tuple[Detections, Array]],
+    make: Callable[[Any], Tracker],
+    config: Any,
+    accuracy: Callable[[list[tuple[Detections, Array]]], float],
+    trials: int = 1000,
+    seed: int = 0,
+) -> tuple[Any, float]:
     """Return the best of randomly drawn settings (thesis, section 4.1), and its accuracy.
+
+    `limit` or `scale`, `window` and `overlap_weight` are drawn. MOTSNet's authors do not tune
+    (tau = 1, N_w the training batch, N_t = 5), but their embeddings are of images.
 
     Args:
         sequences: [(Detections, embeddings)] to tune on.
-        config: MatcherConfig to start from.
+        make: settings -> Tracker.
+        config: settings to start from.
         accuracy: function [(Detections, track_ids)] -> float, larger is better.
         trials: how many to draw; seed: of the draws.
     """
     rng = np.random.default_rng(seed)
 
-    def measured(candidate):
-        tracked = [(d, match(d, e, candidate)[0]) for d, e in sequences]
+    def measured(candidate: Any) -> float:
+        columns = [{"embeddings": e, "vectors": e} for _, e in sequences]
+        scenes = [d for d, _ in sequences]
+        tracked = [
+            (d, track(d, make(candidate), c)[0]) for d, c in zip(scenes, columns, strict=True)
+        ]
         return accuracy(tracked)
 
     best, value = config, measured(config)
     for _ in range(trials):
         changes = {"window": int(rng.integers(1, 31)), "limit": float(rng.uniform(0.05, 1))}
-        if config.matcher != "mask_iou":
+        if hasattr(config, "scale"):
             changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}
-        if config.overlap_weight:
+        if getattr(config, "overlap_weight", 0):
             changes["overlap_weight"] = float(10 ** rng.uniform(-1, 1))
         candidate = replace(config, **changes)
         if (result := measured(candidate)) > value:

@@ -1,13 +1,22 @@
 """What every script does: quiet TensorFlow, and one line and exit code 2 for bad input."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
+import importlib.util
+import json
 import os
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def quiet_tensorflow():
+def quiet_tensorflow() -> None:
     """Silence TensorFlow's start-up chatter; call before anything imports it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -16,7 +25,7 @@ def quiet_tensorflow():
 
 
 @contextlib.contextmanager
-def muted_stderr():
+def muted_stderr() -> Iterator[None]:
     """Send file descriptor 2 to nowhere: TensorFlow's C++ start-up logs heed no setting."""
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -30,8 +39,35 @@ def muted_stderr():
         os.close(nowhere)
 
 
-def import_keras():
-    """Return the keras module, imported without chatter; errors still raise."""
+def check_backend() -> str:
+    """Return the backend that Keras will use.
+
+    Raises:
+        ValueError: KERAS_BACKEND or keras.json names one that is unknown or not installed.
+    """
+    config = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
+    place, name = "KERAS_BACKEND", os.environ.get("KERAS_BACKEND")
+    if not name:
+        place, name = str(config), "tensorflow"
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            name = json.loads(config.read_text()).get("backend", name)
+    if name not in BACKENDS or importlib.util.find_spec(name) is None:
+        why = "which is not installed" if name in BACKENDS else "which there is not"
+        rule = f"must name an installed backend ({', '.join(BACKENDS)})"
+        raise ValueError(f"{place}: {rule}, got {name!r}, {why}")
+    return name
+
+
+def import_keras() -> Any:
+    """Return the keras module, imported without chatter; errors still raise.
+
+    What keras.json says of shapes and precision does not apply to networks with weights: it is
+    overridden, and said.
+
+    Raises:
+        ValueError: see `check_backend`.
+    """
+    check_backend()
     with muted_stderr():
         import keras
 
@@ -40,25 +76,44 @@ def import_keras():
 
             tf.config.list_physical_devices()  # the first look at the devices logs, too
             tf.get_logger().setLevel("ERROR")  # sequences differ in length: retracing is expected
+    for name, needed in (("image_data_format", "channels_last"), ("floatx", "float32")):
+        if (found := getattr(keras.config, name)()) != needed:
+            getattr(keras.config, f"set_{name}")(needed)
+            note(f"keras.json says {name} {found}: {needed} is used, the networks are made so")
     return keras
+
+
+def say(text: str) -> None:
+    """Print what a run makes."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """Say what was dropped, guessed or overridden: one line."""
+    say(f"note: {' '.join(text.split())}")
+
+
+def warn(text: str) -> None:
+    """Say what is probably wrong: one line on stderr."""
+    print(f"warning: {' '.join(text.split())}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Print the error and where help is, exit with 2."""
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
-def positive(text):
+def positive(text: str) -> int:
     """Return a positive integer from the command line."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
 
 
-def run(main):
+def run(main: Callable[[], None]) -> None:
     """Call `main()`; turn bad input into one line on stderr and exit code 2."""
     quiet_tensorflow()
     try:

@@ -1,53 +1,95 @@
-"""Settings as frozen dataclasses, and the presets of the four data sets."""
+"""Settings as frozen dataclasses, each field with its meaning, overridden by name and type."""
 
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
 
-from utils.detections import CAR, PEDESTRIAN
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-DATASETS = ("mnist", "sprites", "kitti", "mots")
-REAL = ("kitti", "mots")
-PRESETS = ("paper", "best")
+import numpy as np
+import numpy.typing as npt
+
+ByClass = dict[int, float]  # {class: limit}; class 0 stands for every class that is not named
+Config = TypeVar("Config")
+
+
+def setting(default: Any, meaning: str) -> Any:
+    """Return a dataclass field with a default and a meaning that --list prints."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
+def by_class(meaning: str, every: float | None = None) -> Any:
+    """Return a dataclass field {class: limit}; `every` is that of all classes by default."""
+    default = {} if every is None else {0: every}
+    return field(default_factory=default.copy, metadata={"meaning": meaning})
+
+
+def limits_of(classes: npt.NDArray[Any], limits: ByClass) -> npt.NDArray[np.float32]:
+    """Return each detection's limit: its class', else that of class 0, else 0."""
+    # float32, as scores are: 0.7 must reach 0.7.
+    result = np.full(len(classes), limits.get(0, 0.0), np.float32)
+    for cls, limit in limits.items():
+        if cls:
+            result[classes == cls] = limit
+    return result
+
+
+def limit_of(cls: int, limits: ByClass) -> float:
+    """Return the limit of one class, as `limits_of` does."""
+    return limits.get(cls, limits.get(0, 0.0))
+
+
+def at_least_one(limits: ByClass) -> bool:
+    """Return whether every limit is 1 or more."""
+    return all(limit >= 1 for limit in limits.values())
+
+
+def check_settings(config: Any, rules: Iterable[tuple[str, bool, str]]) -> None:
+    """Raise ValueError for the first (name, holds, rule) that does not hold."""
+    for name, holds, rule in rules:
+        if not holds:
+            raise ValueError(f"{name} must be {rule}, got {getattr(config, name)}")
 
 
 @dataclass(frozen=True)
-class TrackerConfig:
-    """How detections become tracks (paper, section 3.3 and 3.4).
+class UscMotsConfig:
+    """How detections become tracks (paper, section 3.3 and 3.4)."""
 
-    Attributes:
-        t_lag: frames in the window, the current one included.
-        tau: largest frame distance at which the gate forbids a link (Eq. 6).
-        gate: "mask_iou" (no link between masks that do not overlap, Eq. 6) or "embedding" (none
-            beyond `max_distance`, section 4.1).
-        max_distance: limit on ||z_i - z_j|| of the "embedding" gate.
-        centre_rule: cluster centre, "mean" of the members (paper) or the member "nearest" in time
-            to the current frame (authors' code).
-        order: which node chooses its cluster first, the closest to a centre ("distance") or those
-            of the current frame ("time", authors' code).
-        use_graph: False clusters with plain k-means, the rows without G of Table 4.
-        known_clusters: True takes |K| from the true identities in the window, as Table 4's rows
-            with |K| as a prior do, and opens no cluster beyond; needs detections with ids.
-        seed: of the first centres of plain k-means.
-        min_score: lambda, what a new cluster's normalised score must reach (Alg. 1).
-        min_track_length: tracks with fewer detections are dropped.
-        max_iterations: of k-means, per window.
-        tolerance: k-means stops when the centres move less than this times the mean variance.
-    """
+    t_lag: int = setting(3, "frames in the window, the current one included")
+    tau: int = setting(1, "largest frame distance at which the gate forbids a link (Eq. 6)")
+    gate: str = setting(
+        "mask_iou",
+        "mask_iou: no link between masks that do not overlap (Eq. 6); embedding: none beyond "
+        "max_distance (section 4.1)",
+    )
+    max_distance: float = setting(float("inf"), "limit on ||z_i - z_j|| of the embedding gate")
+    centre_rule: str = setting(
+        "nearest",
+        "cluster centre: mean of the members (paper), or the member nearest in time to the "
+        "current frame (authors' code)",
+    )
+    order: str = setting(
+        "distance",
+        "which node chooses its cluster first: distance, the closest to a centre; time, those of "
+        "the current frame (authors' code)",
+    )
+    use_graph: bool = setting(True, "no: plain k-means, the rows without G of Table 4")
+    known_clusters: bool = setting(
+        False,
+        "yes: |K| from the true identities in the window, as Table 4's rows with |K| known; needs "
+        "detections with ids",
+    )
+    seed: int = setting(0, "of the first centres of plain k-means")
+    min_score: float = setting(0.1, "lambda, what a new cluster's normalised score must reach")
+    min_track_length: ByClass = by_class("tracks with fewer detections are dropped, by class", 3)
+    max_iterations: int = setting(50, "of k-means, per window")
+    tolerance: float = setting(
+        1e-4, "k-means stops when the centres move less than this times the mean variance"
+    )
 
-    t_lag: int = 3
-    tau: int = 1
-    gate: str = "mask_iou"
-    max_distance: float = float("inf")
-    centre_rule: str = "nearest"
-    order: str = "distance"
-    use_graph: bool = True
-    known_clusters: bool = False
-    seed: int = 0
-    min_score: float = 0.1
-    min_track_length: int = 3
-    max_iterations: int = 50
-    tolerance: float = 1e-4
-
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
         rules = (
             ("t_lag", self.t_lag >= 2, "at least 2 frames"),
@@ -57,48 +99,37 @@ class TrackerConfig:
             ("centre_rule", self.centre_rule in ("mean", "nearest"), "'mean' or 'nearest'"),
             ("order", self.order in ("distance", "time"), "'distance' or 'time'"),
             ("seed", self.seed >= 0, "at least 0"),
-            ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
+            ("min_track_length", at_least_one(self.min_track_length), "at least 1 detection"),
             ("max_iterations", self.max_iterations >= 1, "at least 1"),
         )
         check_settings(self, rules)
 
 
 @dataclass(frozen=True)
-class MotionConfig:
-    """How detections become tracks by expected positions (preset `best`).
+class BestConfig:
+    """How detections become tracks by expected positions (preset `best`)."""
 
-    Attributes:
-        least_overlap: generalised IoU of an expected box and a detection at which, and below, the
-            two cannot link.
-        slack: by how much that limit falls as a track's position becomes uncertain.
-        smoothing, damping: of the velocity, see `models.motion.Motion`.
-        mask_weight: of the IoU of masks, beside the generalised IoU of boxes, whose weight is 1.
-        size_weight: of the change of log width and height, which counts against a pair.
-        descriptor_weight: of the log-likelihood ratio of embeddings (`models.evidence`); half of it
-            for tracks seen at the last frame, whose position is certain.
-        colour_weight: the same for colours, whose distances within a video are less alike.
-        memory: frames for which a missed track stays.
-        t_lag: frames within which a second detection must join the first.
-        min_track_length: tracks with fewer detections are dropped.
-        confident: {class: score} from which a detection may start a track; others only continue.
-        confirmed: {class: mean score} that a track must reach to be written.
-    """
+    least_overlap: float = setting(
+        0.0,
+        "generalised IoU of an expected box and a detection at which, and below, the two cannot "
+        "link",
+    )
+    slack: float = setting(0.0, "by how much that limit falls as a position becomes uncertain")
+    smoothing: float = setting(0.25, "share of the newest step in the velocity")
+    damping: float = setting(0.9, "factor on the velocity for each further frame missed")
+    mask_weight: float = setting(1.0, "of the IoU of masks; that of boxes weighs 1")
+    size_weight: float = setting(0.4, "of the change of log width and height, against a pair")
+    descriptor_weight: float = setting(
+        0.2, "of the evidence of embeddings; half of it for tracks of the last frame"
+    )
+    colour_weight: float = setting(0.4, "the same for colours")
+    memory: int = setting(30, "frames for which a missed track stays")
+    t_lag: int = setting(3, "frames within which a second detection must join the first")
+    min_track_length: ByClass = by_class("tracks with fewer detections are dropped, by class", 5)
+    confident: ByClass = by_class("score from which a detection may start a track, by class")
+    confirmed: ByClass = by_class("mean score that a track must reach to be written, by class")
 
-    least_overlap: float = 0.0
-    slack: float = 0.0
-    smoothing: float = 0.25
-    damping: float = 0.9
-    mask_weight: float = 1.0
-    size_weight: float = 0.4
-    descriptor_weight: float = 0.2
-    colour_weight: float = 0.4
-    memory: int = 30
-    t_lag: int = 3
-    min_track_length: int = 5
-    confident: dict = field(default_factory=dict)
-    confirmed: dict = field(default_factory=dict)
-
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
         rules = (
             ("least_overlap", -1 <= self.least_overlap < 1, "in [-1, 1)"),
@@ -111,134 +142,99 @@ class MotionConfig:
             ("damping", 0 < self.damping <= 1, "in (0, 1]"),
             ("memory", self.memory >= 1, "at least 1 frame"),
             ("t_lag", self.t_lag >= 2, "at least 2 frames"),
-            ("min_track_length", self.min_track_length >= 1, "at least 1 detection"),
+            ("min_track_length", at_least_one(self.min_track_length), "at least 1 detection"),
         )
         check_settings(self, rules)
 
 
-def check_settings(config, rules):
-    """Raise ValueError for the first (name, holds, rule) that does not hold."""
-    for name, holds, rule in rules:
-        if not holds:
-            raise ValueError(f"{name} must be {rule}, got {getattr(config, name)}")
-
-
 @dataclass(frozen=True)
-class DetectionRules:
-    """Which detections take part, per class; a class that is absent has no limit.
+class RefinementConfig:
+    """How tracklets are merged offline, after ReMOTS (sections 2.2, 2.4 and 2.5)."""
 
-    Attributes:
-        min_score: {class: least confidence}.
-        min_area: {class: least box area in px^2}.
-        max_overlap: IoU of masks above which the one with the lower score is a duplicate.
-    """
-
-    min_score: dict = field(default_factory=dict)
-    min_area: dict = field(default_factory=dict)
-    max_overlap: float = 1.0
-
-
-@dataclass(frozen=True)
-class Preset:
-    """All settings of one data set.
-
-    Attributes:
-        dataset: its name.
-        classes: the classes tracked.
-        rules: which detections take part.
-        tracker: how they become tracks; a MotionConfig for the preset `best`.
-        trusted: the same for files without scores (ground truth, or another tracker's output),
-            which miss nothing and invent nothing; None means `tracker`.
-        object_size: side in pixels that divides box sizes before the DHAE; None means the frame.
-        weights: the committed weights' file names, see `pretrained/`.
-    """
-
-    dataset: str
-    classes: tuple
-    rules: DetectionRules
-    tracker: TrackerConfig | MotionConfig
-    object_size: int | None
-    weights: tuple
-    trusted: MotionConfig | None = None
-
-    def tracker_of(self, detections):
-        """Return the settings for one sequence."""
-        return self.tracker if detections.scored or self.trusted is None else self.trusted
+    horizon: int = setting(
+        120, "theta_t, the largest gap in frames between tracklets that are merged"
+    )
+    max_error: float = setting(
+        0.75, "share of false decisions on known answers above which nothing is merged"
+    )
+    dimensions: int = setting(32, "of the adapted embedding")
+    intra_frame_steps: int = setting(100, "of the first round of adaptation; 0 skips it")
+    tracklet_steps: int = setting(400, "of the second round; 0 skips it")
+    batch_size: int = setting(512, "triplets of a step")
+    margin: float = setting(0.5, "of the triplet loss")
+    learning_rate: float = setting(0.003, "of Adam")
+    span: int = setting(60, "frames between an anchor and its positive, at most")
+    seed: int = setting(0, "of the triplets")
 
 
-def preset(dataset, name="paper"):
-    """Return the named preset of a data set.
+def parts_of(config: Any) -> dict[str, Any]:
+    """Return {name: value} of a dataclass' fields."""
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+
+
+def parse_value(name: str, text: str, kind: Any, names: Mapping[str, int] | None = None) -> Any:
+    """Return a setting's value from the command line.
+
+    Args:
+        name: of the setting, for the error.
+        text: what was given.
+        kind: the field's type: bool, int, float, str, `float | None` or ByClass.
+        names: {class name: number}, for ByClass: `0.5`, or `car=0.5,pedestrian=0.6`, or `1=0.5`.
 
     Raises:
-        ValueError: no such data set or preset.
+        ValueError: the text is no such value.
     """
-    if name not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
-    if name == "best":
-        return _best(dataset)
-    if dataset in REAL:
-        kitti = dataset == "kitti"
-        return Preset(
-            dataset,
-            classes=(CAR, PEDESTRIAN) if kitti else (PEDESTRIAN,),
-            rules=DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100}),
-            # The code has tau = 2 for MOTSChallenge, which reproduces its figures less (README).
-            tracker=TrackerConfig(tau=1, min_track_length=3 if kitti else 5),
-            object_size=None,
-            weights=("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras"),
-        )
-    return Preset(
-        dataset,
-        classes=(PEDESTRIAN,),
-        rules=DetectionRules(),
-        tracker=TrackerConfig(
-            tau=2,
-            gate="embedding",
-            max_distance=2.5 if dataset == "mnist" else 1.0,
-            min_score=0.2,
-            min_track_length=1,
-        ),
-        object_size=28,
-        weights=(f"dhae_{dataset}_shape.keras",),
-    )
+    optional = type(None) in typing.get_args(kind)
+    if optional and text.lower() == "none":
+        return None
+    if optional:
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    if kind is bool:
+        values = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+        if text.lower() not in values:
+            raise ValueError(f"{name} must be yes or no, got {text!r}")
+        return values[text.lower()]
+    if typing.get_origin(kind) is dict:
+        return _parse_by_class(name, text, names or {})
+    words = {int: "an integer", float: "a number"}
+    try:
+        value = kind(text)
+    except ValueError:
+        raise ValueError(f"{name} must be {words.get(kind, 'text')}, got {text!r}") from None
+    if kind is float and value != value:
+        raise ValueError(f"{name} must be a number, got {text!r}")
+    return value
 
 
-def _best(dataset):
-    """Return the preset `best`, one setting for all real data."""
-    if dataset not in REAL:
-        raise ValueError(f"preset best is for {' and '.join(REAL)}, got {dataset}")
-    paper = preset(dataset)
-    return replace(
-        paper,
-        rules=replace(paper.rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}, max_overlap=0.5),
-        tracker=MotionConfig(
-            confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7}
-        ),
-        trusted=MotionConfig(least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length=3),
-    )
+def _parse_by_class(name: str, text: str, names: Mapping[str, int]) -> ByClass:
+    limits: ByClass = {}
+    for part in text.split(","):
+        cls, equals, limit = part.rpartition("=")
+        number = names.get(cls.strip(), int(cls) if cls.strip().isdigit() else None)
+        try:
+            value = float(limit)
+        except ValueError:
+            value = float("nan")
+        if (equals and not number) or not value >= 0:
+            known = ", ".join(names) or "numbers"
+            raise ValueError(
+                f"{name} must be a number, or CLASS=NUMBER of the classes {known}, got {part!r}"
+            )
+        limits[number if equals and number else 0] = value
+    return limits
 
 
-def network_config(dataset, channels=1):
-    """Return the DHAE's arguments for a data set (paper, section 3.2.2; authors' code)."""
-    if dataset in REAL:
-        return dict(
-            patch_size=128,
-            channels=channels,
-            filters=(16, 16, 32, 32, 64),
-            latent_dim=128,
-            batch_norm_after=(1, 2, 3),
-            dropout_after=(1, 2, 3),
-            decoder_dropout_after=(1, 2, 3),
-            reduction="mean",
-        )
-    return dict(
-        patch_size=28,
-        channels=channels,
-        filters=(16, 24, 48) if dataset == "mnist" else (16, 32, 32),
-        latent_dim=64,
-        last_padding="valid",
-        dropout_after=(0, 1),
-        reduction="scaled_sum",
-    )
+def override(config: Config, changes: Mapping[str, str], names: Mapping[str, int]) -> Config:
+    """Return a settings object with fields replaced by parsed text.
+
+    Args:
+        config: a settings dataclass.
+        changes: {field: text}; every field must exist.
+        names: {class name: number}, see `parse_value`.
+
+    Raises:
+        ValueError: text that is no value of the field's type, or a value without a meaning.
+    """
+    kinds = typing.get_type_hints(type(config))
+    values = {n: parse_value(n, text, kinds[n], names) for n, text in changes.items()}
+    return typing.cast(Config, dataclasses.replace(typing.cast(Any, config), **values))

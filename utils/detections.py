@@ -1,12 +1,18 @@
 """Detections: one row per detected object, the one data structure of the pipeline."""
 
+from __future__ import annotations
+
 import zlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-CAR, PEDESTRIAN, IGNORE = 1, 2, 10
-CLASS_NAMES = {CAR: "car", PEDESTRIAN: "pedestrian", IGNORE: "ignore"}
+CAR, PEDESTRIAN, IGNORE = 1, 2, 10  # class numbers of KITTI MOTS and MOTSChallenge
+MAX_CLASS = 32767  # class numbers are int16
+
+Rows = npt.NDArray[Any]  # a boolean mask or indices
 
 
 @dataclass(frozen=True)
@@ -18,13 +24,13 @@ class Detections:
         height: frame height in pixels (0 where the sequence has no detections).
         width: frame width in pixels (0 likewise).
         frames: (n,) int32, frame number as in the file, never shifted, in any order.
-        classes: (n,) int16, 1 car, 2 pedestrian, 10 ignore region.
+        classes: (n,) int16, from 1; the data set names them.
         scores: (n,) float32 confidence in [0, 1].
         boxes_xywh: (n, 4) float64, top-left corner and size in pixels.
         rles: (n,) object, COCO-compressed run lengths as bytes, column-major over (height, width).
         ids: (n,) int32 identity that came with the file, 0 where it had none. Truth: the tracker
             never reads it, but for their number in a window where |K| is to be known.
-        embeddings: (n, 128) float32 that came with TrackR-CNN detections, or None.
+        vectors: (n, 128) float32 association vectors of TrackR-CNN detections, or None.
         scored: whether the file had scores. MOTS txt has none: its masks are ground truth or a
             tracker's choice, and rules about a detector's output do not apply to them.
     """
@@ -32,20 +38,25 @@ class Detections:
     sequence: str
     height: int
     width: int
-    frames: np.ndarray
-    classes: np.ndarray
-    scores: np.ndarray
-    boxes_xywh: np.ndarray
-    rles: np.ndarray
-    ids: np.ndarray
-    embeddings: np.ndarray | None = None
+    frames: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.int16]
+    scores: npt.NDArray[np.float32]
+    boxes_xywh: npt.NDArray[np.float64]
+    rles: npt.NDArray[np.object_]
+    ids: npt.NDArray[np.int32]
+    vectors: npt.NDArray[np.float32] | None = None
     scored: bool = True
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return (height, width) of a frame in pixels."""
+        return self.height, self.width
+
     @classmethod
-    def empty(cls, sequence, height=0, width=0):
+    def empty(cls, sequence: str, height: int = 0, width: int = 0) -> Detections:
         """Return a sequence without detections."""
         return cls(
             sequence,
@@ -59,31 +70,36 @@ class Detections:
             np.zeros(0, np.int32),
         )
 
-    def select(self, rows):
+    def select(self, rows: Rows | slice) -> Detections:
         """Return the given rows (boolean mask or indices) as new Detections."""
         columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
         chosen = {name: getattr(self, name)[rows] for name in columns}
-        if self.embeddings is not None:
-            chosen["embeddings"] = self.embeddings[rows]
+        if self.vectors is not None:
+            chosen["vectors"] = self.vectors[rows]
         return replace(self, **chosen)
 
-    def coco(self, rows=None):
+    def coco(self, rows: Rows | None = None) -> list[dict[str, Any]]:
         """Return the masks of the rows as the list of dicts that pycocotools takes."""
         size = [self.height, self.width]
         rles = self.rles if rows is None else self.rles[rows]
         return [{"size": size, "counts": counts} for counts in rles]
 
-    def rows_by_frame(self):
+    def rows_by_frame(self, keep: Rows | None = None) -> list[tuple[int, npt.NDArray[np.int64]]]:
         """Return [(frame, rows)], frames ascending; rows are indices in canonical order.
 
         The order within a frame (score down, then class, box and mask) depends on what the
         detections are, not on where they stand in the file, so that shuffling a file changes no
         track.
+
+        Args:
+            keep: (n,) bool, rows to take; None takes all. Frames without a row are left out.
         """
-        if not len(self):
+        rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
+        if not len(rows):
             return []
-        x, y, w, h = self.boxes_xywh.T
-        masks = [zlib.crc32(rle) for rle in self.rles]
-        order = np.lexsort((masks, h, w, y, x, self.classes, -self.scores, self.frames))
-        frames, starts = np.unique(self.frames[order], return_index=True)
-        return list(zip(frames.tolist(), np.split(order, starts[1:]), strict=True))
+        x, y, w, h = self.boxes_xywh[rows].T
+        masks = np.array([zlib.crc32(rle) for rle in self.rles[rows]])
+        frames = self.frames[rows]
+        order = np.lexsort((masks, h, w, y, x, self.classes[rows], -self.scores[rows], frames))
+        numbers, starts = np.unique(frames[order], return_index=True)
+        return list(zip(numbers.tolist(), np.split(rows[order], starts[1:]), strict=True))

@@ -1,49 +1,60 @@
 """Scores: masks by TrackEval, boxes by py-motmetrics' rules, association alone by its truth."""
 
+from __future__ import annotations
+
 import contextlib
+import csv
 import io
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
-from tqdm import tqdm
 
-from utils import masks, mots_io, mots_metrics
-from utils.detections import CLASS_NAMES
+from utils import masks, mots_metrics
+from utils.detections import CAR, IGNORE, Detections
+from utils.files import FormatError
+from utils.formats import mots_txt
+from utils.formats.mot import read_mot
 
 MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA", "F_DR")
 BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
 BOX_IOU = 0.5
+SAMPLE = 40  # frames of a sequence that are looked at to see whether its truth is shifted
+SHIFTED = 0.05  # share of true masks by which another frame must match better to be worth a word
+OUTSIDE = 0.05  # share of results in frames without truth that is worth a word
+
+Array = npt.NDArray[Any]
+Row = dict[str, Any]
 
 
-def find_ground_truth(path, names):
-    """Return {sequence: MOTS txt file} for a ground-truth folder.
+def check_truth(truth: Detections, detections: Detections, path: Path | str) -> None:
+    """Refuse a ground truth that these detections cannot be scored against.
 
     Args:
-        path: folder (or file) of MOTS txt, or a folder that holds `instances_txt`.
-        names: the sequences needed.
+        truth: what `path` holds.
+        detections: of the same sequence.
+        path: for the message.
 
     Raises:
-        mots_io.FormatError: a sequence has no ground truth.
+        FormatError: scores, no ids, another frame size, or masks that overlap.
     """
-    return mots_io.find_sequences(mots_io.instances_folder(path), names)
-
-
-def check_ground_truth(file, detections):
-    """Refuse a ground truth that TrackEval could not score these detections against.
-
-    Raises:
-        mots_io.FormatError: not MOTS txt, another frame size, or masks that overlap.
-    """
-    truth = mots_io.read_detections(file, detections.sequence)
     if not len(truth):
         return
     if truth.scored:
-        raise mots_io.FormatError(file, None, "ground truth must have 6 fields", "scores")
-    size = detections.height, detections.width
-    if len(detections) and (truth.height, truth.width) != size:
-        rule = f"ground truth must have the detections' frame size {size[0]} {size[1]}"
-        raise mots_io.FormatError(file, None, rule, f"{truth.height} {truth.width}")
+        raise FormatError(path, None, "ground truth must have 6 fields", "scores")
+    if (truth.ids == 0).any():
+        frame = int(truth.frames[truth.ids == 0][0])
+        raise FormatError(path, None, "ground truth must have ids from 1", f"0 in frame {frame}")
+    if len(detections) and truth.size != detections.size:
+        rule = "ground truth must have the detections' frame size"
+        size = f"{detections.height} {detections.width}"
+        raise FormatError(path, None, f"{rule} {size}", f"{truth.height} {truth.width}")
     for frame, rows in truth.rows_by_frame():
         coco = truth.coco(rows)
         shared = np.triu(masks.overlap(coco, coco), 1)
@@ -51,85 +62,176 @@ def check_ground_truth(file, detections):
             first, second = (int(truth.ids[rows[i]]) for i in np.argwhere(shared)[0])
             rule = "ground-truth masks of a frame must be disjoint"
             value = f"ids {first} and {second} in frame {frame}"
-            raise mots_io.FormatError(file, None, rule, value)
+            raise FormatError(path, None, rule, value)
 
 
-def find_box_truth(path, names):
-    """Return {sequence: gt.txt} of a synthetic set, or {} where there is none."""
+def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[str]:
+    """Return what looks wrong between a ground truth and the detections to be scored against it.
+
+    Args:
+        truth: of one sequence; detections: n, of the same; keep: (n,) bool, those that take part.
+
+    Returns:
+        Lines for the user: a shift of the frame numbers by one, masks in frames without truth,
+        truth without a pixel.
+    """
+    notes = []
+    empty = masks.areas_of(truth.rles, truth.height * truth.width) == 0
+    if empty.any():
+        notes.append(
+            f"{empty.sum()} ground-truth masks have no pixel (first: id {truth.ids[empty][0]} in "
+            f"frame {truth.frames[empty][0]}): they count as missed"
+        )
+    if not len(truth) or not keep.any():
+        return notes
+    matched = {shift: _matched(truth, detections, keep, shift) for shift in (-1, 0, 1)}
+    best = max((-1, 1), key=lambda shift: matched[shift])
+    if matched[best] > matched[0] + SHIFTED:
+        way = "one frame later" if best > 0 else "one frame earlier"
+        notes.append(
+            f"ground truth matches far better {way} ({100 * matched[best]:.0f}% of its masks, "
+            f"{100 * matched[0]:.0f}% as it stands): is one numbered from 0, the other from 1? "
+            "Scored as it stands"
+        )
+    annotated = np.unique(truth.frames)
+    outside = keep & ~np.isin(detections.frames, annotated)
+    if outside.sum() > OUTSIDE * keep.sum():
+        notes.append(
+            f"{outside.sum()} of {keep.sum()} detections are in frames without any annotation "
+            f"(truth: {len(annotated)} frames, {annotated[0]} to {annotated[-1]}): if tracked they "
+            "count as false positives, as in the benchmark (--score-frames annotated leaves them "
+            "out)"
+        )
+    return notes
+
+
+def _matched(truth: Detections, detections: Detections, keep: Array, shift: int) -> float:
+    """Return the share of true masks, of a sample of frames, that some detection matches."""
+    found, there = dict(detections.rows_by_frame(keep)), truth.rows_by_frame()
+    total = hits = 0
+    for frame, rows in there[:: max(1, len(there) // SAMPLE)]:
+        total += len(rows)
+        mine = found.get(frame + shift)
+        if mine is None or truth.size != detections.size:
+            continue
+        iou = coco_mask.iou(truth.coco(rows), detections.coco(mine), [0] * len(mine))
+        hits += int((iou.max(axis=1) > mots_metrics.MATCH_IOU).sum())
+    return hits / max(1, total)
+
+
+def find_box_truth(path: Path | str, names: Iterable[str], pattern: str) -> dict[str, Path]:
+    """Return {sequence: gt.txt} of a synthetic set, or {} where there is none.
+
+    Args:
+        path: the data set's folder, or a folder in it.
+        names: sequences.
+        pattern: of a sequence's file in the data set's folder, see `DataSet.box_truth`.
+    """
+    names = list(names)
     for root in (Path(path), Path(path).parent):
-        files = {name: root / "gt" / name / "gt.txt" for name in names}
+        files = {name: root / pattern.format(sequence=name) for name in names}
         if all(file.is_file() for file in files.values()):
             return files
     return {}
 
 
-def score_masks(truth, results, classes):
-    """Score MOTS txt results as the MOTS benchmark does.
-
-    Args:
-        truth: {sequence: ground-truth file}, all in one folder.
-        results: folder of SEQ.txt results.
-        classes: class numbers to score, 1 (car) or 2 (pedestrian).
-
-    Returns:
-        {class name: {column: value}} over all sequences, see `combine_masks`.
-
-    Raises:
-        ValueError: TrackEval refuses a file.
-    """
-    sequences = tqdm(truth.items(), desc="scoring", unit="seq", disable=None)
-    return combine_masks([mask_counts(n, file, results, classes) for n, file in sequences])
-
-
-def mask_counts(sequence, truth, results, classes):
+def mask_counts(
+    truth: Detections,
+    result: Detections,
+    classes: Mapping[int, str],
+    ignore: int | None = IGNORE,
+    annotated_only: bool = False,
+) -> dict[str, Row]:
     """Score one sequence with TrackEval and the benchmark's own counts.
 
+    TrackEval reads both from files of our own writer, frames and ids numbered through, one class at
+    a time under a number it knows: what it is slow or helpless with never reaches it.
+
     Args:
-        sequence: its name; truth: its ground-truth file; results: folder of SEQ.txt results.
-        classes: class numbers to score.
+        truth: ground truth, with ids.
+        result: n Detections with disjoint masks and the written ids, 0 for what is not written.
+        classes: {number: name} of the classes to score.
+        ignore: class of ignore regions in the truth.
+        annotated_only: leave out results in frames without truth.
 
     Returns:
         {class name: {"HOTA", "Identity": TrackEval's results; "counts": those of
         `mots_metrics.count`; "recalls", "precisions": R_m and P_h of the diminishing returns}}.
-
-    Raises:
-        ValueError: TrackEval refuses a file.
     """
-    # TrackEval is slow to import, and only scoring needs it.
-    from trackeval.utils import TrackEvalException
-
+    result = result.select(result.ids > 0)
+    if annotated_only:
+        result = result.select(np.isin(result.frames, truth.frames))
+    both = [_renumbered(d, truth, result) for d in (truth, result)]
+    length = len(np.union1d(truth.frames, result.frames))
     scores = {}
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            names = [CLASS_NAMES[cls] for cls in classes]
-            dataset = _trackeval_dataset({sequence: truth}, Path(results), names)
-            raw = dataset.get_raw_seq_data(dataset.tracker_list[0], sequence)
-            for name in names:
-                data = dataset.get_preprocessed_seq_data(raw, name)
-                scores[name] = {k: m.eval_sequence(data) for k, m in _metrics().items()}
-                scores[name]["counts"] = mots_metrics.count(data)
-                shared, true_size, got_size = mots_metrics.shared_pixels(data)
-                returns = mots_metrics.diminishing_returns
-                scores[name]["recalls"] = returns(shared, true_size).tolist()
-                scores[name]["precisions"] = returns(shared.T, got_size).tolist()
-    except TrackEvalException as error:
-        raise ValueError(f"{results}: TrackEval refuses it: {error}") from None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for cls, title in classes.items():
+            for part, d in zip(("truth", "result"), both, strict=True):
+                number = np.where(d.classes == cls, CAR, 0)
+                if part == "truth" and ignore:
+                    number[d.classes == ignore] = IGNORE
+                chosen = replace(d, classes=number.astype(np.int16)).select(number > 0)
+                mots_txt.write(folder / part / "data" / "sequence.txt", chosen)
+            scores[title] = _score_class(folder, max(1, length))
     return scores
 
 
-def combine_masks(scores):
+def _renumbered(own: Detections, truth: Detections, result: Detections) -> Detections:
+    """Return one of both with frames from 0 and ids from 1, without gaps."""
+    numbers = np.union1d(truth.frames, result.frames)
+    ids = np.unique(own.ids, return_inverse=True)[1] + 1
+    frames = np.searchsorted(numbers, own.frames)
+    return replace(own, frames=frames.astype(np.int32), ids=ids.astype(np.int32))
+
+
+def _score_class(folder: Path, length: int) -> Row:
+    """Return the scores of one class from truth/data and result/data in a folder."""
+    # TrackEval is slow to import, and only scoring needs it.
+    from trackeval.datasets import KittiMOTS
+
+    limit = csv.field_size_limit(2**31 - 1)  # a mask may be longer than Python's csv allows
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            reader = KittiMOTS(
+                {
+                    "GT_FOLDER": str(folder / "truth" / "data"),
+                    "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
+                    "TRACKERS_FOLDER": str(folder),
+                    "TRACKERS_TO_EVAL": ["result"],
+                    "TRACKER_SUB_FOLDER": "data",
+                    "CLASSES_TO_EVAL": ["car"],
+                    "SEQ_INFO": {"sequence": length},
+                    "PRINT_CONFIG": False,
+                }
+            )
+            raw = reader.get_raw_seq_data("result", "sequence")
+            data = reader.get_preprocessed_seq_data(raw, "car")
+            scores: Row = {name: m.eval_sequence(data) for name, m in _metrics().items()}
+    finally:
+        csv.field_size_limit(limit)
+    scores["counts"] = mots_metrics.count(data)
+    shared, true_size, got_size = mots_metrics.shared_pixels(data)
+    returns = mots_metrics.diminishing_returns
+    seen = true_size > 0  # an object without a pixel has no share of them
+    scores["recalls"] = returns(shared[seen], true_size[seen]).tolist()
+    scores["precisions"] = returns(shared.T, got_size).tolist()
+    return scores
+
+
+def combine_masks(scores: Sequence[dict[str, Row]]) -> dict[str, Row]:
     """Return {class name: {column: value}} over sequences.
 
     sMOTSA to FP are `mots_metrics.combine_counts`, IDF1 and HOTA are TrackEval's, R_DR, P_DR and
-    F_DR the scores with diminishing returns.
+    F_DR the scores with diminishing returns. A class without true masks has no scores, but counts.
 
     Args:
         scores: list of what `mask_counts` returns, one per sequence.
 
     Returns:
-        rates in percent (MT and ML of all objects), counts as int.
+        rates in percent (MT and ML of all objects), counts as int; None where there is no truth.
     """
-    table = {}
+    table: dict[str, Row] = {}
     for name in scores[0] if scores else ():
         rows = [s[name] for s in scores]
         whole = {
@@ -145,40 +247,20 @@ def combine_masks(scores):
             "HOTA": 100 * float(np.mean(whole["HOTA"]["HOTA"])),
             **mots_metrics.combine_returns(recalls, precisions),
         }
+        if not table[name]["objects"]:
+            counts = ("IDS", "FN", "FP", "objects")
+            table[name] = {k: v if k in counts else None for k, v in table[name].items()}
     return table
 
 
-def _metrics():
+def _metrics() -> dict[str, Any]:
     """Return {name: TrackEval metric}."""
     from trackeval.metrics import HOTA, Identity
 
     return {"HOTA": HOTA(), "Identity": Identity({"PRINT_CONFIG": False})}
 
 
-def _trackeval_dataset(truth, results, names):
-    """Return TrackEval's reader of the given sequences; frames may start at 0 or 1."""
-    from trackeval.datasets import KittiMOTS
-
-    lengths = {}
-    for name, file in truth.items():
-        frames = [mots_io.read_detections(f).frames for f in (file, results / f"{name}.txt")]
-        lengths[name] = 1 + max((int(f.max()) for f in frames if len(f)), default=0)
-    folder = next(iter(truth.values())).parent
-    return KittiMOTS(
-        {
-            "GT_FOLDER": str(folder),
-            "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
-            "TRACKERS_FOLDER": str(results.resolve().parent),
-            "TRACKERS_TO_EVAL": [results.resolve().name],
-            "TRACKER_SUB_FOLDER": "",
-            "CLASSES_TO_EVAL": names,
-            "SEQ_INFO": lengths,
-            "PRINT_CONFIG": False,
-        }
-    )
-
-
-def score_boxes(truth, tracked):
+def score_boxes(truth: Mapping[str, Path], tracked: Mapping[str, tuple[Detections, Array]]) -> Row:
     """Score boxes as the paper's Table 1: py-motmetrics' rules, a match at IoU >= 0.5.
 
     Args:
@@ -194,7 +276,7 @@ def score_boxes(truth, tracked):
     # One accumulator for all: ids are pairs (sequence, id), so that sequences never mix.
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for name, file in truth.items():
-        frames, ids, boxes = mots_io.read_mot(file)
+        frames, ids, boxes = read_mot(file)
         detections, track_ids = tracked[name]
         kept = np.flatnonzero(track_ids)
         for frame in np.union1d(frames, detections.frames[kept]).tolist():
@@ -224,7 +306,7 @@ def score_boxes(truth, tracked):
     }
 
 
-def association_accuracy(detections, track_ids):
+def association_accuracy(detections: Detections, track_ids: Array) -> tuple[float, int, int]:
     """Score tracks of ground-truth masks by the identities that came with them.
 
     With ground-truth masks as detections every match is exact, so that sMOTSA is
@@ -238,7 +320,8 @@ def association_accuracy(detections, track_ids):
         (accuracy in 0..1, untracked, switches)
     """
     order = np.argsort(detections.frames, kind="stable")
-    last, untracked, switches = {}, 0, 0
+    last: dict[int, int] = {}
+    untracked = switches = 0
     for true, got in zip(detections.ids[order].tolist(), track_ids[order].tolist(), strict=True):
         if not got:
             untracked += 1
@@ -248,7 +331,7 @@ def association_accuracy(detections, track_ids):
     return 1 - (untracked + switches) / max(1, len(order)), untracked, switches
 
 
-def identity_f1(true_ids, track_ids):
+def identity_f1(true_ids: Array, track_ids: Array) -> tuple[float, int, int]:
     """Score tracks of ground-truth masks by IDF1: one track per identity, chosen globally.
 
     Args:

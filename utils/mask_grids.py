@@ -1,14 +1,21 @@
 """Masks as small grids of points within their boxes: the overlap of masks moved elsewhere."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from utils.masks import decode_runs
 
+Array = npt.NDArray[Any]
 SIDE = 16  # points along each side of a box
 CENTRES = (np.arange(SIDE) + 0.5) / SIDE  # of cells, as shares of a side
 
 
-def grids(rles, boxes_xyxy, height, width):
+def grids(
+    rles: Sequence[bytes], boxes_xyxy: Array, height: int, width: int
+) -> npt.NDArray[np.bool_]:
     """Return (n, SIDE, SIDE) bool: is the mask set at the centre of each cell of its box.
 
     Args:
@@ -31,7 +38,7 @@ def grids(rles, boxes_xyxy, height, width):
     return (run % 2 == 1) & inside
 
 
-def moved_iou(first, first_xyxy, second, second_xyxy):
+def moved_iou(first: Array, first_xyxy: Array, second: Array, second_xyxy: Array) -> Array:
     """Return the (p,) IoU of pairs of masks, each stretched over a box.
 
     Args:
@@ -47,7 +54,7 @@ def moved_iou(first, first_xyxy, second, second_xyxy):
     return shared / np.maximum(either, 1)
 
 
-def _sample(grid, boxes_xyxy, points):
+def _sample(grid: Array, boxes_xyxy: Array, points: Array) -> npt.NDArray[np.bool_]:
     """Return (p, SIDE, SIDE) bool: the masks at the (p, SIDE, 2) x and y of points."""
     low = boxes_xyxy[:, None, :2]
     cell = np.floor((points - low) * (SIDE / (boxes_xyxy[:, None, 2:] - low))).astype(np.int64)

@@ -1,8 +1,20 @@
 """Run-length encoded masks: checking, decoding runs, cropping patches, overlap."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
+
+from utils.detections import Detections
+
+Array = npt.NDArray[Any]
+Images = Callable[[int], npt.NDArray[np.uint8]]  # frame -> (height, width, 3) RGB
+Coco = dict[str, Any]  # a mask of pycocotools
 
 FIRST, LAST = 48, 111  # alphabet of COCO-compressed run lengths: chr(48) to chr(111)
 MAX_DIGITS = 6  # base-32 digits of one number; 30 bits hold any run of a 16384 x 16384 frame
@@ -11,12 +23,14 @@ MAX_DIGITS = 6  # base-32 digits of one number; 30 bits hold any run of a 16384 
 class RleError(ValueError):
     """A run-length encoding that must not be decoded; `row` is its index, `rule` says why."""
 
-    def __init__(self, row, rule, value):
+    def __init__(self, row: int, rule: str, value: object) -> None:
         super().__init__(f"mask {row}: {rule}, got {value}")
         self.row, self.rule, self.value = row, rule, value
 
 
-def decode_runs(rles, pixels):
+def decode_runs(
+    rles: Sequence[bytes] | Array, pixels: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Check COCO-compressed run lengths and return the runs, without decoding a pixel.
 
     The format: numbers in base 32, least significant digit first, bit 5 of a character says that
@@ -43,7 +57,7 @@ def decode_runs(rles, pixels):
     digits = np.frombuffer(b"".join(rles), np.uint8)
     ends = np.cumsum(lengths)
 
-    def fail(position, rule, value):
+    def fail(position: int, rule: str, value: object) -> None:
         raise RleError(int(np.searchsorted(ends, position, side="right")), rule, value)
 
     outside = (digits < FIRST) | (digits > LAST)
@@ -74,7 +88,7 @@ def decode_runs(rles, pixels):
     return runs, offsets
 
 
-def _base32(digits, starts, ends):
+def _base32(digits: Array, starts: Array, ends: Array) -> Array:
     """Return the signed number of each digit group (int64); digits are uint8 in 0..63."""
     place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
     values = np.add.reduceat((digits & 31).astype(np.int64) << (5 * place), starts)
@@ -82,7 +96,7 @@ def _base32(digits, starts, ends):
     return values - (negative.astype(np.int64) << (5 * (ends - starts + 1)))
 
 
-def _undo_differences(numbers, offsets):
+def _undo_differences(numbers: Array, offsets: Array) -> Array:
     """Return run lengths: within each mask, number m > 2 is a difference to run m - 2."""
     counts = np.diff(offsets)
     index = np.arange(len(numbers)) - np.repeat(offsets[:-1], counts)
@@ -96,7 +110,7 @@ def _undo_differences(numbers, offsets):
     return runs
 
 
-def areas(runs, offsets):
+def areas(runs: Array, offsets: Array) -> npt.NDArray[np.int64]:
     """Return the (n,) int64 foreground pixels of the masks that `decode_runs` returned.
 
     pycocotools' own function overflows beyond 255 masks with NumPy 2.
@@ -105,19 +119,21 @@ def areas(runs, offsets):
     return np.add.reduceat(runs * (index % 2), offsets[:-1]) if len(runs) else np.zeros(0, np.int64)
 
 
-def areas_of(rles, pixels):
+def areas_of(rles: Sequence[bytes] | Array, pixels: int) -> npt.NDArray[np.int64]:
     """Return the (n,) int64 foreground pixels of masks; arguments and errors of `decode_runs`."""
     return areas(*decode_runs(rles, pixels))
 
 
-def tight_boxes_xywh(rles, height, width):
+def tight_boxes_xywh(
+    rles: Sequence[bytes] | Array, height: int, width: int
+) -> npt.NDArray[np.float64]:
     """Return the (n, 4) float64 pixel boxes around the foreground; zeros for an empty mask."""
     if not len(rles):
         return np.zeros((0, 4))
     return coco_mask.toBbox([{"size": [height, width], "counts": rle} for rle in rles])
 
 
-def crop(runs, box_xywh, height):
+def crop(runs: Array, box_xywh: Sequence[int], height: int) -> npt.NDArray[np.uint8]:
     """Decode one mask within its tight box only.
 
     Args:
@@ -137,7 +153,7 @@ def crop(runs, box_xywh, height):
     return np.repeat(values, lengths).reshape(w, height)[:, y : y + h].T
 
 
-def fit_square(image, size, binary=True):
+def fit_square(image: Array, size: int, binary: bool = True) -> npt.NDArray[np.uint8]:
     """Scale isotropically so that the longer side is `size`, centre, pad with zeros.
 
     Paper, section 3.2.2. Masks are thresholded at one half after scaling, so that they stay binary.
@@ -163,7 +179,9 @@ def fit_square(image, size, binary=True):
     return patch
 
 
-def crop_patches(detections, size, images=None):
+def crop_patches(
+    detections: Detections, size: int, images: Images | None = None
+) -> npt.NDArray[np.uint8]:
     """Cut every detection's mask out as the DHAE's input x_m (paper, sections 3.1 and 3.2.2).
 
     Args:
@@ -178,7 +196,10 @@ def crop_patches(detections, size, images=None):
     runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
     boxes = tight_boxes_xywh(detections.rles, detections.height, detections.width).astype(np.int64)
     patches = np.empty((len(detections), size, size, 3 if images else 1), np.uint8)
-    for frame, rows in detections.rows_by_frame() if images else [(None, range(len(detections)))]:
+    groups: Iterable[tuple[int, Iterable[int]]] = [(0, range(len(detections)))]
+    if images:
+        groups = detections.rows_by_frame()
+    for frame, rows in groups:
         image = images(frame) if images else None
         for i in rows:
             x, y, w, h = box = boxes[i].tolist()
@@ -192,7 +213,9 @@ def crop_patches(detections, size, images=None):
     return patches
 
 
-def canonical(rles, runs, offsets, height, width):
+def canonical(
+    rles: Sequence[bytes], runs: Array, offsets: Array, height: int, width: int
+) -> list[bytes]:
     """Return the masks without runs of length zero but the first, which pycocotools needs.
 
     Such runs are legal, and pycocotools' merge, IoU and boxes all stumble over them.
@@ -208,7 +231,7 @@ def canonical(rles, runs, offsets, height, width):
     empty = runs == 0
     empty[offsets[:-1]] = False
     for row in np.unique(np.searchsorted(offsets, np.flatnonzero(empty), side="right") - 1):
-        kept = []
+        kept: list[int] = []
         for i, length in enumerate(runs[offsets[row] : offsets[row + 1]].tolist()):
             if i and not length:
                 continue
@@ -220,17 +243,17 @@ def canonical(rles, runs, offsets, height, width):
     return result
 
 
-def encode_runs(runs, height, width):
+def encode_runs(runs: Sequence[int], height: int, width: int) -> bytes:
     """Return the COCO-compressed run lengths (bytes) of a list of runs, background first."""
     return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
 
 
-def encode(mask):
+def encode(mask: Array) -> bytes:
     """Return the COCO-compressed run lengths (bytes) of a (height, width) array of 0 and 1."""
     return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
 
 
-def subtract(coco, others):
+def subtract(coco: Coco, others: Sequence[Coco]) -> bytes:
     """Return the mask `coco` without the pixels of the masks `others`, all on run lengths.
 
     Args:
@@ -248,8 +271,9 @@ def subtract(coco, others):
     return coco_mask.merge([coco, outside], intersect=True)["counts"]
 
 
-def overlap(coco_a, coco_b):
+def overlap(coco_a: Sequence[Coco], coco_b: Sequence[Coco]) -> npt.NDArray[np.bool_]:
     """Return (a, b) bool: do the masks share a pixel, that is, is their IoU above 0 (Eq. 6)."""
     if not coco_a or not coco_b:
         return np.zeros((len(coco_a), len(coco_b)), bool)
-    return coco_mask.iou(coco_a, coco_b, [0] * len(coco_b)) > 0
+    shared: npt.NDArray[np.bool_] = coco_mask.iou(list(coco_a), list(coco_b), [0] * len(coco_b)) > 0
+    return shared

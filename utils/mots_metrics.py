@@ -5,14 +5,21 @@ every pair, with unmatched results in ignore regions already removed. On real ma
 gives TrackEval's sMOTSA, MOTSA, MOTSP and IDS; Frag and the match at an IoU of 0.5 differ.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from utils.masks import areas_of
 
+Array = npt.NDArray[Any]
 MATCH_IOU = 0.5
 
 
-def match_frames(data):
+def match_frames(data: dict[str, Any]) -> tuple[list[Array], float]:
     """Return which result each ground-truth object is matched to, over the frames it is in.
 
     A match needs an IoU above 0.5 (TrackEval takes 0.5 itself, too). Masks of a frame being
@@ -25,7 +32,8 @@ def match_frames(data):
         matches: list over objects of (k,) int arrays, the result's id or -1 in each of its frames.
         overlap: the IoUs of all matches added up.
     """
-    found, overlap = [[] for _ in range(data["num_gt_ids"])], 0.0
+    found: list[list[int]] = [[] for _ in range(data["num_gt_ids"])]
+    overlap = 0.0
     frames = zip(data["gt_ids"], data["tracker_ids"], data["similarity_scores"], strict=True)
     for true_ids, got_ids, iou in frames:
         for row, identity in enumerate(true_ids):
@@ -35,7 +43,7 @@ def match_frames(data):
     return [np.array(matches) for matches in found], overlap
 
 
-def object_counts(matches):
+def object_counts(matches: Array) -> dict[str, int]:
     """Return what one object adds to TP, IDS, Frag, MT and ML, by the rules of `mots_tools`.
 
     * IDS: tracked by another identity than when it was last tracked.
@@ -48,8 +56,8 @@ def object_counts(matches):
     Args:
         matches: (k,) int, see `match_frames`.
     """
-    tracked = matches >= 0
-    before = np.cumsum(tracked) - tracked > 0  # tracked at some earlier frame
+    tracked: Array = matches >= 0
+    before: Array = np.cumsum(tracked) - tracked > 0  # tracked at some earlier frame
     before[-1] |= len(matches) > 1  # mots_tools looks at the last frame after having counted it
     lasts = np.append(tracked[1:], True)
     changed = np.append(False, matches[1:] != matches[:-1])
@@ -63,7 +71,7 @@ def object_counts(matches):
     }
 
 
-def count(data):
+def count(data: dict[str, Any]) -> dict[str, Any]:
     """Return {name: count} of one sequence and class; arguments as in `match_frames`."""
     matches, overlap = match_frames(data)
     rows = [object_counts(m) for m in matches]
@@ -78,7 +86,7 @@ def count(data):
     }
 
 
-def combine_counts(rows):
+def combine_counts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return {column: value} of several sequences: rates in percent, counts as int.
 
     sMOTSA = (overlap - FP - IDS) / masks, MOTSA = (TP - FP - IDS) / masks, MOTSP = overlap / TP
@@ -103,7 +111,7 @@ def combine_counts(rows):
     }
 
 
-def shared_pixels(data):
+def shared_pixels(data: dict[str, Any]) -> tuple[Array, Array, Array]:
     """Return how many pixels objects and results share over the whole sequence.
 
     Args:
@@ -129,14 +137,14 @@ def shared_pixels(data):
     return shared, true_size, got_size
 
 
-def _areas(dets):
+def _areas(dets: Sequence[dict[str, Any]]) -> Array:
     if not len(dets):
         return np.zeros(0)
     height, width = dets[0]["size"]
     return areas_of(np.array([det["counts"] for det in dets], object), height * width)
 
 
-def diminishing_returns(shared, sizes):
+def diminishing_returns(shared: Array, sizes: Array) -> Array:
     """Return R_m of each object (MOTS thesis, Eq. 5.1); of the transposed, P_h (Eq. 5.2).
 
     The i-th largest part of an object that results cover counts 1 / i of its pixels, so that long
@@ -150,10 +158,11 @@ def diminishing_returns(shared, sizes):
         (objects,) float in 0..1.
     """
     parts = -np.sort(-shared, axis=1)
-    return (parts / np.arange(1, shared.shape[1] + 1)).sum(axis=1) / sizes
+    returns: Array = (parts / np.arange(1, shared.shape[1] + 1)).sum(axis=1) / sizes
+    return returns
 
 
-def combine_returns(recalls, precisions):
+def combine_returns(recalls: Sequence[float], precisions: Sequence[float]) -> dict[str, float]:
     """Return the scores with diminishing returns over all sequences (Eqs. 5.3 to 5.5 there).
 
     Args:

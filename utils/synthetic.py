@@ -1,20 +1,30 @@
 """MNIST-MOT and Sprites-MOT sequences (paper, section 4.1; generator of He et al., CVPR 2019)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
-from utils import masks, mots_io
+from utils import masks
 from utils.detections import PEDESTRIAN, Detections
+from utils.files import atomic_path
+from utils.formats import mots_txt
+from utils.results import finished
+
+Array = npt.NDArray[Any]
+Draw = Callable[[np.random.Generator], npt.NDArray[np.uint8]]
 
 FRAME = 128  # px, side of a frame
 SPEED = 5.3  # px per frame
 WAIT = 5  # frames an empty slot rests before a birth is possible
 BIRTH = 0.5  # probability of a birth per frame in a rested slot
-MARGINS = {"mnist": 9, "sprites": 10}  # px between the frame's border and births and deaths
 DIGIT = 28  # px, side of an MNIST digit
 TEMPLATE = 21  # px, side of a sprite before scaling
 SIZE_JITTER, ASPECT_JITTER = 0.1, 0.2
@@ -27,12 +37,12 @@ class _Moving:
     """One object on its way: its picture, where its centre is and how it moves (px, px/frame)."""
 
     identity: int
-    image: np.ndarray
-    centre: np.ndarray
-    velocity: np.ndarray
+    image: Array
+    centre: Array
+    velocity: Array
 
 
-def digit_source(images, labels):
+def digit_source(images: Array, labels: Array) -> Draw:
     """Return a function rng -> (28, 28, 3) uint8 that draws a digit of the classes 1 to 9.
 
     Args:
@@ -40,13 +50,13 @@ def digit_source(images, labels):
     """
     images = images[labels > 0]
 
-    def draw(rng):
+    def draw(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         return np.repeat(images[rng.integers(len(images))][:, :, None], 3, axis=2)
 
     return draw
 
 
-def sprite_source():
+def sprite_source() -> Draw:
     """Return a function rng -> (h, w, 3) uint8 that draws a circle, rectangle, triangle or diamond.
 
     Height and width are each scaled by up to 10 % in size and 20 % in aspect ratio.
@@ -60,7 +70,7 @@ def sprite_source():
         [(mid, 0), (end, mid), (mid, end), (0, mid)],
     )
 
-    def draw(rng):
+    def draw(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         template = np.zeros((TEMPLATE, TEMPLATE), np.uint8)
         outline = outlines[rng.integers(len(outlines))]
         if outline is None:
@@ -71,12 +81,13 @@ def sprite_source():
         aspect = np.sqrt(1 + rng.uniform(-ASPECT_JITTER, ASPECT_JITTER))
         shape = round(TEMPLATE * size * aspect), round(TEMPLATE * size / aspect)
         mask = cv2.resize(template, shape, interpolation=cv2.INTER_LINEAR) > 127
-        return mask[:, :, None] * np.array(COLOURS[rng.integers(len(COLOURS))], np.uint8)
+        colour = np.array(COLOURS[rng.integers(len(COLOURS))], np.uint8)
+        return mask.astype(np.uint8)[:, :, None] * colour
 
     return draw
 
 
-def load_mnist(split, path=None):
+def load_mnist(split: str, path: Path | None = None) -> tuple[Array, Array, str]:
     """Return (images, labels, where they came from) of an MNIST split.
 
     Args:
@@ -109,7 +120,7 @@ def load_mnist(split, path=None):
         images = (digits.images[chosen] * (255 / 16)).astype(np.uint8)
         large = [
             cv2.copyMakeBorder(
-                cv2.resize(image, (20, 20), interpolation=cv2.INTER_CUBIC), *[4] * 4, 0
+                cv2.resize(image, (20, 20), interpolation=cv2.INTER_CUBIC), 4, 4, 4, 4, 0
             )
             for image in images
         ]
@@ -118,7 +129,28 @@ def load_mnist(split, path=None):
         return np.stack(large), digits.target[chosen], origin
 
 
-def _keras_mnist(split):
+def _digits(split: str, path: Path | None) -> tuple[Draw, str]:
+    images, labels, origin = load_mnist(split, path)
+    return digit_source(images, labels), f"are digits from {origin}"
+
+
+def _sprites(split: str, path: Path | None) -> tuple[Draw, str]:
+    return sprite_source(), "are drawn"
+
+
+SOURCES = {"mnist": _digits, "sprites": _sprites}
+
+
+def source(kind: str, split: str = "test", mnist: Path | None = None) -> tuple[Draw, str]:
+    """Return the function that draws a generated data set's objects, and where they come from.
+
+    Args:
+        kind: one of SOURCES; split: "train" or "test"; mnist: see `load_mnist`.
+    """
+    return SOURCES[kind](split, mnist)
+
+
+def _keras_mnist(split: str) -> tuple[Array, Array]:
     """Return Keras' copy of an MNIST split, downloading it on first use."""
     import socket
 
@@ -127,12 +159,13 @@ def _keras_mnist(split):
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)
     try:
-        return keras.datasets.mnist.load_data()[SPLITS.index(split)]
+        images, labels = keras.datasets.mnist.load_data()[SPLITS.index(split)]
+        return images, labels
     finally:
         socket.setdefaulttimeout(before)
 
 
-def _births(rng, draw, margin, identity):
+def _births(rng: np.random.Generator, draw: Draw, margin: int, identity: int) -> _Moving:
     """Return a new object that crosses the frame from one border to the opposite one."""
     low, high = margin, FRAME - margin
     side = rng.integers(4)
@@ -143,7 +176,7 @@ def _births(rng, draw, margin, identity):
     return _Moving(identity, draw(rng), start, SPEED * direction)
 
 
-def _visible(thing):
+def _visible(thing: _Moving) -> tuple[int, int, Array]:
     """Return the part of an object inside the frame: (top, left, picture)."""
     h, w = thing.image.shape[:2]
     left, top = np.round(thing.centre - np.array([w, h]) / 2).astype(int)
@@ -151,7 +184,9 @@ def _visible(thing):
     return max(0, top), max(0, left), inside
 
 
-def generate_sequence(name, draw, margin, frames, objects, rng):
+def generate_sequence(
+    name: str, draw: Draw, margin: int, frames: int, objects: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], Detections]:
     """Simulate one sequence.
 
     Args:
@@ -167,8 +202,11 @@ def generate_sequence(name, draw, margin, frames, objects, rng):
         detections: Detections with whole-object masks, tight boxes, score 1 and the true ids.
     """
     images = np.zeros((frames, FRAME, FRAME, 3), np.uint8)
-    slots, waited = [None] * objects, [WAIT] * objects
-    numbers, ids, rles, born = [], [], [], 0
+    slots: list[_Moving | None] = [None] * objects
+    waited, born = [WAIT] * objects, 0
+    numbers: list[int] = []
+    ids: list[int] = []
+    rles: list[bytes] = []
     for frame in range(1, frames + 1):
         canvas = np.zeros((FRAME, FRAME, 3), np.int32)
         for i, thing in enumerate(slots):
@@ -196,7 +234,7 @@ def generate_sequence(name, draw, margin, frames, objects, rng):
     return images, _detections(name, numbers, ids, rles)
 
 
-def _detections(name, numbers, ids, rles):
+def _detections(name: str, numbers: list[int], ids: list[int], rles: list[bytes]) -> Detections:
     """Return the simulated objects as Detections."""
     n = len(rles)
     column = np.empty(n, object)
@@ -214,7 +252,7 @@ def _detections(name, numbers, ids, rles):
     )
 
 
-def write_sequence(folder, images, detections):
+def write_sequence(folder: Path, images: Array, detections: Detections) -> None:
     """Write one sequence below `folder`.
 
     `images/SEQ/000001.png`; `detections/SEQ.txt`, 10 fields with whole-object masks;
@@ -231,7 +269,8 @@ def write_sequence(folder, images, detections):
         box = f"{x:.0f} {y:.0f} {w:.0f} {h:.0f}"
         lines.append(f"{frame} {box} 1 {PEDESTRIAN} {FRAME} {FRAME} {rle.decode()}\n")
         truth.append(f"{frame},{identity},{box.replace(' ', ',')},1,-1,-1,-1\n")
-    mots_io.write_tracks(folder / "instances_txt" / f"{name}.txt", detections, detections.ids)
+    disjoint, _ = finished(detections, detections.ids)
+    mots_txt.write(folder / "instances_txt" / f"{name}.txt", disjoint)
     info = (
         f"[Sequence]\nname={name}\nimDir=../../images/{name}\nframeRate=10\n"
         f"seqLength={len(images)}\nimWidth={FRAME}\nimHeight={FRAME}\nimExt=.png\n"
@@ -241,17 +280,27 @@ def write_sequence(folder, images, detections):
         (folder / "gt" / name / "gt.txt", "".join(truth)),
         (folder / "gt" / name / "seqinfo.ini", info),
     ):
-        with mots_io.atomic_path(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text(text)
 
 
-def generate(folder, kind, draw, split, sequences, frames, objects, seed):
+def generate(
+    folder: Path,
+    kind: str,
+    draw: Draw,
+    margin: int,
+    split: str,
+    sequences: int,
+    frames: int,
+    objects: int,
+    seed: int,
+) -> tuple[int, int]:
     """Write `sequences` sequences, 0001 and up; same arguments, same bytes.
 
     Args:
         folder: where to; see `write_sequence`.
-        kind: "mnist" or "sprites"; sets the margin.
-        draw: see `generate_sequence`.
+        kind: shown with the progress.
+        draw, margin: see `generate_sequence`.
         split: "train" or "test"; gives different sequences for one seed.
         sequences: how many; frames: frames in each; objects: at most at once; seed: int.
 
@@ -261,9 +310,7 @@ def generate(folder, kind, draw, split, sequences, frames, objects, seed):
     detections = tracks = 0
     for number in tqdm(range(1, sequences + 1), desc=f"{kind} {split}", unit="seq", disable=None):
         rng = np.random.default_rng([seed, SPLITS.index(split), number])
-        images, found = generate_sequence(
-            f"{number:04d}", draw, MARGINS[kind], frames, objects, rng
-        )
+        images, found = generate_sequence(f"{number:04d}", draw, margin, frames, objects, rng)
         write_sequence(folder, images, found)
         detections += len(found)
         tracks += len(np.unique(found.ids))

@@ -1,12 +1,15 @@
 """The command line of gen_mnist.py and gen_sprite.py."""
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from utils.cli import Parser, positive
-from utils.synthetic import SPLITS, digit_source, generate, load_mnist, sprite_source
+from utils.data_sets import data_set
+from utils.synthetic import SPLITS, generate, source
 
 
-def parse_args(kind, arguments=None):
+def parse_args(kind: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=f"Generate {kind} sequences for multiple-object tracking.")
     parser.add_argument("--output", type=Path, help=f"folder (default: data/{kind}_mot/SPLIT)")
@@ -19,8 +22,7 @@ def parse_args(kind, arguments=None):
     parser.add_argument("--frames", type=positive, default=500, help="frames per sequence")
     parser.add_argument("--objects", type=positive, default=3, help="objects at most at once")
     parser.add_argument("--seed", type=int, default=0)
-    if kind == "mnist":
-        parser.add_argument("--mnist", type=Path, help="mnist.npz (default: Keras' own copy)")
+    parser.add_argument("--mnist", type=Path, help="mnist.npz for digits (default: Keras' own)")
     args = parser.parse_args(arguments)
     if args.seed < 0:
         parser.error(f"--seed must not be negative, got {args.seed}")
@@ -31,17 +33,22 @@ def parse_args(kind, arguments=None):
     return args
 
 
-def main(kind):
+def main(kind: str) -> None:
     """Generate and say what was written."""
     args = parse_args(kind)
-    if kind == "mnist":
-        images, labels, origin = load_mnist(args.split, args.mnist)
-        print(f"digits from {origin}")
-        draw = digit_source(images, labels)
-    else:
-        draw = sprite_source()
+    draw, origin = source(kind, args.split, args.mnist)
+    print(f"objects {origin}")
+    margin = data_set(kind).margin or 0
     detections, tracks = generate(
-        args.output, kind, draw, args.split, args.sequences, args.frames, args.objects, args.seed
+        args.output,
+        kind,
+        draw,
+        margin,
+        args.split,
+        args.sequences,
+        args.frames,
+        args.objects,
+        args.seed,
     )
     print(
         f"{args.output}: {args.sequences} sequences of {args.frames} frames, "

@@ -1,17 +1,22 @@
 """Tables as text."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-def _cell(value):
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-def format_table(title, columns, rows):
+def format_table(title: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a plain-text table.
 
     Args:
         title: heading of the first column.
         columns: names of the others.
-        rows: {first cell: {column: value}}; floats get one decimal, what is missing a dash.
+        rows: {first cell: {column: value}}; floats get one decimal, what is missing or None a dash.
     """
     cells = [[name] + [_cell(row.get(c, "-")) for c in columns] for name, row in rows.items()]
     lines = [[title, *columns], *cells]
@@ -25,12 +30,13 @@ def format_table(title, columns, rows):
     )
 
 
-def comparison(lines):
+def comparison(lines: Iterable[tuple[str, str, Any, Any]]) -> str:
     """Return a Markdown table: ours, and in brackets the paper's figure and our difference to it.
 
     Args:
         lines: [(row, column, ours or None where it was not run, paper's or None)].
     """
+    lines = list(lines)
     rows = list(dict.fromkeys(line[0] for line in lines))
     columns = list(dict.fromkeys(line[1] for line in lines))
     cells = {(row, column): (ours, theirs) for row, column, ours, theirs in lines}
@@ -41,7 +47,7 @@ def comparison(lines):
     return "\n".join(text)
 
 
-def _compared(ours, theirs):
+def _compared(ours: Any, theirs: Any) -> str:
     mine = "not run" if ours is None else _cell(ours)
     if theirs is None:
         return mine

@@ -1,34 +1,51 @@
 """Pictures: overlay videos, embeddings by t-SNE, training curves."""
 
+from __future__ import annotations
+
 from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from utils.mots_io import atomic_path
+from utils.detections import Detections
+from utils.files import atomic_path
+from utils.frames import GREY
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+
+Array = npt.NDArray[Any]
+Image = npt.NDArray[np.uint8]
 
 TRAIL = 15  # frames of the past that a trail shows
 LEAST_SIDE = 384  # px; smaller frames are enlarged so that ids stay legible
 
 
-def colour_of(identity):
+def colour_of(identity: int) -> tuple[int, ...]:
     """Return a distinct RGB colour in 0..255 for an identity: hues by the golden ratio.
 
     1000 times the ratio is nearly whole, so that ids 1001 and 2001 would look alike without a step
     per thousand.
     """
     hue = (identity * 0.618034 + identity // 1000 * 0.31) % 1
-    hsv = np.uint8([[[180 * hue, 200, 255]]])
+    hsv = np.array([[[180 * hue, 200, 255]]], np.uint8)
     return tuple(int(v) for v in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0])
 
 
-def draw_frame(image, coco, ids, trails, scale=1):
+def draw_frame(
+    image: Image,
+    coco: Sequence[dict[str, Any]],
+    ids: Sequence[int],
+    trails: Mapping[int, Iterable[Any]],
+    scale: int = 1,
+) -> Image:
     """Return the frame with a coloured mask, an id and a trail per object.
 
     Args:
@@ -46,9 +63,11 @@ def draw_frame(image, coco, ids, trails, scale=1):
         image[inside] = (0.45 * image[inside] + 0.55 * np.array(colour_of(identity))).astype(
             np.uint8
         )
-    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    image = np.asarray(
+        cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST), np.uint8
+    )
     for identity in ids:
-        points = (np.array(trails[identity]) * scale).round().astype(np.int32)
+        points = (np.array(list(trails[identity])) * scale).round().astype(np.int32)
         cv2.polylines(image, [points], False, colour_of(identity), 2, cv2.LINE_AA)
         x, y = points[-1].tolist()
         text = str(identity)
@@ -64,14 +83,21 @@ def draw_frame(image, coco, ids, trails, scale=1):
     return image
 
 
-def write_video(path, detections, ids, images=None, fps=10):
-    """Write an overlay video (mp4) of a tracked sequence.
+def write_video(
+    path: Path,
+    result: Detections,
+    images: Callable[[int], Image] | None = None,
+    fps: int = 10,
+    step: int = 1,
+) -> Image | None:
+    """Write an overlay video (mp4) of a tracked sequence: exactly what is written is drawn.
 
     Args:
         path: the file to write.
-        detections: n Detections; ids: (n,) int, 0 for rows not to draw.
+        result: n Detections as `utils.results.finished` makes them; rows of id 0 are not drawn.
         images: function frame -> (height, width, 3) uint8 RGB; None draws on dark grey.
         fps: frames per second.
+        step: frame numbers from one frame of the video to the next.
 
     Returns:
         (height, width, 3) uint8 RGB, the drawn frame with most objects, as a still.
@@ -79,25 +105,26 @@ def write_video(path, detections, ids, images=None, fps=10):
     Raises:
         ValueError: OpenCV cannot write mp4 here.
     """
-    size = detections.height, detections.width
+    size, ids = result.size, result.ids
     scale = max(1, -(-LEAST_SIDE // max(1, min(size))))
-    centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
-    trails = defaultdict(lambda: deque(maxlen=TRAIL))
+    centres = result.boxes_xywh[:, :2] + result.boxes_xywh[:, 2:] / 2
+    trails: dict[int, deque[Any]] = defaultdict(lambda: deque(maxlen=TRAIL))
     still, most = None, -1
-    rows_of = dict(detections.rows_by_frame())
-    numbers = range(min(rows_of, default=0), max(rows_of, default=-1) + 1)
+    rows_of = dict(result.rows_by_frame())
+    numbers = range(min(rows_of, default=0), max(rows_of, default=-1) + 1, step)
     with atomic_path(path) as temporary:
         shape = size[1] * scale, size[0] * scale
-        video = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), fps, shape)
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        video = cv2.VideoWriter(str(temporary), code, fps, shape)
         if not video.isOpened():
             raise ValueError(f"{path}: OpenCV must be able to write mp4, got no encoder")
-        for number in tqdm(numbers, desc=f"video {detections.sequence}", disable=None):
+        for number in tqdm(numbers, desc=f"video {result.sequence}", disable=None):
             rows = [row for row in rows_of.get(number, ()) if ids[row]]
             shown = [int(ids[row]) for row in rows]
             for row, identity in zip(rows, shown, strict=True):
                 trails[identity].append(centres[row])
-            image = images(number) if images else np.full((*size, 3), 40, np.uint8)
-            drawn = draw_frame(image, detections.coco(np.array(rows, int)), shown, trails, scale)
+            image = images(number) if images else np.full((*size, 3), GREY, np.uint8)
+            drawn = draw_frame(image, result.coco(np.array(rows, int)), shown, trails, scale)
             video.write(np.ascontiguousarray(drawn[:, :, ::-1]))
             if len(rows) >= most:  # the last such frame has the longest trails
                 still, most = drawn, len(rows)
@@ -105,13 +132,15 @@ def write_video(path, detections, ids, images=None, fps=10):
     return still
 
 
-def write_picture(path, image):
+def write_picture(path: Path, image: Image) -> None:
     """Write an (h, w, 3) uint8 RGB image as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
         cv2.imwrite(str(temporary), np.ascontiguousarray(image[:, :, ::-1]))
 
 
-def plot_embeddings(path, embeddings, frames, ids, title, seed=0):
+def plot_embeddings(
+    path: Path, embeddings: Array, frames: Array, ids: Array, title: str, seed: int = 0
+) -> None:
     """Write a t-SNE picture of one window's embeddings, coloured by identity (paper, Fig. 3).
 
     Args:
@@ -147,12 +176,18 @@ def plot_embeddings(path, embeddings, frames, ids, title, seed=0):
     save(figure, path)
 
 
-def plot_training(path, history, best_epoch, masks, rebuilt):
+def plot_training(
+    path: Path,
+    history: Sequence[dict[str, Any]],
+    best_epoch: int,
+    masks: Array,
+    rebuilt: Array | None,
+) -> None:
     """Write the curves of a training run and some reconstructions.
 
     Args:
         path: the PNG to write.
-        history: list of dicts, one per epoch; see `models.training.Trainer`.
+        history: list of dicts, one per epoch; see `models.usc_mots.training.Trainer`.
         best_epoch: the epoch that was kept.
         masks: (n, M, M, D) uint8; rebuilt: (n, M, M, D) float in 0..1, or None.
     """
@@ -192,7 +227,7 @@ def plot_training(path, history, best_epoch, masks, rebuilt):
     save(figure, path)
 
 
-def save(figure, path):
+def save(figure: Any, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")

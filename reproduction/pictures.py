@@ -1,17 +1,28 @@
 """Figures 3 and 4 of the paper: what a window's latent space and tracked frames look like."""
 
+from __future__ import annotations
+
 from collections import defaultdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from models.embedding import embed
-from models.experiments import PRETRAINED, Missing, Run, track_sequence
-from models.tracker import track
+from models.pipeline import Pipeline
+from models.settings import settings_for
+from models.tracking import EMBEDDINGS
+from reproduction.experiments import Experiments, Missing, Run, track_sequence
+from reproduction.figures import Panel, enlarged, plot_frames, plot_windows
 from utils import synthetic
-from utils.cli import import_keras
-from utils.config import preset
-from utils.figures import enlarged, plot_frames, plot_windows
+from utils.cli import say
+from utils.data_sets import data_set
+from utils.detections import Detections
+from utils.frames import GREY
 from utils.visualization import TRAIL, draw_frame
+
+Array = npt.NDArray[Any]
+Image = npt.NDArray[np.uint8]
 
 WINDOW, SHOWN = 8, 4  # frames whose embeddings are shown, and how many of them as pictures
 DIGITS, SEED = 5, 3  # |O| of Fig. 3a
@@ -19,7 +30,7 @@ NEIGHBOURS = 3  # pedestrians of Fig. 3c
 FRAMES = 4  # of Fig. 4, in a row
 
 
-def figure_3(experiments, path):
+def figure_3(experiments: Experiments, path: Path) -> None:
     """Write Figure 3: frames of MNIST-MOT and MOTSChallenge, and the embeddings of their objects.
 
     Args:
@@ -31,25 +42,22 @@ def figure_3(experiments, path):
     try:
         panels.append(_pedestrians(experiments))
     except Missing as reason:
-        print(f"Figure 3 (c, d) not run: {reason}")
+        say(f"Figure 3 (c, d) not run: {reason}")
     plot_windows(path, panels)
-    print(f"{path}: {len(panels)} of 2 windows")
+    say(f"{path}: {len(panels)} of 2 windows")
 
 
-def _digits(experiments):
+def _digits(experiments: Experiments) -> Panel:
     """Return the panel of a window of MNIST-MOT with five digits."""
-    import_keras()
-    from models.dhae import load
-
     file = experiments.data / "mnist" / "mnist.npz"
-    images, labels, _ = synthetic.load_mnist("test", file if file.is_file() else None)
-    draw = synthetic.digit_source(images, labels)
+    of = data_set("mnist")
+    draw, _ = synthetic.source(of.name, "test", file if file.is_file() else None)
     rng = np.random.default_rng(SEED)
-    frames, detections, *_ = synthetic.generate_sequence("figure", draw, 9, 150, DIGITS, rng)
-    settings = preset("mnist")
-    model = load(PRETRAINED / settings.weights[0])
-    embeddings = embed(model, detections, settings.object_size)
-    ids, _ = track(detections, embeddings, settings.tracker)
+    frames, detections = synthetic.generate_sequence(
+        "figure", draw, of.margin or 0, 150, DIGITS, rng
+    )
+    tracked = Pipeline(settings_for(of)).track(detections)
+    embeddings, ids = tracked.columns[EMBEDDINGS], tracked.track_ids
     start = _longest_full_window(detections.frames, ids, DIGITS)
     inside = (detections.frames >= start) & (detections.frames < start + WINDOW)
     rows = np.flatnonzero((ids > 0) & inside)
@@ -57,11 +65,11 @@ def _digits(experiments):
         (int(n), _drawn(detections, ids, int(n), frames[int(n) - 1], 3))
         for n in np.linspace(start, start + WINDOW - 1, SHOWN).round()
     ]
-    title = f"MNIST-MOT, |O| = {DIGITS}"
+    title = f"{of.title}, |O| = {DIGITS}"
     return title, shown, _tsne(embeddings[rows]), detections.frames[rows], ids[rows]
 
 
-def _longest_full_window(frames, ids, count):
+def _longest_full_window(frames: Array, ids: Array, count: int) -> int:
     """Return the first frame of a window of WINDOW frames that has most of `count` objects."""
     numbers = np.arange(frames.min(), max(frames.min(), frames.max() - WINDOW + 1) + 1)
     full = [
@@ -71,12 +79,14 @@ def _longest_full_window(frames, ids, count):
     return int(numbers[int(np.argmax(full))])
 
 
-def _pedestrians(experiments):
+def _pedestrians(experiments: Experiments) -> Panel:
     """Return the panel of three pedestrians of MOTSChallenge that walk side by side."""
-    run = Run("mots", preset("mots").weights, "truth", (("min_track_length", 1),))
-    name, file, _, stored = experiments.embed(run)[-1]
-    detections, ids = track_sequence(run, name, file, stored)
-    embeddings, frames = detections.embeddings, detections.frames
+    of = data_set("mots")
+    run = Run(of.name, of.weights, "truth", (("min_track_length", 1),))
+    name, file, truth, stored = experiments.embed(run)[-1]
+    tracked = track_sequence(run, name, file, truth, stored)
+    detections, ids = tracked.detections, tracked.track_ids
+    embeddings, frames = tracked.columns[EMBEDDINGS], detections.frames
     start, chosen = _neighbours(detections, ids)
     window = (frames >= start) & (frames < start + WINDOW) & np.isin(ids, chosen)
     rows = np.flatnonzero(window)
@@ -90,13 +100,14 @@ def _pedestrians(experiments):
         image = reader(number) if reader else _blank(detections)
         drawn = _drawn(detections, kept, number, image, 1)
         shown.append((number, enlarged(drawn[y1:y2, x1:x2], 200)))
-    title = f"MOTSChallenge {name}, {NEIGHBOURS} pedestrians"
+    title = f"{of.title} {name}, {NEIGHBOURS} pedestrians"
     return title, shown, _tsne(embeddings[rows]), frames[rows], ids[rows]
 
 
-def _neighbours(detections, ids):
+def _neighbours(detections: Detections, ids: Array) -> tuple[int, Array]:
     """Return (first frame, ids) of a window in which NEIGHBOURS large tracks are side by side."""
-    frames, best = detections.frames, (-1.0, None, None)
+    frames = detections.frames
+    best: tuple[float, int, Array] | None = None
     areas = detections.boxes_xywh[:, 2] * detections.boxes_xywh[:, 3]
     for start in range(int(frames.min()), int(frames.max()) - WINDOW + 2, WINDOW):
         inside = (frames >= start) & (frames < start + WINDOW) & (ids > 0)
@@ -109,38 +120,39 @@ def _neighbours(detections, ids):
         boxes = detections.boxes_xywh[inside & np.isin(ids, whole[largest])]
         spread = np.prod((boxes[:, :2] + boxes[:, 2:]).max(axis=0) - boxes[:, :2].min(axis=0))
         filled = sum(sizes[i] for i in largest) / spread
-        if filled > best[0]:
-            best = filled, start, whole[largest]
-    if best[1] is None:
+        if best is None or filled > best[0]:
+            best = float(filled), start, whole[largest]
+    if best is None:
         raise Missing(f"{detections.sequence}: no window has {NEIGHBOURS} tracks throughout")
     return best[1], best[2]
 
 
-def figure_4(experiments, path):
+def figure_4(experiments: Experiments, path: Path) -> None:
     """Write Figure 4: tracked frames of KITTI MOTS and MOTSChallenge, in a row for each.
 
     Detections are tracked where there are some, else the ground-truth masks.
     """
     rows = []
-    for dataset, label in (("kitti", "KITTI MOTS"), ("mots", "MOTSChallenge")):
-        run = Run(dataset, preset(dataset).weights, "detections")
+    for of in (data_set("kitti"), data_set("mots")):
+        run = Run(of.name, of.weights, "detections")
         try:
             if not experiments.possible(run):
-                run = Run(dataset, preset(dataset).weights, "truth")
-            rows.append(_row(experiments, run, label))
+                run = Run(of.name, of.weights, "truth")
+            rows.append(_row(experiments, run, of.title))
         except Missing as reason:
-            print(f"Figure 4, {label}, not run: {reason}")
+            say(f"Figure 4, {of.title}, not run: {reason}")
     if not rows:
         raise ValueError(f"{experiments.data} must hold kitti_mots or mots_challenge, got neither")
     plot_frames(path, rows)
-    print(f"{path}: {len(rows)} of 2 data sets")
+    say(f"{path}: {len(rows)} of 2 data sets")
 
 
-def _row(experiments, run, label):
+def _row(experiments: Experiments, run: Run, label: str) -> tuple[str, list[tuple[int, Image]]]:
     """Return (label, frames) of the sequence with most tracks in a frame."""
     tracked = []
-    for name, file, _, stored in experiments.embed(run):
-        detections, ids = track_sequence(run, name, file, stored)
+    for name, file, truth, stored in experiments.embed(run):
+        one = track_sequence(run, name, file, truth, stored)
+        detections, ids = one.detections, one.track_ids
         numbers, counts = np.unique(detections.frames[ids > 0], return_counts=True)
         if len(numbers):
             tracked.append((counts.max(), name, detections, ids, numbers[counts.argmax()]))
@@ -149,7 +161,7 @@ def _row(experiments, run, label):
     _, name, detections, ids, fullest = max(tracked, key=lambda item: item[:2])
     reader = experiments.images(run, detections)
     if reader is None:
-        print(f"Figure 4, {label}: no images, drawn on grey")
+        say(f"Figure 4, {label}: no images, drawn on grey")
     numbers = np.unique(detections.frames[ids > 0])
     at = int(np.searchsorted(numbers, fullest))
     chosen = numbers[np.clip(at + 6 * (np.arange(FRAMES) - FRAMES // 2), 0, len(numbers) - 1)]
@@ -161,27 +173,30 @@ def _row(experiments, run, label):
     return f"{label} {name}{source}", frames
 
 
-def _blank(detections):
-    return np.full((detections.height, detections.width, 3), 40, np.uint8)
+def _blank(detections: Detections) -> Image:
+    return np.full((*detections.size, 3), GREY, np.uint8)
 
 
-def _drawn(detections, ids, number, image, scale):
+def _drawn(detections: Detections, ids: Array, number: int, image: Image, scale: int) -> Image:
     """Return one frame with the masks, ids and trails of its tracks."""
     centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
     order = np.argsort(detections.frames, kind="stable")
     recent = order[
         (detections.frames[order] > number - TRAIL) & (detections.frames[order] <= number)
     ]
-    trails = defaultdict(list)
+    trails: dict[int, list[Any]] = defaultdict(list)
     for row in recent[ids[recent] > 0].tolist():
         trails[int(ids[row])].append(centres[row])
     rows = np.flatnonzero((detections.frames == number) & (ids > 0))
     return draw_frame(image, detections.coco(rows), ids[rows].tolist(), trails, scale)
 
 
-def _tsne(embeddings, seed=0):
+def _tsne(embeddings: Array, seed: int = 0) -> Array:
     """Return (n, 2) coordinates."""
     from sklearn.manifold import TSNE
 
     perplexity = max(1.0, min(10.0, (len(embeddings) - 1) / 3))
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(embeddings)
+    points: Array = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(
+        embeddings
+    )
+    return points

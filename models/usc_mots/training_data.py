@@ -1,21 +1,29 @@
 """Training arrays: detections, their patches (bit-packed in an HDF5 cache) and their boxes."""
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import cv2
 import h5py
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
-from utils import masks, mots_io
-from utils.boxes import xywh_to_cxcywh
-from utils.config import REAL
-from utils.detections import IGNORE
+from utils import masks
+from utils.boxes import scaled_boxes
+from utils.data_sets import DataSet
+from utils.detections import Detections
+from utils.files import FormatError, atomic_path, instances_folder
+from utils.formats.mot import read_mot
+from utils.formats.registry import read_sequences
+from utils.frames import FrameFolder
 
 CACHE_VERSION = 1  # raise when `masks.crop_patches` gives other patches
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+Array = npt.NDArray[Any]
 
 
 class PackedPatches:
@@ -26,26 +34,27 @@ class PackedPatches:
         size: M.
     """
 
-    def __init__(self, packed, size):
+    def __init__(self, packed: Array, size: int) -> None:
         self.packed, self.size = packed, size
 
     @classmethod
-    def pack(cls, patches):
+    def pack(cls, patches: Array) -> PackedPatches:
         """Pack (n, M, M, D) uint8 patches; with D = 1 they must be 0 or 255."""
         n, size, _, channels = patches.shape
         bits = np.packbits(patches.reshape(n, -1) > 0, axis=1) if channels == 1 else patches
         return cls(bits, size)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.packed)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Array | slice) -> Array:
         """Return the (k, M, M, D) uint8 patches of the rows (indices or slice)."""
-        chosen = self.packed[rows]
+        chosen: Array = self.packed[rows]
         if chosen.ndim == 4:
             return chosen
         bits = np.unpackbits(chosen, axis=1, count=self.size * self.size)
-        return (bits * np.uint8(255)).reshape(-1, self.size, self.size, 1)
+        patches: Array = (bits * np.uint8(255)).reshape(-1, self.size, self.size, 1)
+        return patches
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,11 @@ class TrainingSequence:
         boxes: (n, 4) float32 cxcywh, the DHAE's x_b.
     """
 
-    detections: object
+    detections: Detections
     patches: PackedPatches
-    boxes: np.ndarray
+    boxes: npt.NDArray[np.float32]
 
-    def thinned(self, stride):
+    def thinned(self, stride: int) -> TrainingSequence:
         """Return every `stride`-th detection: neighbouring frames show nearly the same mask."""
         rows = slice(None, None, stride)
         return TrainingSequence(
@@ -72,81 +81,40 @@ class TrainingSequence:
         )
 
 
-def frame_path(folder, sequence, frame):
-    """Return the file of a frame, SEQ/000000.png or .jpg.
-
-    Raises:
-        ValueError: there is none.
-    """
-    stem = Path(folder) / sequence / f"{frame:06d}"
-    for suffix in IMAGE_SUFFIXES:
-        if stem.with_suffix(suffix).is_file():
-            return stem.with_suffix(suffix)
-    raise ValueError(f"{stem}.png: must exist (or .jpg), got nothing")
-
-
-def frame_reader(folder, sequence, size):
-    """Return a function frame -> (height, width, 3) uint8 RGB.
-
-    Args:
-        folder: holds SEQ/000000.png (or jpg).
-        sequence: its name.
-        size: (height, width) the frames must have, in pixels.
-
-    Raises:
-        ValueError: from the function, when a frame is missing, unreadable or of another size.
-    """
-
-    def read(frame):
-        path = frame_path(folder, sequence, frame)
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None or image.shape[:2] != tuple(size):
-            got = "no image" if image is None else image.shape[:2]
-            raise ValueError(f"{path}: must be an image of size {tuple(size)}, got {got}")
-        return image[:, :, ::-1]
-
-    return read
-
-
-def scaled_boxes(detections, object_size):
-    """Return x_b, (n, 4) float32; `object_size` in pixels divides sizes, None for the frame's."""
-    size_wh = None if object_size is None else (object_size, object_size)
-    return xywh_to_cxcywh(
-        detections.boxes_xywh, (detections.width or 1, detections.height or 1), size_wh
-    )
-
-
-def read_training_detections(data, dataset, names=None):
+def read_training_detections(
+    data: Path, of: DataSet, names: Iterable[str] | None = None
+) -> list[Detections]:
     """Return [Detections] with true ids, without ignore regions and empty masks.
 
     Args:
         data: the data set's folder. Real sets: `instances_txt/SEQ.txt` in it, or SEQ.txt directly.
             Synthetic sets: what gen_mnist.py and gen_sprite.py write.
-        dataset: "kitti", "mots", "mnist" or "sprites".
+        of: DataSet.
         names: sequences; None takes all.
 
     Raises:
-        mots_io.FormatError: nothing there, or bad input.
+        FormatError: nothing there, or bad input.
     """
     data = Path(data)
-    if dataset in REAL:
-        folder = mots_io.instances_folder(data)
-        return [_solid(s) for s in mots_io.read_sequences(folder, names)]
-    sequences = mots_io.read_sequences(data / "detections", names)
-    return [_solid(_with_ids(s, data / "gt" / s.sequence / "gt.txt")) for s in sequences]
+    if of.box_truth is None:
+        return [_solid(s, of.ignore) for s in read_sequences(instances_folder(data), names)]
+    sequences = read_sequences(data / of.detections, names)
+    files = [data / of.box_truth.format(sequence=s.sequence) for s in sequences]
+    pairs = zip(sequences, files, strict=True)
+    return [_solid(_with_ids(s, file), of.ignore) for s, file in pairs]
 
 
-def _solid(detections):
+def _solid(detections: Detections, ignore: int | None) -> Detections:
     """Return the detections that have a mask and are no ignore region."""
     areas = masks.areas_of(detections.rles, detections.height * detections.width)
-    return detections.select((detections.classes != IGNORE) & (areas > 0))
+    return detections.select((detections.classes != (ignore or 0)) & (areas > 0))
 
 
-def _with_ids(detections, path):
+def _with_ids(detections: Detections, path: Path) -> Detections:
     """Return detections with the ids of the MOT ground truth whose boxes they have."""
     if not path.is_file():
-        raise mots_io.FormatError(path, None, "must exist, as gen_mnist.py writes it", "nothing")
-    columns = mots_io.read_mot(path)
+        raise FormatError(path, None, "must exist, as gen_mnist.py writes it", "nothing")
+    columns = read_mot(path)
     truth = zip(*(column.astype(int).tolist() for column in columns), strict=True)
     ids = {(frame, *box): identity for frame, identity, box in truth}
     keys = zip(
@@ -156,34 +124,40 @@ def _with_ids(detections, path):
 
 
 def load_training_sequences(
-    data, dataset, patch_size, channels, object_size, cache=None, names=None
-):
+    data: Path,
+    of: DataSet,
+    patch_size: int,
+    channels: int,
+    cache: Path | None = None,
+    names: Iterable[str] | None = None,
+) -> list[TrainingSequence]:
     """Return [TrainingSequence]; patches come from the cache where it has them.
 
     Args:
-        data, dataset, names: see `read_training_detections`.
+        data, of, names: see `read_training_detections`.
         patch_size: M in pixels; channels: D, 1 or 3 (needs `images/SEQ/` in `data`).
-        object_size: see `scaled_boxes`.
         cache: folder of the HDF5 cache; None keeps none.
     """
-    sequences = read_training_detections(data, dataset, names)
+    sequences = read_training_detections(data, of, names)
     return [
         TrainingSequence(
             s,
-            _cached_patches(s, Path(data), patch_size, channels, cache),
-            scaled_boxes(s, object_size),
+            _cached_patches(s, Path(data) / of.images, patch_size, channels, cache),
+            scaled_boxes(s, of.object_size),
         )
         for s in tqdm(sequences, desc="patches", unit="seq", disable=None)
     ]
 
 
-def _cached_patches(detections, data, size, channels, cache):
+def _cached_patches(
+    detections: Detections, folder: Path, size: int, channels: int, cache: Path | None
+) -> PackedPatches:
     """Return the PackedPatches of one sequence, cutting them out on the first call only."""
-    images = None
-    if channels == 3:
-        images = frame_reader(
-            data / "images", detections.sequence, (detections.height, detections.width)
-        )
+    images = FrameFolder(folder, detections.sequence, detections.size) if channels == 3 else None
+    numbers = np.unique(detections.frames).tolist()
+    if images is not None:
+        for missing in images.missing(numbers):
+            images(missing)  # names the frame
     if cache is None:
         return PackedPatches.pack(masks.crop_patches(detections, size, images))
     # The key is what is cropped, not where it came from: a changed file is a changed key.
@@ -191,17 +165,17 @@ def _cached_patches(detections, data, size, channels, cache):
     key.update(detections.frames.tobytes())
     for rle in detections.rles:
         key.update(rle)
-    for frame in np.unique(detections.frames).tolist() if images else ():
-        file = frame_path(data / "images", detections.sequence, frame)
+    for frame in numbers if images is not None else ():
+        file = images.files[frame] if images else Path()
         key.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
     name = f"{detections.sequence}_{size}x{size}x{channels}_{key.hexdigest()[:16]}.h5"
     path = Path(cache) / name
     try:
-        with h5py.File(path, "r") as file:
-            return PackedPatches(file["patches"][:], size)
+        with h5py.File(path, "r") as stored:
+            return PackedPatches(stored["patches"][:], size)
     except (OSError, KeyError):  # not there yet, or damaged: make it anew
         packed = PackedPatches.pack(masks.crop_patches(detections, size, images))
-    with mots_io.atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as made:
         compression = {"compression": "gzip", "compression_opts": 1} if len(packed) else {}
-        file.create_dataset("patches", data=packed.packed, **compression)
+        made.create_dataset("patches", data=packed.packed, **compression)
     return packed

@@ -1,8 +1,12 @@
 """The constraints graph G^t over the detections of a window (paper, Eqs. 4 to 6)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,13 @@ class ConstraintsGraph:
         contradictions: nodes whose must-link was dropped because it contradicts a cannot-link.
     """
 
-    groups: np.ndarray
-    heads: list
-    cannot_link: np.ndarray
-    contradictions: tuple = ()
+    groups: npt.NDArray[np.int64]
+    heads: list[int]
+    cannot_link: npt.NDArray[np.bool_]
+    contradictions: tuple[int, ...] = ()
 
 
-def build_graph(frames, classes, labels, apart):
+def build_graph(frames: Array, classes: Array, labels: Array, apart: Array) -> ConstraintsGraph:
     """Build G^t from Eqs. 5 and 6.
 
     * Must-link: same non-empty label, same class, different frames; closed transitively.
@@ -58,18 +62,18 @@ def build_graph(frames, classes, labels, apart):
             "frames, classes, labels and apart must describe the same nodes, got lengths "
             f"{n}, {len(classes)}, {len(labels)} and {apart.shape}"
         )
-    return build(frames, classes, labels, apart)
+    return _build(frames, classes, labels, apart)
 
 
-def build(frames, classes, labels, apart):
+def _build(frames: Array, classes: Array, labels: Array, apart: Array) -> ConstraintsGraph:
     """Build the graph; assumes valid arrays."""
-    groups, heads, labelled, contradictions = _must_link_groups(frames, classes, labels)
+    numbers, heads, labelled, contradictions = _must_link_groups(frames, classes, labels)
     count = len(heads)
-    groups = np.array(groups, np.int64)
+    groups = np.array(numbers, np.int64)
     cannot = np.zeros((count, count), bool)
     if len(labelled) > 1:
-        labelled = np.array(labelled)
-        cannot[labelled[:, None], labelled] = True
+        rows = np.array(labelled)
+        cannot[rows[:, None], rows] = True
     free = np.flatnonzero(labels == 0)
     if len(free):
         # Only pairs with an unlabelled node are left to look at: a few rows against all columns.
@@ -84,10 +88,16 @@ def build(frames, classes, labels, apart):
     return ConstraintsGraph(groups, heads, cannot, contradictions)
 
 
-def _must_link_groups(frames, classes, labels):
+def _must_link_groups(
+    frames: Array, classes: Array, labels: Array
+) -> tuple[list[int], list[int], list[int], tuple[int, ...]]:
     """Return (group of each node, first node of each group, labelled groups, contradictions)."""
-    groups, heads, labelled, contradictions = [], [], [], []
-    group_of, taken = {}, set()
+    groups: list[int] = []
+    heads: list[int] = []
+    labelled: list[int] = []
+    contradictions: list[int] = []
+    group_of: dict[int, tuple[int, int]] = {}
+    taken: set[tuple[int, int]] = set()
     columns = zip(labels.tolist(), classes.tolist(), frames.tolist(), strict=True)
     for node, (label, cls, frame) in enumerate(columns):
         if label:

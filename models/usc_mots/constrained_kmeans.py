@@ -1,9 +1,17 @@
 """k-means under the constraints graph, with an adaptive number of clusters (section 3.3.2)."""
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from models.usc_mots.constraints import ConstraintsGraph
+from utils.config import UscMotsConfig
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -16,12 +24,12 @@ class Clustering:
         opened: clusters of the last pass that exist because no centre was feasible.
     """
 
-    clusters: list
+    clusters: list[list[int]]
     iterations: int
     opened: int
 
 
-def fullest_frame(frames):
+def fullest_frame(frames: Array) -> Array:
     """Return the nodes (indices, ascending) of the frame with most nodes, the latest such.
 
     Their number is the first guess at |K|, their embeddings the first centres (section 3.3.2).
@@ -32,17 +40,17 @@ def fullest_frame(frames):
 
 
 def constrained_kmeans(
-    points,
-    frames,
-    graph,
-    initial=None,
-    centre_rule="mean",
-    order="distance",
-    max_iterations=50,
-    tolerance=1e-4,
-    adaptive=True,
-):
-    """Cluster the nodes of a window.
+    points: Array,
+    frames: Array,
+    graph: ConstraintsGraph,
+    initial: Array | None = None,
+    centre_rule: str = UscMotsConfig.centre_rule,
+    order: str = UscMotsConfig.order,
+    max_iterations: int = UscMotsConfig.max_iterations,
+    tolerance: float = UscMotsConfig.tolerance,
+    adaptive: bool = True,
+) -> Clustering:
+    """Cluster the nodes of a window; the defaults are the preset `paper`'s.
 
     Each node goes to the nearest centre that breaks no cannot-link, and its must-link group goes
     along; if every centre breaks one, the node opens a cluster with itself as centre. Then centres
@@ -95,14 +103,22 @@ def constrained_kmeans(
     initial = fullest_frame(frames) if initial is None else np.asarray(initial)
     if not len(initial):
         raise ValueError("initial must name at least one node, got none")
-    return cluster(
+    return _cluster(
         points, frames, graph, initial, centre_rule, order, max_iterations, tolerance, adaptive
     )
 
 
-def cluster(
-    points, frames, graph, initial, centre_rule, order, max_iterations, tolerance, adaptive=True
-):
+def _cluster(
+    points: Array,
+    frames: Array,
+    graph: ConstraintsGraph,
+    initial: Array,
+    centre_rule: str,
+    order: str,
+    max_iterations: int,
+    tolerance: float,
+    adaptive: bool,
+) -> Clustering:
     """Do what `constrained_kmeans` says; assumes valid input."""
     # A group acts through its node nearest to the current frame; a mean needs the others, too.
     heads = points[graph.heads]
@@ -131,7 +147,7 @@ def cluster(
     return Clustering(clusters, iteration, len(opened))
 
 
-def _means(points, clusters, graph):
+def _means(points: Array, clusters: list[list[int]], graph: ConstraintsGraph) -> Array:
     """Return the mean of each cluster's points, (k, F)."""
     owner = np.full(len(graph.heads), -1)
     owner[[group for members in clusters for group in members]] = np.repeat(
@@ -141,14 +157,16 @@ def _means(points, clusters, graph):
     return one_hot @ points / one_hot.sum(axis=1, keepdims=True)
 
 
-def _bitmasks(matrix):
+def _bitmasks(matrix: Array) -> list[int]:
     """Return each row of a bool matrix as an int, column j in bit j: set tests in one operation."""
     packed = np.packbits(matrix, axis=1, bitorder="little")
     width, data = packed.shape[1], packed.tobytes()
     return [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
 
 
-def _assign(heads, ages, norms, centres, barred, adaptive):
+def _assign(
+    heads: Array, ages: list[int], norms: Array, centres: Array, barred: list[int], adaptive: bool
+) -> tuple[list[list[int]], list[int], list[int]]:
     """Make one pass.
 
     Returns:
@@ -163,9 +181,13 @@ def _assign(heads, ages, norms, centres, barred, adaptive):
     # one for each opened cluster that did not bar it when it was opened.
     queue = list(zip(ages, least, range(len(ages)), nearest, strict=True))
     heapq.heapify(queue)
-    members, clusters = [0] * len(centres), [[] for _ in centres]
-    placed, chains, exhausted = [False] * len(ages), {}, set()
-    opened, started = [], len(centres)
+    members: list[int] = [0] * len(centres)
+    clusters: list[list[int]] = [[] for _ in centres]
+    placed = [False] * len(ages)
+    chains: dict[int, Iterator[int]] = {}
+    exhausted: set[int] = set()
+    opened: list[int] = []
+    started = len(centres)
     while queue:
         age, _, group, k = heapq.heappop(queue)
         if placed[group]:
@@ -201,7 +223,7 @@ def _assign(heads, ages, norms, centres, barred, adaptive):
     return [sorted(members) for members in clusters if members], opened, kept
 
 
-def farthest_first(points, initial, count):
+def farthest_first(points: Array, initial: Array, count: int) -> Array:
     """Return `initial` and further nodes, each the farthest from those before, `count` in all.
 
     Args:
@@ -218,7 +240,9 @@ def farthest_first(points, initial, count):
     return np.array(chosen)
 
 
-def plain_kmeans(points, frames, classes, truth=None, seed=0):
+def plain_kmeans(
+    points: Array, frames: Array, classes: Array, truth: Array | None = None, seed: int = 0
+) -> list[list[int]]:
     """Cluster the nodes of a window without constraints, class by class.
 
     This is scikit-learn's KMeans as it comes, with its k-means++ start: the rows without G.

@@ -4,11 +4,21 @@ Descriptors are adapted to the video by triplets that need no identities (its se
 the threshold of the hierarchical clustering is read off the video, too (section 2.5).
 """
 
+from __future__ import annotations
+
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import norm
+
+from utils.config import RefinementConfig
+from utils.detections import Detections
+
+Array = npt.NDArray[Any]
+Groups = tuple[Array, Array, Array, Array]
 
 MIN_HALVES = 10  # tracklets to measure what one object's two halves look like
 MIN_LENGTH = 10  # detections of a tracklet that is split in halves for that
@@ -16,35 +26,12 @@ THRESHOLDS = np.linspace(0, 2, 801)  # of a cosine distance
 FLAT = 0.01  # errors by which a threshold may miss the least; the middle of those is taken
 
 
-@dataclass(frozen=True)
-class RefinementConfig:
-    """How tracklets are merged.
-
-    Attributes:
-        horizon: theta_t, the largest gap in frames between tracklets that are merged; ReMOTS has
-            15, for tracklets that end at the first missed frame.
-        max_error: share of false decisions, among tracklets whose answer is known, above which
-            the descriptors of a video say too little, and nothing is merged.
-        dimensions: of the adapted embedding.
-        intra_frame_steps, tracklet_steps: of the two rounds of adaptation; 0 skips one.
-        batch_size: triplets of a step. margin: of the triplet loss. learning_rate: of Adam.
-        span: frames between an anchor and its positive, at most.
-        seed: of the triplets.
-    """
-
-    horizon: int = 120
-    max_error: float = 0.75
-    dimensions: int = 32
-    intra_frame_steps: int = 100
-    tracklet_steps: int = 400
-    batch_size: int = 512
-    margin: float = 0.5
-    learning_rate: float = 0.003
-    span: int = 60
-    seed: int = 0
-
-
-def refine(detections, track_ids, descriptors, config=None):
+def refine(
+    detections: Detections,
+    track_ids: Array,
+    descriptors: Sequence[Array],
+    config: RefinementConfig | None = None,
+) -> tuple[npt.NDArray[np.int32], Counter[str]]:
     """Merge tracklets of one sequence that look like one object.
 
     Args:
@@ -58,7 +45,7 @@ def refine(detections, track_ids, descriptors, config=None):
         report: Counter: `merged` tracklets, `unclear` classes in which nothing could be decided.
     """
     config = config or RefinementConfig()
-    refined, report = np.array(track_ids, np.int32), Counter()
+    refined, report = np.array(track_ids, np.int32), Counter[str]()
     for cls in np.unique(detections.classes[refined > 0]).tolist():
         rows = np.flatnonzero((detections.classes == cls) & (refined > 0))
         frames = detections.frames[rows].astype(np.int64)
@@ -74,7 +61,7 @@ def refine(detections, track_ids, descriptors, config=None):
     return refined, report
 
 
-def _standardised(descriptors):
+def _standardised(descriptors: Sequence[Array]) -> Array:
     """Return one (n, F) float32 array in which each descriptor weighs the same."""
     parts = []
     for values in descriptors:
@@ -83,7 +70,13 @@ def _standardised(descriptors):
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def adapt(inputs, frames, track_ids, config, learn=slice(None)):
+def adapt(
+    inputs: Array,
+    frames: Array,
+    track_ids: Array,
+    config: RefinementConfig,
+    learn: Array | slice = slice(None),
+) -> Array:
     """Return (n, dimensions) float32 of norm 1: the inputs mapped so that identities part.
 
     A linear map, by the triplet loss on cosine distances: first with augmented copies as positives
@@ -104,7 +97,7 @@ def adapt(inputs, frames, track_ids, config, learn=slice(None)):
     rng = np.random.default_rng(config.seed)
     by_frame = _grouped(frames)
     by_tracklet = _grouped(frames, short_tracklets(frames, track_ids))
-    rounds = (
+    rounds: tuple[tuple[int, Callable[[], Array | None]], ...] = (
         (config.intra_frame_steps, lambda: _intra_frame(known, by_frame, config, rng)),
         (config.tracklet_steps, lambda: _inter_tracklet(known, by_frame, by_tracklet, config, rng)),
     )
@@ -113,7 +106,7 @@ def adapt(inputs, frames, track_ids, config, learn=slice(None)):
     model = keras.Sequential([keras.Input((3, inputs.shape[1])), layer])
     layer.set_weights([np.ascontiguousarray(basis.T, np.float32)])
 
-    def triplet_loss(_, mapped):
+    def triplet_loss(_: Any, mapped: Any) -> Any:
         anchor, positive, negative = keras.ops.unstack(
             keras.ops.normalize(mapped, axis=-1), 3, axis=1
         )
@@ -128,10 +121,11 @@ def adapt(inputs, frames, track_ids, config, learn=slice(None)):
                 continue
             model.train_on_batch(triplets, np.zeros(len(triplets), np.float32))
     mapped = inputs @ np.asarray(layer.get_weights()[0])
-    return mapped / np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-9)
+    unit: Array = mapped / np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
-def short_tracklets(frames, track_ids):
+def short_tracklets(frames: Array, track_ids: Array) -> Array:
     """Return (n,) int labels: tracks cut at missing frames, after which errors are likely."""
     order = np.lexsort((frames, track_ids))
     new_track = np.diff(track_ids[order], prepend=-1) != 0
@@ -141,7 +135,7 @@ def short_tracklets(frames, track_ids):
     return labels
 
 
-def _grouped(*keys):
+def _grouped(*keys: Array) -> Groups:
     """Sort n rows by keys, the last one first; rows with the same last key are a group.
 
     Returns:
@@ -156,7 +150,7 @@ def _grouped(*keys):
     return order, place, first, np.searchsorted(labels[order], labels, side="right")
 
 
-def _other_in_frame(by_frame, rows, rng):
+def _other_in_frame(by_frame: Groups, rows: Array, rng: np.random.Generator) -> Array:
     """Return for each row another one of its frame, -1 where it is alone."""
     order, (place, first, end) = by_frame[0], (column[rows] for column in by_frame[1:])
     count = end - first
@@ -165,7 +159,9 @@ def _other_in_frame(by_frame, rows, rng):
     return np.where(count > 1, other, -1)
 
 
-def _intra_frame(inputs, by_frame, config, rng):
+def _intra_frame(
+    inputs: Array, by_frame: Groups, config: RefinementConfig, rng: np.random.Generator
+) -> Array | None:
     """Return (t, 3, F) triplets of section 2.2, or None where there are none."""
     anchors = rng.integers(0, len(inputs), config.batch_size)
     negatives = _other_in_frame(by_frame, anchors, rng)
@@ -176,7 +172,13 @@ def _intra_frame(inputs, by_frame, config, rng):
     return np.stack([inputs[anchors] * kept[0], inputs[anchors] * kept[1], inputs[negatives]], 1)
 
 
-def _inter_tracklet(inputs, by_frame, by_tracklet, config, rng):
+def _inter_tracklet(
+    inputs: Array,
+    by_frame: Groups,
+    by_tracklet: Groups,
+    config: RefinementConfig,
+    rng: np.random.Generator,
+) -> Array | None:
     """Return (t, 3, F) triplets of section 2.4, or None where there are none."""
     anchors = rng.integers(0, len(inputs), config.batch_size)
     order, (place, first, end) = by_tracklet[0], (column[anchors] for column in by_tracklet[1:])
@@ -187,10 +189,13 @@ def _inter_tracklet(inputs, by_frame, by_tracklet, config, rng):
     usable = (negatives >= 0) & (positives != anchors)
     if not usable.any():
         return None
-    return inputs[np.stack([anchors, positives, negatives], axis=1)[usable]]
+    chosen: Array = inputs[np.stack([anchors, positives, negatives], axis=1)[usable]]
+    return chosen
 
 
-def find_threshold(inputs, frames, track_ids, config):
+def find_threshold(
+    inputs: Array, frames: Array, track_ids: Array, config: RefinementConfig
+) -> tuple[float, float]:
     """Return the cosine distance up to which tracklets are merged, and how often that is wrong.
 
     Section 2.5 parts the histograms of similarities within frames and within tracklets by eye;
@@ -211,7 +216,8 @@ def find_threshold(inputs, frames, track_ids, config):
             there are too few of either.
     """
     tracks = _tracks(frames, track_ids)
-    halves, others = [], []
+    halves: list[float] = []
+    parts: list[Array] = []
     if sum(len(rows) >= MIN_LENGTH for rows in tracks) < MIN_HALVES:
         return 0.0, 2.0
     for part in (0, 1):
@@ -224,8 +230,8 @@ def find_threshold(inputs, frames, track_ids, config):
                 early, late = np.array_split(embeddings[rows], 2)
                 halves.append(1 - early.mean(axis=0) @ late.mean(axis=0))
         means = np.array([embeddings[rows].mean(axis=0) for rows in mine])
-        others.append((1 - means @ means.T)[np.triu(_overlap(frames, mine), 1)])
-    others = np.concatenate(others) if others else np.zeros(0)
+        parts.append((1 - means @ means.T)[np.triu(_overlap(frames, mine), 1)])
+    others = np.concatenate(parts) if parts else np.zeros(0)
     if len(others) < MIN_HALVES:
         return 0.0, 2.0
     near = _near(frames, tracks, config.horizon) & ~_overlap(frames, tracks)
@@ -238,14 +244,14 @@ def find_threshold(inputs, frames, track_ids, config):
     return float(THRESHOLDS[wrong <= least + FLAT].mean()), least
 
 
-def _tracks(frames, track_ids):
+def _tracks(frames: Array, track_ids: Array) -> list[Array]:
     """Return the rows of each track, frames ascending; tracks by id."""
     order = np.lexsort((frames, track_ids))
     starts = np.flatnonzero(np.diff(track_ids[order]) != 0) + 1
     return np.split(order, starts)
 
 
-def _presence(frames, tracks):
+def _presence(frames: Array, tracks: list[Array]) -> tuple[Array, Array]:
     """Return the (k,) numbers of all frames and (m, k) float32, 1 where a track has a detection."""
     numbers, column = np.unique(frames, return_inverse=True)
     present = np.zeros((len(tracks), len(numbers)), np.float32)
@@ -254,13 +260,14 @@ def _presence(frames, tracks):
     return numbers, present
 
 
-def _overlap(frames, tracks):
+def _overlap(frames: Array, tracks: list[Array]) -> Array:
     """Return (m, m) bool: do two tracks share a frame."""
     _, present = _presence(frames, tracks)
-    return present @ present.T > 0
+    shared: Array = present @ present.T > 0
+    return shared
 
 
-def _near(frames, tracks, horizon):
+def _near(frames: Array, tracks: list[Array], horizon: int) -> Array:
     """Return (m, m) bool: has one track a frame within `horizon` frames of one of the other's."""
     numbers, present = _presence(frames, tracks)
     reached = np.zeros_like(present)
@@ -270,10 +277,13 @@ def _near(frames, tracks, horizon):
         before = (after - 1).clip(0)
         away = np.minimum(np.abs(own[after] - numbers), np.abs(own[before] - numbers))
         reached[i] = away <= horizon
-    return reached @ present.T > 0
+    near: Array = reached @ present.T > 0
+    return near
 
 
-def merge(embeddings, frames, track_ids, threshold, horizon):
+def merge(
+    embeddings: Array, frames: Array, track_ids: Array, threshold: float, horizon: int
+) -> Array:
     """Merge by hierarchical clustering (section 2.5).
 
     The distance of two tracks, and of what is merged, is the mean cosine distance over all pairs of

@@ -1,14 +1,25 @@
 """The paper's figures: thresholds (5), windows and their latent space (3), tracked frames (4)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from utils.visualization import colour_of, plt, save
+
+Array = npt.NDArray[Any]
+Shown = Sequence[tuple[int, Array]]  # (frame number, (h, w, 3) uint8 RGB)
+Panel = tuple[str, Shown, Array, Array, Array]
 
 MARKERS = "osD^vP*X<>"
 
 
-def plot_thresholds(path, lines):
+def plot_thresholds(path: Path, lines: Sequence[tuple[Any, ...]]) -> None:
     """Write Figure 5: sMOTSA against the least score a detection needs.
 
     Args:
@@ -27,7 +38,7 @@ def plot_thresholds(path, lines):
     save(figure, path)
 
 
-def plot_windows(path, panels):
+def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
     """Write Figure 3: the frames of a window above, its latent space below, one column per set.
 
     Args:
@@ -49,7 +60,7 @@ def plot_windows(path, panels):
     save(figure, path)
 
 
-def _scatter(axes, points, frames, ids):
+def _scatter(axes: Any, points: Array, frames: Array, ids: Array) -> None:
     """Draw embeddings: a colour per identity, a line along its frames."""
     for identity in np.unique(ids).tolist():
         rows = np.flatnonzero(ids == identity)
@@ -67,7 +78,7 @@ def _scatter(axes, points, frames, ids):
     )
 
 
-def plot_frames(path, rows):
+def plot_frames(path: Path, rows: Sequence[tuple[str, Shown]]) -> None:
     """Write Figure 4: a row of tracked frames per data set.
 
     Args:
@@ -94,7 +105,7 @@ def plot_frames(path, rows):
     save(figure, path)
 
 
-def enlarged(image, least):
+def enlarged(image: Array, least: int) -> Array:
     """Return an image enlarged by a whole factor so that its shorter side has `least` px."""
     scale = max(1, -(-least // min(image.shape[:2])))
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST))

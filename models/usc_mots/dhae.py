@@ -1,12 +1,20 @@
 """The deep heterogeneous autoencoder (DHAE) of the paper's section 3.2 and Fig. 2."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import layers, ops
 
-from models.losses import UncertaintyWeighting
+from models.usc_mots.losses import UncertaintyWeighting
 
 BRANCHES = ("both", "mask", "box")
+Array = npt.NDArray[Any]
 
 
 @keras.saving.register_keras_serializable("usc_mots")
@@ -26,7 +34,7 @@ class DHAE(keras.Model):
         box_mean: 4 floats taken from x_b before h_b; the reconstruction stays in the units of x_b.
         box_std: 4 floats that divide it then.
         location_gain: factor on x_b - location_centre when embedding (not in training): what
-            location weighs in Z, see README, "What location weighs".
+            location weighs in Z, see docs/training.md.
         location_centre: 4 floats, where the gain leaves x_b as it is; None takes box_mean.
         latent_scale: factor on Z when embedding: its unit, in which the limits of section 4.1 are.
         last_padding: "same", or "valid" for the last convolution of the synthetic profile (7 -> 3).
@@ -188,13 +196,21 @@ class DHAE(keras.Model):
             term.update_state(value)
         return total
 
-    def encode(self, patches, boxes, batch_size=512):
+    def encode(
+        self,
+        patches: Array,
+        boxes: Array,
+        batch_size: int = 512,
+        location_gain: float | None = None,
+        latent_scale: float | None = None,
+    ) -> npt.NDArray[np.float32]:
         """Embed detections.
 
         Args:
             patches: (n, M, M, D) uint8, see `utils.masks.crop_patches`.
             boxes: (n, 4) float32, see `utils.boxes.xywh_to_cxcywh`.
             batch_size: detections per step.
+            location_gain, latent_scale: replace those stored with the weights; None keeps them.
 
         Returns:
             (n, F) float32 embeddings Z, row i that of detection i.
@@ -209,29 +225,52 @@ class DHAE(keras.Model):
                 f"patches and boxes must have shapes {expected[0]} and {expected[1]}. "
                 f"Received: patches.shape={patches.shape}, boxes.shape={boxes.shape}"
             )
-        return self.fuse(self.encode_masks(patches, batch_size), boxes, batch_size)
+        features = self.encode_masks(patches, batch_size)
+        return self.fuse(
+            features,
+            boxes,
+            batch_size,
+            location_gain=location_gain,
+            latent_scale=latent_scale,
+        )
 
-    def encode_masks(self, patches, batch_size=512):
+    def encode_masks(self, patches: Array, batch_size: int = 512) -> npt.NDArray[np.float32]:
         """Return f_m = h_m(x_m), (n, F) float32, the part of an embedding that costs time."""
         if not len(patches) or self.mask_encoder is None:
             return np.zeros((len(patches), self.config["latent_dim"]), np.float32)
-        return self.mask_encoder.predict(patches, batch_size=batch_size, verbose=0)
+        features: npt.NDArray[np.float32] = self.mask_encoder.predict(
+            patches, batch_size=batch_size, verbose=0
+        )
+        return features
 
-    def fuse(self, features, boxes, batch_size=4096):
+    def fuse(
+        self,
+        features: Array,
+        boxes: Array,
+        batch_size: int = 4096,
+        location_gain: float | None = None,
+        latent_scale: float | None = None,
+        location_centre: Sequence[float] | None = None,
+    ) -> npt.NDArray[np.float32]:
         """Return Z = h_a([f_m, h_b(x_b)]), (n, F) float32.
 
         Args:
             features: (n, F) float32 of `encode_masks`.
             boxes: (n, 4) float32.
             batch_size: detections per step.
+            location_gain, latent_scale, location_centre: see `encode`.
         """
         if not len(boxes):
             return np.zeros((0, self.config["latent_dim"]), np.float32)
-        centre = np.array(self.config["location_centre"] or self.config["box_mean"], np.float32)
+        own = self.config
+        gain = own["location_gain"] if location_gain is None else location_gain
+        scale = own["latent_scale"] if latent_scale is None else latent_scale
+        centre = np.array(location_centre or own["location_centre"] or own["box_mean"], np.float32)
         offset = np.asarray(boxes, np.float32) - centre
-        boxes = centre + np.float32(self.config["location_gain"]) * offset
+        boxes = centre + np.float32(gain) * offset
         z = self.head.predict([features, boxes], batch_size=batch_size, verbose=0)
-        return z * np.float32(self.config["latent_scale"])
+        scaled: npt.NDArray[np.float32] = z * np.float32(scale)
+        return scaled
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -243,7 +282,7 @@ class DHAE(keras.Model):
         return cls(**config)
 
 
-def load(path):
+def load(path: Path | str) -> DHAE:
     """Load weights that train_dhae.py wrote, in Keras' safe mode.
 
     Raises:

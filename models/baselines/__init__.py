@@ -1,0 +1,1 @@
+"""Ways to associate that belong to no paper: mask IoU and given ids."""

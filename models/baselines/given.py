@@ -1,0 +1,58 @@
+"""Keeps the identities that came with the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.tracking import IDS, Finished, Frame, Tracker, register
+
+
+@dataclass(frozen=True)
+class GivenConfig:
+    """Nothing to set."""
+
+
+@register
+class GivenTracker(Tracker):
+    """Keeps given ids: one track per class and id.
+
+    Attributes:
+        report: Counter: `tracks`.
+    """
+
+    name = "given"
+    meaning = "the ids of the file, to refine, draw or score"
+    settings = GivenConfig
+    needs = (IDS,)
+
+    def __init__(self, config: GivenConfig | None = None) -> None:
+        super().__init__()
+        self._numbers: dict[tuple[int, int], int] = {}
+
+    def update(self, frame: Frame) -> Finished:
+        """Take the next frame, see `Tracker`.
+
+        Raises:
+            ValueError: a detection without an id, or an id twice.
+        """
+        self._follow(frame)
+        ids = frame[IDS]
+        if not (ids > 0).all():
+            raise ValueError(f"tracker given needs ids, got 0 in frame {frame.number}")
+        keys = list(zip(frame.classes.tolist(), ids.tolist(), strict=True))
+        found, counts = np.unique(np.array(keys).reshape(-1, 2), axis=0, return_counts=True)
+        if (counts > 1).any():
+            rule = f"id {found[counts.argmax()][1]} must be given once in frame {frame.number}"
+            raise ValueError(f"{rule} by all --detections together, got it {counts.max()} times")
+        for key in keys:
+            self._numbers.setdefault(key, len(self._numbers) + 1)
+        self.report["tracks"] = len(self._numbers)
+        pairs = zip(frame.rows.tolist(), keys, strict=True)
+        return [(row, self._numbers[key]) for row, key in pairs]
+
+    def flush(self) -> Finished:
+        """Forget the sequence."""
+        self._numbers, self._last = {}, None
+        return []

@@ -1,0 +1,29 @@
+"""Mask IoU and the Hungarian method: the baseline without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from models.matching import Matching, MatchingConfig
+from models.tracking import MASKS, Array, Frame, register
+
+
+@register
+class MaskIouTracker(Matching):
+    """The detection whose mask overlaps a track's last one most, assigned exactly."""
+
+    name = "mask_iou"
+    meaning = "overlap with a track's last mask, Hungarian method"
+    settings = MatchingConfig
+    needs = (MASKS,)
+
+    def cost(self, last: Sequence[tuple[Frame, int]], frame: Frame, rows: Array) -> Array:
+        """Return (m, k) 1 - IoU of masks."""
+        if not len(last) or not len(rows):
+            return np.ones((len(last), len(rows)))
+        found = [frame[MASKS][i] for i in rows.tolist()]
+        overlap: Array = coco_mask.iou([f[MASKS][i] for f, i in last], found, [0] * len(found))
+        return 1 - overlap

@@ -1,0 +1,1 @@
+"""The preset best: expected positions, exact assignment, evidence measured on the video."""

@@ -1,0 +1,151 @@
+"""Where tracks are to be expected: smoothed, damped constant velocity, and the camera's motion.
+
+The paper names motion models as future work (section 5); this is what the preset `best` adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.best.track_table import TrackTable
+from utils.boxes import generalised_iou, xywh_to_xyxy
+
+SHARED = 3  # tracks that must agree before their shift is taken for the camera's
+STILL = 0.25  # px; a smaller shift is none
+
+Array = npt.NDArray[Any]
+Pairs = tuple[Array, Array]  # rows and columns
+
+
+class Motion:
+    """The motion of the tracks of a table, in columns of its own.
+
+    The centre moves at constant velocity, smoothed over the track's frames and damped with the
+    frames it was missed, because an old velocity says less; the size stays.
+
+    Columns: `centres` (m, 2) px, `sizes` (m, 2) px, width and height, both of the last detection;
+    `velocities` (m, 2) px per frame; `frames` (m,) int, of the last detection; `steps` (m,) int,
+    how many there were.
+
+    Args:
+        smoothing: share of the newest step in the velocity, once a track has 1 / smoothing steps;
+            before, all its steps count alike. In (0, 1].
+        damping: factor on the velocity for each further frame. In (0, 1].
+    """
+
+    def __init__(self, smoothing: float = 0.3, damping: float = 0.9) -> None:
+        self.smoothing, self.damping = smoothing, damping
+
+    @staticmethod
+    def columns() -> dict[str, Array]:
+        """Return the empty columns of a table."""
+        pairs = {name: np.zeros((0, 2)) for name in ("centres", "sizes", "velocities")}
+        return pairs | {name: np.zeros(0, np.int64) for name in ("frames", "steps")}
+
+    @staticmethod
+    def start(boxes_xywh: Array, frame: int) -> dict[str, Array]:
+        """Return the columns of tracks that start with these (k, 4) boxes, at rest."""
+        boxes_xywh = np.asarray(boxes_xywh, np.float64)
+        k = len(boxes_xywh)
+        return {
+            "centres": boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2,
+            "sizes": boxes_xywh[:, 2:],
+            "velocities": np.zeros((k, 2)),
+            "frames": np.full(k, frame, np.int64),
+            "steps": np.zeros(k, np.int64),
+        }
+
+    @staticmethod
+    def boxes(tracks: TrackTable, shift: Array | float = 0.0) -> Array:
+        """Return the (m, 4) xyxy boxes of the last detections, moved by (m, 2) px."""
+        centres, half = tracks["centres"] + shift, tracks["sizes"] / 2
+        return np.concatenate([centres - half, centres + half], axis=1)
+
+    def predict(self, tracks: TrackTable, frame: int) -> Array:
+        """Return the (m, 4) xyxy boxes expected at a frame after those of all tracks."""
+        gaps, d = frame - tracks["frames"], self.damping
+        # 1 + d + d^2 + ... over the frames passed: a velocity that fades.
+        travelled = gaps if d == 1 else (1 - d**gaps) / (1 - d)
+        return self.boxes(tracks, tracks["velocities"] * travelled[:, None])
+
+    def uncertainty(self, tracks: TrackTable, frame: int) -> Array:
+        """Return (m,) in [0, 1): the share of its velocity that has faded since a track was seen.
+
+        0 for a track of the last frame: what was steady a frame ago is. It grows with the gap.
+        """
+        faded: Array = 1 - self.damping ** (frame - tracks["frames"] - 1)
+        return faded
+
+    def moved(
+        self, tracks: TrackTable, rows: Array, boxes_xywh: Array, frame: int
+    ) -> dict[str, Any]:
+        """Return the columns of tracks (rows) that took the detections of (k, 4) boxes."""
+        boxes_xywh = np.asarray(boxes_xywh, np.float64)
+        centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
+        step = (centres - tracks["centres"][rows]) / (frame - tracks["frames"][rows])[:, None]
+        steps = tracks["steps"][rows] + 1
+        share = np.maximum(self.smoothing, 1 / steps)[:, None]
+        before = tracks["velocities"][rows]
+        return {
+            "centres": centres,
+            "sizes": boxes_xywh[:, 2:],
+            "velocities": before + share * (step - before),
+            "frames": frame,
+            "steps": steps,
+        }
+
+
+def camera_shift(predicted: Array, boxes_xyxy: Array, pairs: Pairs) -> Array:
+    """Return the (2,) px by which the tracks' predictions are off together: the camera turned.
+
+    The median over pairs is robust to objects of their own will and to wrong pairs.
+
+    Args:
+        predicted: (m, 4) xyxy; boxes_xyxy: (n, 4) detections; pairs: (rows, columns) likely to
+            belong together. Fewer than SHARED pairs shift nothing.
+    """
+    rows, columns = pairs
+    if len(rows) < SHARED:
+        return np.zeros(2)
+    off = boxes_xyxy[columns] - predicted[rows]
+    ranked = np.sort((off[:, :2] + off[:, 2:]) / 2, axis=0)
+    # np.median, for which a few rows are not worth its preparations.
+    middle: Array = (ranked[(len(rows) - 1) // 2] + ranked[len(rows) // 2]) / 2
+    return middle
+
+
+def expected_overlap(
+    motion: Motion,
+    tracks: TrackTable,
+    frame: int,
+    boxes_xywh: Array,
+    comparable: Array,
+    assign: Callable[[Array], Pairs],
+    recent: int = 2,
+) -> tuple[Array, Array]:
+    """Return the generalised IoU of expected boxes and detections, the camera's shift removed.
+
+    Args:
+        motion: Motion; tracks: m of them; frame: number.
+        boxes_xywh: (n, 4) px, of the detections.
+        comparable: (m, n) bool, pairs of one class.
+        assign: function (m, n) generalised IoU -> (rows, columns), pairs likely to belong together.
+        recent: frames since its last detection after which a track says nothing of the camera.
+
+    Returns:
+        overlap: (m, n) float64, -1 where not comparable.
+        expected: (m, 4) xyxy px, the boxes that were compared.
+    """
+    predicted, boxes = motion.predict(tracks, frame), xywh_to_xyxy(boxes_xywh)
+    live = np.flatnonzero(frame - tracks["frames"] <= recent)
+    first = np.where(comparable, generalised_iou(predicted, boxes), -1)
+    rows, columns = assign(first[live])
+    shift = camera_shift(predicted, boxes, (live[rows], columns))
+    if np.abs(shift).max() < STILL:
+        return first, predicted
+    predicted += np.tile(shift, 2)
+    return np.where(comparable, generalised_iou(predicted, boxes), -1), predicted

@@ -1,0 +1,1 @@
+"""MOTSNet (Porzi et al., CVPR 2020)."""

@@ -1,0 +1,345 @@
+"""The one way from detections to tracks: mark, embed, track, refine, write, score."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.settings import Settings
+from models.tracking import (
+    COLOURS,
+    EMBEDDINGS,
+    VECTORS,
+    Array,
+    Finished,
+    Tracker,
+    iterate_frames,
+    make_tracker,
+    track,
+)
+from models.usc_mots.embedding import Embedder
+from utils import evaluation, masks
+from utils.boxes import likely_reading
+from utils.detections import Detections
+from utils.files import FormatError
+from utils.formats import mots_txt
+from utils.frames import FrameFolder
+from utils.masks import Images
+from utils.results import finished
+from utils.rules import mark
+
+STAGES = ("read", "crop", "embed", "associate", "refine", "write", "score")
+
+
+class Stopwatch:
+    """Adds up seconds by stage in `seconds`."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time a block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One sequence on its way; row i of every column is row i of the file.
+
+    Attributes:
+        detections: n Detections as they came (boxes as the settings have them).
+        keep: (n,) bool, rows that the rules leave. dropped: {rule: count}.
+        step: frame numbers that made one step of the video.
+        columns: {name: (n, ...)} of what was computed: embeddings, vectors, colours.
+        track_ids: (n,) int32, 0 for rows of no track.
+        report: what the tracker and refinement counted.
+        images: reader of the frames, or None.
+        notes: what was guessed or overridden, for the user.
+    """
+
+    detections: Detections
+    keep: npt.NDArray[np.bool_]
+    dropped: Mapping[str, int]
+    step: int
+    columns: Mapping[str, Array]
+    track_ids: npt.NDArray[np.int32]
+    report: Counter[str]
+    images: Images | None = None
+    notes: tuple[str, ...] = ()
+
+    def result(self) -> tuple[Detections, list[int]]:
+        """Return what is written, see `utils.results.finished`."""
+        return finished(self.detections, self.track_ids)
+
+
+def find_step(frames: Array) -> int:
+    """Return the common step of a sequence's frame numbers, 1 where there is none to be seen.
+
+    A step is believed if it divides all differences and at least half of them are just it; two
+    frames have no common step.
+    """
+    gaps = np.diff(np.unique(frames))
+    if len(gaps) < 2:
+        return 1
+    step = int(np.gcd.reduce(gaps))
+    return step if 2 * int((gaps == step).sum()) >= len(gaps) else 1
+
+
+class Pipeline:
+    """Takes detections to tracks by one tracker's settings.
+
+    Args:
+        settings: Settings.
+        weights: files for the embeddings; None takes the data set's own. They are checked at once
+            and loaded when a sequence needs embeddings.
+        location_gain: replaces that of the weights; None keeps it.
+        watch: Stopwatch; None makes one.
+
+    Raises:
+        ValueError: weights that are missing or of another data set, where they may be needed.
+
+    Example:
+        >>> pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
+        >>> tracked = pipeline.track(read_detections("0012.txt"))
+        >>> pipeline.write(tracked, Path("results"))
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        weights: Iterable[Path] | None = None,
+        location_gain: float | None = None,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        self.settings, self.watch = settings, watch or Stopwatch()
+        self._weights = None if weights is None else list(weights)
+        self._location_gain = location_gain
+        self._embedder: Embedder | None = None
+
+    @property
+    def embedder(self) -> Embedder:
+        """Return the Embedder, made (and its weights checked) on first use."""
+        if self._embedder is None:
+            self._embedder = Embedder(self.settings.data_set, self._weights, self._location_gain)
+        return self._embedder
+
+    def tracker(self, detections: Detections) -> Tracker:
+        """Return a fresh tracker for a sequence."""
+        return make_tracker(self.settings.name, self.settings.tracker_of(detections))
+
+    def needs_embeddings(self, detections: Detections, images: bool = False) -> bool:
+        """Return whether something reads the embeddings of a sequence.
+
+        Args:
+            images: whether there are frames, whose colours `refine` takes instead.
+        """
+        needs = self.tracker(detections).needs
+        if EMBEDDINGS in needs or (VECTORS in needs and detections.vectors is None):
+            return True
+        return self.settings.refine and not images
+
+    def prepare(self, detections: Detections) -> Detections:
+        """Return a sequence with the boxes that the settings ask for.
+
+        Raises:
+            FormatError: boxes that are not around their masks, under "check".
+        """
+        if self.settings.boxes == "file" or not len(detections):
+            return detections
+        tight = masks.tight_boxes_xywh(detections.rles, *detections.size)
+        if self.settings.boxes == "mask":
+            return replace(detections, boxes_xywh=tight)
+        real = (tight[:, 2] > 0) & (detections.classes != (self.settings.data_set.ignore or 0))
+        found = likely_reading(detections.boxes_xywh[real], tight[real], detections.size)
+        if found is not None:
+            rule = "boxes must be x y w h in pixels around the masks (--boxes mask takes the masks'"
+            rule += ", --boxes file believes them)"
+            raise FormatError(detections.sequence, None, rule, found)
+        return detections
+
+    def mark(self, detections: Detections) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+        """Return (n,) bool, the rows that take part, and {rule: count} of the others."""
+        s = self.settings
+        trusted = s.trusts(detections)
+        return mark(detections, s.classes, s.rules, s.data_set.ignore, trusted)
+
+    def columns(
+        self,
+        detections: Detections,
+        keep: npt.NDArray[np.bool_],
+        tracker: Tracker,
+        images: Images | None,
+        given: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """Return {name: (n, ...)} of what the tracker and refinement read; zeros where not kept."""
+        columns, s = dict(given or {}), self.settings
+        if COLOURS not in columns and images is not None and (s.refine or COLOURS in tracker.uses):
+            from utils.colours import colour_histograms
+
+            with self.watch("crop"):
+                columns[COLOURS] = colour_histograms(detections, images, keep)
+        needed = self.needs_embeddings(detections, COLOURS in columns)
+        if needed and EMBEDDINGS not in columns:
+            columns[EMBEDDINGS] = self.embedder.embed(detections, keep, images, self.watch)
+        if VECTORS in tracker.needs and VECTORS not in columns:
+            own = detections.vectors
+            columns[VECTORS] = columns[EMBEDDINGS] if own is None else own
+        return columns
+
+    def track(
+        self,
+        detections: Detections,
+        images: Images | None = None,
+        given: Mapping[str, Array] | None = None,
+    ) -> Tracked:
+        """Take one sequence from detections to track ids.
+
+        Args:
+            detections: n Detections.
+            images: function frame -> (height, width, 3) uint8 RGB, or None.
+            given: {name: (n, ...)} of columns that need not be computed.
+
+        Raises:
+            ValueError: input that breaks a rule; the message says which.
+        """
+        detections = self.prepare(detections)
+        keep, dropped = self.mark(detections)
+        step, notes = self._step(detections)
+        tracker = self.tracker(detections)
+        columns = self.columns(detections, keep, tracker, images, given)
+        with self.watch("associate"):
+            track_ids, report = track(detections, tracker, columns, keep, step)
+        if self.settings.refine:
+            track_ids, merged = self._refine(detections, track_ids, columns)
+            report = report + merged
+        notes += self._trust_notes(detections)
+        return Tracked(
+            detections, keep, dropped, step, columns, track_ids, report, images, tuple(notes)
+        )
+
+    def _refine(
+        self, detections: Detections, track_ids: Array, columns: Mapping[str, Array]
+    ) -> tuple[npt.NDArray[np.int32], Counter[str]]:
+        """Return the ids after merging tracklets, and what was merged."""
+        from models.remots.refinement import refine
+
+        name, colours = detections.sequence, columns.get(COLOURS)
+        with_embeddings = EMBEDDINGS in columns and (
+            colours is None or self.embedder.needs_images(name)
+        )
+        looks = [columns[EMBEDDINGS]] if with_embeddings else []
+        looks += [] if colours is None else [colours]
+        with self.watch("refine"):
+            return refine(detections, track_ids, looks, self.settings.refinement)
+
+    def _step(self, detections: Detections) -> tuple[int, list[str]]:
+        """Return the step of the frame numbers, and what to say of it."""
+        if self.settings.frame_step is not None:
+            return self.settings.frame_step, []
+        step = find_step(detections.frames)
+        if step == 1:
+            return 1, []
+        first = np.unique(detections.frames)[:3].tolist()
+        shown = ", ".join(map(str, first))
+        text = f"frames come in steps of {step} ({shown}, ...): tracked in such steps"
+        return step, [f"{detections.sequence}: {text} (--frame-step 1: as numbered)"]
+
+    def _trust_notes(self, detections: Detections) -> list[str]:
+        """Return what to say of settings that a missing score column changes."""
+        s = self.settings
+        if s.trust is not None or detections.scored or not len(detections):
+            return []
+        what = "no score or area rule applies"
+        if s.trusted is not None:
+            what += f", and {s.name} takes its settings for trusted masks"
+        return [f"{detections.sequence}: no scores in the file: {what} (--trusted no: as scored 1)"]
+
+    def stream(
+        self, frames: Detections | Iterable[Detections], images: Images | None = None
+    ) -> Iterator[Finished]:
+        """Track frame by frame; yield [(row, id)] of what is final while the video still runs.
+
+        Args:
+            frames: a sequence, whose rows are meant; or its frames one by one, each Detections of
+                one frame number with all its detections: rows are then counted through.
+            images: see `track`.
+
+        Yields:
+            One list per frame and one at the end. Together they are the ids of `track`.
+
+        Raises:
+            ValueError: refinement is asked for, which needs the whole video; or see `track`.
+        """
+        if self.settings.refine:
+            raise ValueError("refining needs the whole video, got a stream of frames")
+        tracker: Tracker | None = None
+        step, start = self.settings.frame_step or 1, 0
+        if isinstance(frames, Detections):
+            step = self._step(frames)[0]
+            parts: Iterable[tuple[Detections, Array | None]] = (
+                (frames.select(rows), rows) for _, rows in frames.rows_by_frame()
+            )
+        else:
+            parts = ((frame, None) for frame in frames)
+        for given, rows in parts:
+            part = self.prepare(given)
+            rows = np.arange(start, start + len(part)) if rows is None else rows
+            start += len(part)
+            keep, _ = self.mark(part)
+            if len(np.unique(part.frames)) > 1:
+                raise ValueError(f"a stream must come frame by frame, got {np.unique(part.frames)}")
+            if tracker is None:
+                if not len(part):
+                    continue
+                tracker = self.tracker(part)
+            columns = self.columns(part, keep, tracker, images) if keep.any() else {}
+            done: Finished = []
+            for frame in iterate_frames(part, tracker, columns, keep, step):
+                done += tracker.update(replace(frame, rows=rows[frame.rows]))
+            yield done
+        if tracker is not None:
+            yield tracker.flush()
+
+    def write(self, tracked: Tracked, folder: Path) -> tuple[Detections, list[int]]:
+        """Write SEQ.txt into a folder; return what was written, see `Tracked.result`."""
+        with self.watch("write"):
+            result, hidden = tracked.result()
+            mots_txt.write(folder / f"{result.sequence}.txt", result)
+        return result, hidden
+
+    def counts(
+        self,
+        truth: Detections,
+        result: Detections,
+        classes: Mapping[int, str],
+        annotated_only: bool = False,
+    ) -> dict[str, Any]:
+        """Return `evaluation.mask_counts` of one sequence."""
+        ignore = self.settings.data_set.ignore
+        with self.watch("score"):
+            return evaluation.mask_counts(truth, result, classes, ignore, annotated_only)
+
+    def scored_classes(self, sequences: Sequence[Detections]) -> dict[int, str]:
+        """Return {number: name} of the classes to score: those tracked, or all there are."""
+        of = self.settings.data_set
+        present = {int(c) for s in sequences for c in np.unique(s.classes)} - {of.ignore}
+        numbers = self.settings.classes or sorted(c for c in present if c is not None)
+        return {cls: of.name_of(cls) for cls in numbers}
+
+
+def frames_of(folder: Path | None, detections: Detections) -> FrameFolder | None:
+    """Return the reader of a sequence's frames, None without a folder."""
+    if folder is None or not len(detections):
+        return None
+    return FrameFolder(folder, detections.sequence, detections.size)

@@ -1,0 +1,1 @@
+"""ReMOTS (Yang et al., 2020)."""

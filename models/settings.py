@@ -1,0 +1,168 @@
+"""All settings of a run: a data set's preset of one tracker, with what the user overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from models.tracking import trackers
+from utils.config import ByClass, RefinementConfig, override, parts_of
+from utils.data_sets import DataSet, Preset
+from utils.detections import Detections
+from utils.rules import DetectionRules
+
+BOXES = ("check", "file", "mask")
+PARTS = ("tracker", "trusted", "rules", "refinement")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run.
+
+    Attributes:
+        data_set: DataSet.
+        name: of the tracker, in the registry.
+        tracker: its settings.
+        trusted: the same for masks that are trusted; None means `tracker`.
+        rules: which detections take part.
+        classes: numbers to track; None: every class but ignore regions.
+        refine: whether tracklets are merged afterwards; refinement: how.
+        trust: whether masks are trusted; None: those of files without scores are.
+        frame_step: frame numbers that make one step of the video; None finds out.
+        boxes: "check" refuses boxes that are not around their masks, "file" believes them, "mask"
+            takes those around the masks.
+    """
+
+    data_set: DataSet
+    name: str
+    tracker: Any
+    trusted: Any
+    rules: DetectionRules
+    classes: tuple[int, ...] | None
+    refine: bool = False
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    trust: bool | None = None
+    frame_step: int | None = None
+    boxes: str = "check"
+
+    def trusts(self, detections: Detections) -> bool:
+        """Return whether the masks of a sequence are trusted."""
+        return self.trust if self.trust is not None else not detections.scored
+
+    def tracker_of(self, detections: Detections) -> Any:
+        """Return the tracker's settings for one sequence."""
+        trusted = self.trusted is not None and self.trusts(detections)
+        return self.trusted if trusted else self.tracker
+
+    def summary(self) -> dict[str, Any]:
+        """Return the settings for summary.json."""
+        held: dict[str, Any] = {
+            "dataset": self.data_set.name,
+            "tracker_name": self.name,
+            "tracker": asdict(self.tracker),
+            "trusted": None if self.trusted is None else asdict(self.trusted),
+            "rules": asdict(self.rules),
+            "refined": self.refine,
+            "refinement": asdict(self.refinement) if self.refine else None,
+            "trust": self.trust,
+            "frame_step": self.frame_step,
+            "boxes": self.boxes,
+        }
+        for part in ("tracker", "trusted"):
+            # JSON has no infinity.
+            held[part] = {
+                k: None if v == float("inf") else v for k, v in (held[part] or {}).items()
+            }
+        return held
+
+
+def settings_for(
+    data_set: DataSet, tracker: str | None = None, rules_of: str | None = None
+) -> Settings:
+    """Return the settings of a tracker for a data set.
+
+    Args:
+        data_set: DataSet.
+        tracker: name in the registry; None takes the data set's own.
+        rules_of: preset whose detection rules hold; None takes the tracker's own, else those of
+            "paper".
+
+    Raises:
+        ValueError: no such tracker, or it has no preset for the data set.
+    """
+    name = tracker or data_set.default_tracker
+    known = trackers()
+    if name not in known:
+        raise ValueError(f"tracker must be one of {', '.join(known)}, got {name!r}")
+    for wanted in (name, rules_of):
+        if wanted is not None and wanted in PRESETS and wanted not in data_set.presets:
+            own = ", ".join(data_set.presets)
+            raise ValueError(f"{data_set.name} has the presets {own}, got {wanted}")
+    rules = data_set.presets[rules_of or (name if name in data_set.presets else "paper")].rules
+    chosen = data_set.presets.get(name) or Preset(rules, known[name].settings())
+    return Settings(data_set, name, chosen.tracker, chosen.trusted, rules, classes=data_set.tracked)
+
+
+PRESETS = ("paper", "best")  # trackers that a data set has settings of its own for
+
+
+def changed(settings: Settings, changes: Iterable[str]) -> Settings:
+    """Return settings with some fields overridden.
+
+    Args:
+        settings: Settings.
+        changes: `field=value`, or `part.field=value` with one of PARTS. A field alone is changed
+            in every part that has it, but lambda, the tracker's own `min_score`, by its part only.
+
+    Raises:
+        ValueError: no such part or field, or a value of another type or without a meaning.
+    """
+    held = {n: getattr(settings, n) for n in PARTS if getattr(settings, n) is not None}
+    by_part: dict[str, dict[str, str]] = {}
+    for change in changes:
+        path, equals, value = change.partition("=")
+        part, dot, name = path.strip().rpartition(".")
+        if not equals or not name:
+            raise ValueError(f"--set must be FIELD=VALUE, got {change!r}")
+        if dot and part not in held:
+            raise ValueError(f"--set must name one of {', '.join(held)}, got {part!r}")
+        parts = [part] if dot else [n for n in held if name in parts_of(held[n])]
+        if name == "min_score" and not dot:
+            parts = ["rules"]
+        if not parts or (dot and name not in parts_of(held[part])):
+            among = [part] if dot else list(held)
+            fields = ", ".join(dict.fromkeys(f for n in among for f in parts_of(held[n])))
+            raise ValueError(f"--set must name a setting of {settings.name} ({fields}), got {name}")
+        for each in parts:
+            by_part.setdefault(each, {})[name] = value.strip()
+    names = settings.data_set.numbers
+    fresh = {part: override(held[part], values, names) for part, values in by_part.items()}
+    return replace(settings, **fresh)
+
+
+def with_min_score(settings: Settings, text: str) -> Settings:
+    """Return settings whose least score is as given, for the tracker's own limits, too.
+
+    What --min-score lets in may also start a track and confirm it: limits above it fall to it.
+    """
+    settings = changed(settings, [f"rules.min_score={text}"])
+    least = settings.rules.min_score
+    parts = {n: getattr(settings, n) for n in ("tracker", "trusted")}
+    for part, config in parts.items():
+        lowered = {
+            name: _lowered(getattr(config, name), least)
+            for name in ("confident", "confirmed")
+            if config is not None and name in parts_of(config)
+        }
+        parts[part] = replace(config, **lowered) if lowered else config
+    return replace(settings, **parts)
+
+
+def _lowered(limits: ByClass, least: ByClass) -> ByClass:
+    """Return limits that are at most `least`, class by class, where that says something."""
+    result = {cls: min(v, least.get(cls, least.get(0, v))) for cls, v in limits.items()}
+    for cls, limit in least.items():
+        if cls and cls not in result and 0 in limits:
+            result[cls] = min(limits[0], limit)
+    return result

@@ -1,0 +1,244 @@
+"""What every tracker is: frames in, rows with their final identity out; and their registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.detections import Detections
+
+Finished = list[tuple[int, int]]  # [(row, id)]
+Array = npt.NDArray[Any]
+
+# Columns of a Frame that cost something, made only for trackers that read them.
+EMBEDDINGS, VECTORS, COLOURS, MASKS, BOXES, IDS = (
+    "embeddings",  # (k, F) float, z_i of the DHAE
+    "vectors",  # (k, .) float, TrackR-CNN's of the file, else the embeddings
+    "colours",  # (k, C) float, see `utils.colours`
+    "masks",  # k dicts of pycocotools
+    "boxes_xywh",  # (k, 4) float px
+    "ids",  # (k,) int identities that came with the file
+)
+MODULES = (
+    "models.usc_mots.tracker",
+    "models.best.tracker",
+    "models.baselines.mask_iou",
+    "models.baselines.given",
+    "models.trackrcnn.association",
+    "models.motsnet.association",
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The k detections of one frame, in canonical order. Read only, its arrays, too.
+
+    Attributes:
+        number: frame number, counted in steps of the video.
+        rows: (k,) int, what the caller calls these detections; returned with their ids.
+        classes: (k,) int.
+        scores: (k,) float, confidences c_i.
+        size: (height, width) of the frame in pixels.
+        columns: {name: (k, ...)}, what the tracker `needs`, and of what it `uses` all there is.
+    """
+
+    number: int
+    rows: Array
+    classes: Array
+    scores: Array
+    size: tuple[int, int] = (0, 0)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Lock the arrays: what a tracker knows of a frame lives in the tracker."""
+        own: dict[str, Any] = dict(self.columns)
+        for name in ("rows", "classes", "scores"):
+            object.__setattr__(self, name, _locked(getattr(self, name)))
+        locked = {n: _locked(v) if isinstance(v, np.ndarray) else tuple(v) for n, v in own.items()}
+        object.__setattr__(self, "columns", locked)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> Any:
+        """Return a column.
+
+        Raises:
+            ValueError: the frame has none of that name.
+        """
+        if column not in self.columns:
+            raise ValueError(f"frame {self.number} must have the column {column}, got none")
+        return self.columns[column]
+
+
+def _locked(values: Any) -> Array:
+    """Return a view that cannot be written to."""
+    view = np.asarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
+class Tracker(ABC):
+    """Gives detections identities, one frame at a time.
+
+    Attributes:
+        name: in the registry. meaning: one line for --list. settings: its dataclass.
+        needs: columns without which it cannot run; uses: those it reads where they are.
+        report: Counter of what happened.
+    """
+
+    name: ClassVar[str]
+    meaning: ClassVar[str]
+    settings: ClassVar[type]
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.report: Counter[str] = Counter()
+        self._last: int | None = None
+
+    def _follow(self, frame: Frame) -> None:
+        """Refuse frames out of order.
+
+        Raises:
+            ValueError: the frame's number is not above the last one's.
+        """
+        if self._last is not None and frame.number <= self._last:
+            raise ValueError(f"frames must ascend: got frame {frame.number} after {self._last}")
+        self._last = frame.number
+
+    @abstractmethod
+    def update(self, frame: Frame) -> Finished:
+        """Take the next frame; frames without detections may be left out.
+
+        Returns:
+            [(row, id)] of the detections whose identity is now final; frames ascend per identity.
+
+        Raises:
+            ValueError: frame numbers out of order, or a column is missing.
+        """
+
+    @abstractmethod
+    def flush(self) -> Finished:
+        """Return [(row, id)] of all that is still open, and forget the sequence."""
+
+
+TRACKERS: dict[str, type[Tracker]] = {}
+Registered = TypeVar("Registered", bound=type[Tracker])
+
+
+def register(tracker: Registered) -> Registered:
+    """Enter a Tracker class into the registry under its name."""
+    TRACKERS[tracker.name] = tracker
+    return tracker
+
+
+def trackers() -> dict[str, type[Tracker]]:
+    """Return {name: Tracker class} of every tracker there is."""
+    for module in MODULES:
+        import_module(module)
+    return TRACKERS
+
+
+def make_tracker(name: str, config: Any = None) -> Tracker:
+    """Return a tracker by its name in the registry.
+
+    Args:
+        name: see `trackers`.
+        config: an object of the class' `settings`; None takes its defaults.
+
+    Raises:
+        ValueError: no such tracker.
+    """
+    known = trackers()
+    if name not in known:
+        raise ValueError(f"tracker must be one of {', '.join(known)}, got {name!r}")
+    kind: Any = known[name]
+    made: Tracker = kind(kind.settings() if config is None else config)
+    return made
+
+
+def describe_trackers() -> str:
+    """Return every tracker with its settings, their defaults and meanings, as text."""
+    lines = []
+    for name, tracker in trackers().items():
+        lines += [f"{name}: {tracker.meaning}"]
+        for f in dataclasses.fields(tracker.settings):
+            default = getattr(tracker.settings(), f.name)
+            kind = str(f.type).replace("ByClass", "by class")
+            lines.append(f"    {f.name} = {default}  ({kind}) {f.metadata['meaning']}")
+    return "\n".join(lines)
+
+
+def iterate_frames(
+    detections: Detections,
+    tracker: Tracker,
+    columns: Mapping[str, Any] | None = None,
+    keep: Array | None = None,
+    step: int = 1,
+) -> Iterator[Frame]:
+    """Yield the Frames of a sequence that hold detections, frames ascending.
+
+    Args:
+        detections: n Detections.
+        tracker: says which columns are needed.
+        columns: {name: (n, ...)}, row i that of detection i: embeddings, vectors, colours.
+        keep: (n,) bool, detections that take part; None takes all.
+        step: frame numbers that make one step of the video.
+
+    Raises:
+        ValueError: a step that makes one frame of two.
+    """
+    given, last = columns or {}, None
+    for number, rows in detections.rows_by_frame(keep):
+        counted = number if step == 1 else round(number / step)
+        if counted == last:
+            rule = f"frames of {detections.sequence} must be at least a step of {step} apart"
+            raise ValueError(f"{rule}, got frame {number} after its neighbour")
+        last = counted
+        chosen: dict[str, Any] = {}
+        for name in (*tracker.needs, *tracker.uses):
+            if name == MASKS:
+                chosen[name] = detections.coco(rows)
+            elif name in (BOXES, IDS):
+                chosen[name] = getattr(detections, name)[rows]
+            elif name in given:
+                chosen[name] = given[name][rows]
+        yield Frame(
+            counted,
+            rows,
+            detections.classes[rows],
+            detections.scores[rows],
+            detections.size,
+            chosen,
+        )
+
+
+def track(
+    detections: Detections,
+    tracker: Tracker,
+    columns: Mapping[str, Any] | None = None,
+    keep: Array | None = None,
+    step: int = 1,
+) -> tuple[npt.NDArray[np.int32], Counter[str]]:
+    """Track one sequence: a loop over `Tracker.update`; arguments as in `iterate_frames`.
+
+    Returns:
+        track_ids: (n,) int32, 0 for detections that belong to no track.
+        report: Counter, the tracker's.
+    """
+    track_ids = np.zeros(len(detections), np.int32)
+    for frame in iterate_frames(detections, tracker, columns, keep, step):
+        for row, identity in tracker.update(frame):
+            track_ids[row] = identity
+    for row, identity in tracker.flush():
+        track_ids[row] = identity
+    return track_ids, tracker.report

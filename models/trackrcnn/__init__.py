@@ -1,0 +1,1 @@
+"""TrackR-CNN (Voigtlaender et al., CVPR 2019)."""

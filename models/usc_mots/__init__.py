@@ -1,0 +1,1 @@
+"""The paper this repository reproduces: DHAE, constraints graph, constrained k-means."""

@@ -1,0 +1,217 @@
+"""From detections to embeddings: each is cropped once and embedded once, in large batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.boxes import scaled_boxes
+from utils.data_sets import DataSet
+from utils.detections import Detections
+from utils.files import LFS
+from utils.masks import Images, crop_patches
+
+CHUNK = 4096  # detections whose patches are in memory at once
+PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
+
+Watch = Callable[[str], AbstractContextManager[None]]
+Card = dict[str, Any]
+
+
+def read_card(weights: Path) -> Card | None:
+    """Return the card (dict) beside a weights file, or None where there is none.
+
+    Raises:
+        ValueError: it is no card.
+    """
+    path = weights.with_suffix(".json")
+    if not path.is_file():
+        return None
+    try:
+        card: Card = json.loads(path.read_text())
+        for name in ("held_back", "trained_on"):
+            card[name] = [str(sequence) for sequence in card[name]]
+        card["settings"] = dict(card["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: must be the card of {weights.name}, got {error!r}") from None
+    return card
+
+
+def read_network(weights: Path) -> dict[str, Any]:
+    """Return the network's arguments that a weights file holds, without loading Keras.
+
+    Raises:
+        ValueError: no such file, a Git LFS pointer, or no DHAE.
+    """
+    if not weights.is_file():
+        raise ValueError(f"{weights}: must be a weights file (*.keras), got no such file")
+    with open(weights, "rb") as file:
+        if file.read(len(LFS)) == LFS:
+            rule = "must be the weights themselves (git lfs pull)"
+            raise ValueError(f"{weights}: {rule}, got a Git LFS pointer")
+    try:
+        with zipfile.ZipFile(weights) as archive:
+            content = json.loads(archive.read("config.json"))
+        if content["class_name"] != "DHAE":
+            raise ValueError(content["class_name"])
+        network: dict[str, Any] = content["config"]
+        return {"patch_size": network["patch_size"], "channels": network["channels"], **network}
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{weights}: must be a DHAE saved as .keras, got {reason}") from None
+
+
+def check_weights(weights: Path, card: Card | None, data_set: DataSet) -> dict[str, Any]:
+    """Return the network's arguments of weights that may track a data set.
+
+    Raises:
+        ValueError: see `read_network`; or weights of another data set, whose patches and boxes are
+            made otherwise.
+    """
+    network = read_network(weights)
+    of = card["settings"].get("dataset") if card else None
+    expected = data_set.network["patch_size"]
+    if (of and of not in data_set.weights_from) or network["patch_size"] != expected:
+        which = f"of {of}" if of else f"for patches of {network['patch_size']} px"
+        good = " or ".join(data_set.weights_from)
+        rule = f"must be weights of {good} to track {data_set.name} ({expected} px patches)"
+        raise ValueError(f"{weights}: {rule}, got weights {which}")
+    return network
+
+
+def choose_weights(cards: Mapping[Path, Card | None], dataset: str, sequence: str) -> Path:
+    """Return the first weights that never saw a sequence, else the first not chosen on it.
+
+    A sequence that is held back is not trained on, but its identities chose the checkpoint.
+
+    Args:
+        cards: {weights: card or None}, in order of preference.
+        dataset: data set of the sequence; equal names in other data sets are other sequences.
+        sequence: its name.
+    """
+
+    def names(card: Card | None, *kinds: str) -> list[str]:
+        if card is None or card["settings"].get("dataset") != dataset:
+            return []
+        return [name for kind in kinds for name in card[kind]]
+
+    unseen = [w for w, c in cards.items() if sequence not in names(c, "held_back", "trained_on")]
+    unchosen = [w for w, c in cards.items() if sequence not in names(c, "held_back")]
+    return (unseen or unchosen or list(cards))[0]
+
+
+@cache
+def load_model(weights: Path) -> Any:
+    """Return the DHAE of a weights file, loaded once; Keras is imported here and not before."""
+    from utils.cli import import_keras
+
+    import_keras()
+    from models.usc_mots.dhae import load
+
+    return load(weights)
+
+
+def embed(
+    model: Any,
+    detections: Detections,
+    object_size: int | None,
+    images: Images | None = None,
+    watch: Watch | None = None,
+    location_gain: float | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return (n, F) float32 embeddings, row i that of detection i.
+
+    Args:
+        model: DHAE.
+        detections: n Detections.
+        object_size: see `utils.boxes.scaled_boxes`.
+        images: function frame -> (height, width, 3) uint8 RGB; appearance models need it.
+        watch: function stage -> context manager that times "crop" and "embed"; None times nothing.
+        location_gain: see `DHAE.encode`.
+    """
+    watch = watch or (lambda stage: nullcontext())
+    size, appearance = model.config["patch_size"], model.config["channels"] == 3
+    boxes = scaled_boxes(detections, object_size)
+    embeddings = [np.zeros((0, model.config["latent_dim"]), np.float32)]
+    for start in range(0, len(detections), CHUNK):
+        rows = slice(start, start + CHUNK)
+        with watch("crop"):
+            patches = crop_patches(detections.select(rows), size, images if appearance else None)
+        with watch("embed"):
+            embeddings.append(model.encode(patches, boxes[rows], location_gain=location_gain))
+    return np.concatenate(embeddings)
+
+
+class Embedder:
+    """Embeds the sequences of a data set with the weights that may; loads them when needed.
+
+    Args:
+        data_set: DataSet.
+        files: weights; None takes the data set's own.
+        location_gain: replaces that of the weights; None keeps it.
+
+    Raises:
+        ValueError: weights that are missing, damaged or of another data set.
+    """
+
+    def __init__(
+        self,
+        data_set: DataSet,
+        files: Iterable[Path] | None = None,
+        location_gain: float | None = None,
+    ) -> None:
+        self.data_set, self.location_gain = data_set, location_gain
+        self.files = list(files or (PRETRAINED / name for name in data_set.weights))
+        self.cards = {file: read_card(file) for file in self.files if file.is_file()}
+        self.networks = {f: check_weights(f, self.cards.get(f), data_set) for f in self.files}
+
+    def weights_of(self, sequence: str) -> Path:
+        """Return the weights that track a sequence, see `choose_weights`."""
+        return choose_weights(self.cards, self.data_set.name, sequence)
+
+    def needs_images(self, sequence: str) -> bool:
+        """Return whether a sequence's weights see colours."""
+        return bool(self.networks[self.weights_of(sequence)]["channels"] == 3)
+
+    def digests(self) -> dict[str, str]:
+        """Return {file name: sha256}."""
+        return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in self.files}
+
+    def embed(
+        self,
+        detections: Detections,
+        keep: npt.NDArray[np.bool_],
+        images: Images | None = None,
+        watch: Watch | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Return (n, F) float32: the embeddings of the rows to keep, zeros elsewhere.
+
+        Raises:
+            ValueError: the weights see colours, and there are no images.
+        """
+        weights = self.weights_of(detections.sequence)
+        if self.needs_images(detections.sequence) and images is None:
+            raise ValueError(
+                "--images must name the frames' folder for appearance weights, got none"
+            )
+        model = load_model(weights)
+        found = embed(
+            model,
+            detections.select(keep),
+            self.data_set.object_size,
+            images,
+            watch,
+            self.location_gain,
+        )
+        column = np.zeros((len(detections), found.shape[1]), np.float32)
+        column[keep] = found
+        return column

@@ -1,0 +1,1 @@
+"""What is ours beside what is the paper's: experiments, tables, figures."""

@@ -1,0 +1,260 @@
+"""The paper's tables, cell by cell: which run makes a figure, and the paper's beside it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduction import paper
+from reproduction.experiments import Experiments, Run
+from utils.cli import say
+from utils.data_sets import DataSet, data_set
+from utils.files import atomic_path
+from utils.tables import comparison
+
+KITTI, MOTS = data_set("kitti"), data_set("mots")
+GENERATED = (data_set("mnist"), data_set("sprites"))
+NO_GRAPH = (("use_graph", False),)
+# Ground-truth masks have no false positives, so that no track is too short to be true.
+ORACLE = (("min_track_length", 1),)
+TITLES = {
+    1: "Table 1: MNIST-MOT and Sprites-MOT, boxes at IoU 0.5, t_lag 3, |O| = 3",
+    2: "Table 2: KITTI MOTS",
+    3: "Table 3: MOTSChallenge",
+    4: "Table 4: ablation with ground-truth masks as detections",
+}
+THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a table: where it stands, the run that makes it and the paper's."""
+
+    row: str
+    column: str
+    run: Run
+    name: str  # class, or data set where boxes are scored
+    metric: str
+    paper: float | None
+
+
+def cells_of(
+    row: str,
+    column: str,
+    run_: Run,
+    name: str,
+    metrics: Sequence[str],
+    values: Sequence[Any] | None,
+) -> list[Cell]:
+    """Return the cells of one row and column group, one per metric."""
+    values = values or (None,) * len(metrics)
+    return [
+        Cell(row, f"{column} {metric}".strip(), run_, name, metric, value)
+        for metric, value in zip(metrics, values, strict=True)
+    ]
+
+
+def names_of(of: DataSet) -> list[str]:
+    """Return the names of the classes that a data set tracks."""
+    return [of.name_of(cls) for cls in of.tracked or ()]
+
+
+def column_of(of: DataSet, name: str) -> str:
+    """Return the heading of a class: with its name where the data set tracks several."""
+    return f"KITTI {name}" if len(names_of(of)) > 1 else of.title
+
+
+def table_1() -> list[Cell]:
+    """Return the cells of Table 1."""
+    cells = []
+    for row, values in paper.TABLE_1.items():
+        branch = {"shape embed": "mask_only", "loc embed": "location_only"}
+        branch |= {"loc + G": "location_only"}
+        changes = () if row.endswith("G") else NO_GRAPH
+        for of in GENERATED:
+            weights = (f"dhae_{of.name}_{branch.get(row, 'shape')}.keras",)
+            made = Run(of.name, weights, "detections", changes)
+            cells += cells_of(row, of.title, made, of.name, paper.BOXES, values[of.name])
+    return cells
+
+
+def network(row: str) -> tuple[tuple[str, ...], bool]:
+    """Return (weights, whether they need images) of a row of Tables 2 and 3."""
+    return (KITTI.appearance_weights, True) if "app" in row else (KITTI.weights, False)
+
+
+def table_2() -> list[Cell]:
+    """Return the cells of Table 2."""
+    cells, metrics = [], ("sMOTSA", "MOTSA", "MOTSP", "F_DR")
+    for row, values in paper.TABLE_2.items():
+        weights, images = network(row)
+        made = Run(KITTI.name, weights, "detections", images=images)
+        for name in names_of(KITTI):
+            cells += cells_of(row, name, made, name, metrics, (*values[name], None))
+    return cells
+
+
+def table_3() -> list[Cell]:
+    """Return the cells of Table 3."""
+    cells, metrics = [], ("sMOTSA", "MOTSA", "MOTSP", "MT", "F_DR")
+    for row, values in paper.TABLE_3.items():
+        weights, images = network(row)
+        changes = () if row.endswith("G") else NO_GRAPH
+        made = Run(MOTS.name, weights, "detections", changes, images=images)
+        cells += cells_of(row, "", made, "pedestrian", metrics, (*values, None))
+    return cells
+
+
+def table_4() -> list[Cell]:
+    """Return the cells of Table 4.
+
+    Both losses are compared as trained, at location gain 1: choosing the gain would weigh location
+    by hand, which is what the uncertainties are to do.
+    """
+    cells, metrics = [], (*paper.ABLATION, "F_DR")
+    for (t_lag, graph, mtl, estimated), values in paper.TABLE_4.items():
+        row = f"t_lag {t_lag}, {'G' if graph else 'no G'}, {'MTL' if mtl else 'equal'}, |K| "
+        row += "estimated" if estimated else "known"
+        changes = (("t_lag", t_lag), ("use_graph", graph), ("known_clusters", not estimated))
+        columns = [(of, name) for of in (MOTS, KITTI) for name in names_of(of)]
+        for (of, name), own in zip(columns, values, strict=True):
+            weights = of.weights if mtl else of.equal_weights
+            made = Run(of.name, weights, "truth", (*changes, *ORACLE), location_gain=1.0)
+            cells += cells_of(row, column_of(of, name), made, name, metrics, (*own, None))
+    return cells
+
+
+def figure_5() -> list[Cell]:
+    """Return the cells of Figure 5: sMOTSA by detection threshold; the paper has a plot only."""
+    cells = []
+    for threshold in THRESHOLDS:
+        for of in (KITTI, MOTS):
+            made = Run(of.name, of.weights, "detections", min_score=threshold)
+            for name in names_of(of):
+                title = column_of(of, name)
+                cells += cells_of(f"{threshold:.2f}", title, made, name, ("sMOTSA",), None)
+    return cells
+
+
+TABLES = {1: table_1, 2: table_2, 3: table_3, 4: table_4, 5: figure_5}
+Line = tuple[str, str, Any, Any]  # row, column, ours or None, the paper's or None
+
+
+def compare(
+    cells: Sequence[Cell], results: dict[Run, Any]
+) -> tuple[list[Line], dict[str, list[str]]]:
+    """Return ([(row, column, ours or None, paper's or None)], reasons of what was not run)."""
+    lines: list[Line] = []
+    reasons: dict[str, list[str]] = {}
+    for cell in cells:
+        scores, ours = results[cell.run], None
+        if isinstance(scores, str):
+            reasons.setdefault(scores, []).append(f"{cell.row} {cell.column}")
+        elif scores[cell.name].get("objects") == 0:
+            why = f"no {cell.name} in the ground truth of these sequences"
+            reasons.setdefault(why, []).append(f"{cell.row} {cell.column}")
+        else:
+            ours = scores[cell.name][cell.metric]
+        lines.append((cell.row, cell.column, ours, cell.paper))
+    return lines, reasons
+
+
+def write_csv(path: Path, table: str, lines: Sequence[Line]) -> None:
+    """Write the comparison as CSV; a cell that was not run has no figure of ours."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("table", "row", "column", "ours", "paper", "difference"))
+    for row, column, ours, theirs in lines:
+        difference = "" if None in (ours, theirs) else round(ours - theirs, 4)
+        shown = ["" if v is None else round(v, 4) for v in (ours, theirs)]
+        writer.writerow((table, row, column, *shown, difference))
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue())
+
+
+def describe(
+    experiments: Experiments, cells: Sequence[Cell], args: argparse.Namespace
+) -> list[str]:
+    """Return the lines under a table: which files, sequences and settings made it."""
+    lines: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    for cell in cells:
+        made = cell.run
+        key = made.dataset, made.source
+        if key in seen or not experiments.possible(made):
+            continue
+        seen.add(key)
+        inputs = experiments.inputs(made)
+        names = listed([name for name, _, _ in inputs])
+        folders = {file.parent.name for _, file, _ in inputs if file}
+        folder = "the ground-truth masks" if made.source == "truth" else ", ".join(folders)
+        lines.append(f"* {made.dataset}: {folder} of {len(inputs)} sequences ({names}).")
+        if experiments.undetected[key]:
+            names = listed(experiments.undetected[key])
+            why = "which have ground truth: their objects count as missed"
+            lines.append(f"* {made.dataset}: no detections of {names}, {why}.")
+    if args.quick:
+        lines.append("* `--quick`: a part of the data only. These are not the figures.")
+    return lines
+
+
+def check_sequences(
+    args: argparse.Namespace, experiments: Experiments, cells: Sequence[Cell]
+) -> None:
+    """Refuse names of sequences that none of the cells' data sets has."""
+    runs = {cell.run for cell in cells if experiments.possible(cell.run)}
+    known = {name for made in runs for name, _, _ in experiments.inputs(made)}
+    for name in args.sequences or ():
+        if name not in known:
+            got = ", ".join(sorted(known)) or "none"
+            raise ValueError(
+                f"--sequences must name sequences of {args.data}, got {name}; of {got}"
+            )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as text, consecutive numbers as their range."""
+    if len(names) > 2 and all(name.isdigit() for name in names):
+        numbers = [int(name) for name in names]
+        if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+            return f"{names[0]} to {names[-1]}"
+    return ", ".join(names)
+
+
+def make_table(args: argparse.Namespace, experiments: Experiments) -> None:
+    """Make, print and save one table or Figure 5."""
+    number = args.table or args.figure
+    cells = TABLES[number]()
+    if not args.quick:
+        check_sequences(args, experiments, cells)
+    start = time.perf_counter()
+    results = experiments.scores([cell.run for cell in cells])
+    seconds = time.perf_counter() - start
+    lines, reasons = compare(cells, results)
+    title = TITLES.get(number, "Figure 5: sMOTSA against the detection threshold")
+    stem = f"{'table' if args.table else 'figure'}_{number}{'_quick' * args.quick}"
+    made_any = any(ours is not None for _, _, ours, _ in lines)
+    notes = [f"* Made by `{shlex.join(['python', Path(sys.argv[0]).name, *sys.argv[1:]])}`."]
+    notes += describe(experiments, cells, args)
+    notes += [f"* Not run ({len(what)} cells): {why}" for why, what in reasons.items()]
+    text = "\n\n".join((f"# {title}", comparison(lines), "\n".join(notes))) + "\n"
+    say(text)
+    if not made_any and (args.output / f"{stem}.csv").is_file():
+        say(f"{args.output}/{stem}.*: left as it was, since nothing could be run")
+        return
+    with atomic_path(args.output / f"{stem}.md") as temporary:
+        temporary.write_text(text)
+    write_csv(args.output / f"{stem}.csv", stem.replace("_", " "), lines)
+    if args.figure and made_any:
+        from reproduction.figures import plot_thresholds
+
+        plot_thresholds(args.output / f"{stem}.png", lines)
+    say(f"{args.output}/{stem}.*: {experiments.made} runs made, {seconds:.1f} s")

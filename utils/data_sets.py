@@ -1,0 +1,273 @@
+"""The data sets, one object each: classes, files, settings, weights, licence, how to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from utils.config import BestConfig, UscMotsConfig
+from utils.detections import CAR, IGNORE, MAX_CLASS, PEDESTRIAN
+from utils.rules import DetectionRules
+
+# The one table of classes of the MOTS benchmarks; what is named "ignore" is no object.
+MOTS_CLASSES = MappingProxyType({CAR: "car", PEDESTRIAN: "pedestrian", IGNORE: "ignore"})
+CUSTOM = "custom"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How one tracker is set for a data set.
+
+    Attributes:
+        rules: which detections take part.
+        tracker: the tracker's settings.
+        trusted: the same for files without scores (ground truth, or another tracker's output),
+            which miss nothing and invent nothing; None means `tracker`.
+    """
+
+    rules: DetectionRules
+    tracker: Any
+    trusted: Any = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set.
+
+    Attributes:
+        name: what --dataset takes. title: what tables call it.
+        class_names: {number: name}; a class that is absent is called "class N", and the one called
+            "ignore" marks regions that count for nothing.
+        tracked: numbers of the classes that are tracked; None: every class but "ignore".
+        presets: {tracker: Preset}; `default_tracker` is taken where none is named.
+        network: arguments of the DHAE. object_size: side in px that divides box sizes before it;
+            None means the frame.
+        weights: file names in `pretrained/`. weights_from: data sets whose weights may track this
+            one: their patches and boxes are made alike.
+        folder: in the --data folder. truth, detections, images: in `folder`, of `SEQ.txt` (of
+            `SEQ/000000.png`); detections may be a pattern.
+        box_truth: MOT ground truth of a sequence in `folder`, where boxes are scored, too, and the
+            ids of training detections stand; None where there is none.
+        first_frame: number of a sequence's first frame; None: any.
+        margin: px between a generated frame's border and births; None: not generated here.
+        source: where to get it. licence: of the data, for the cards of weights.
+    """
+
+    name: str
+    title: str
+    class_names: Mapping[int, str]
+    tracked: tuple[int, ...] | None
+    presets: Mapping[str, Preset]
+    default_tracker: str
+    network: Mapping[str, Any]
+    object_size: int | None
+    weights: tuple[str, ...]
+    weights_from: tuple[str, ...]
+    folder: str
+    source: str
+    licence: str
+    first_frame: int | None
+    truth: str = "instances_txt"
+    detections: str = "detections*"
+    images: str = "images"
+    box_truth: str | None = None
+    margin: int | None = None
+    equal_weights: tuple[str, ...] = field(default=())
+    appearance_weights: tuple[str, ...] = field(default=())
+
+    @property
+    def ignore(self) -> int | None:
+        """Return the class of ignore regions, None where there is none."""
+        return next((cls for cls, name in self.class_names.items() if name == "ignore"), None)
+
+    def name_of(self, cls: int) -> str:
+        """Return a class' name."""
+        return self.class_names.get(cls, f"class {cls}")
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return {class name: number} of the named classes."""
+        return {name: cls for cls, name in self.class_names.items()}
+
+    def network_config(self, channels: int = 1) -> dict[str, Any]:
+        """Return the DHAE's arguments (paper, section 3.2.2; authors' code)."""
+        return {**self.network, "channels": channels}
+
+
+_REAL_NETWORK = MappingProxyType(
+    dict(
+        patch_size=128,
+        filters=(16, 16, 32, 32, 64),
+        latent_dim=128,
+        batch_norm_after=(1, 2, 3),
+        dropout_after=(1, 2, 3),
+        decoder_dropout_after=(1, 2, 3),
+        reduction="mean",
+    )
+)
+_MOTS_PAGE = "https://www.vision.rwth-aachen.de/page/mots"
+_LICENCE = "(Voigtlaender et al., CVPR 2019; CC BY-NC-SA 3.0)"
+_TRUSTED = BestConfig(least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length={0: 3})
+_SHAPE = ("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras")
+_EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
+_APPEARANCE = ("dhae_mots_appearance.keras", "dhae_mots_appearance_b.keras")
+
+
+def _mots_presets(min_track_length: int) -> dict[str, Preset]:
+    """Return the presets of cars and pedestrians."""
+    rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
+    best = BestConfig(confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7})
+    return {
+        # The code has tau = 2 for MOTSChallenge, which reproduces its figures less (docs).
+        "paper": Preset(rules, UscMotsConfig(tau=1, min_track_length={0: min_track_length})),
+        "best": Preset(
+            replace(rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}, max_overlap=0.5), best, _TRUSTED
+        ),
+    }
+
+
+def _generated(
+    name: str, title: str, filters: tuple[int, ...], limit: float, margin: int, licence: str
+) -> DataSet:
+    """Return one of the generated sets (paper, section 4.1)."""
+    script = {"mnist": "gen_mnist.py", "sprites": "gen_sprite.py"}[name]
+    tracker = UscMotsConfig(
+        tau=2, gate="embedding", max_distance=limit, min_score=0.2, min_track_length={0: 1}
+    )
+    return DataSet(
+        name,
+        title,
+        class_names=MOTS_CLASSES,
+        tracked=(PEDESTRIAN,),
+        presets={"paper": Preset(DetectionRules(), tracker)},
+        default_tracker="paper",
+        network=MappingProxyType(
+            dict(
+                patch_size=28,
+                filters=filters,
+                latent_dim=64,
+                last_padding="valid",
+                dropout_after=(0, 1),
+                reduction="scaled_sum",
+            )
+        ),
+        object_size=28,
+        weights=(f"dhae_{name}_shape.keras",),
+        weights_from=(name,),
+        folder=f"{name}_mot/test",
+        source=f"made by `python {script} --split test`",
+        licence=licence.format(title=title, script=script),
+        first_frame=1,
+        detections="detections",
+        box_truth="gt/{sequence}/gt.txt",
+        margin=margin,
+    )
+
+
+_KITTI = DataSet(
+    "kitti",
+    "KITTI MOTS",
+    class_names=MOTS_CLASSES,
+    tracked=(CAR, PEDESTRIAN),
+    presets=_mots_presets(min_track_length=3),
+    default_tracker="paper",
+    network=_REAL_NETWORK,
+    object_size=None,
+    weights=_SHAPE,
+    weights_from=("kitti", "mots"),
+    folder="kitti_mots",
+    source=f"KITTI MOTS, {_MOTS_PAGE}",
+    licence=f"KITTI MOTS annotations {_LICENCE}",
+    first_frame=0,
+    equal_weights=_EQUAL,
+    appearance_weights=_APPEARANCE,
+)
+_ANY = replace(
+    _KITTI,
+    name=CUSTOM,
+    title="your data",
+    class_names={IGNORE: "ignore"},
+    tracked=None,
+    presets={
+        "paper": Preset(DetectionRules(), UscMotsConfig()),
+        # The limits of pedestrians for every class, lower: a detector may seldom say 0.7.
+        "best": Preset(
+            DetectionRules({0: 0.3}, max_overlap=0.5),
+            BestConfig(confident={0: 0.4}, confirmed={0: 0.5}, min_track_length={0: 3}),
+            _TRUSTED,
+        ),
+    },
+    default_tracker="best",
+    folder=CUSTOM,
+    source="yours",
+    licence="data of the user",
+    first_frame=None,
+)
+DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
+    {
+        "mnist": _generated(
+            "mnist",
+            "MNIST-MOT",
+            (16, 24, 48),
+            2.5,
+            9,
+            "{title}, generated by {script} from MNIST digits (LeCun et al.; CC BY-SA 3.0)",
+        ),
+        "sprites": _generated(
+            "sprites",
+            "Sprites-MOT",
+            (16, 32, 32),
+            1.0,
+            10,
+            "{title}, generated by {script} (drawn, no foreign data; MIT)",
+        ),
+        "kitti": _KITTI,
+        "mots": replace(
+            _KITTI,
+            name="mots",
+            title="MOTSChallenge",
+            tracked=(PEDESTRIAN,),
+            presets=_mots_presets(min_track_length=5),
+            folder="mots_challenge",
+            source=f"MOTSChallenge, {_MOTS_PAGE}",
+            licence=f"MOTSChallenge annotations and frames {_LICENCE}",
+            first_frame=1,
+        ),
+        CUSTOM: _ANY,
+    }
+)
+
+
+def data_set(name: str) -> DataSet:
+    """Return the data set of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in DATA_SETS:
+        raise ValueError(f"dataset must be one of {', '.join(DATA_SETS)}, got {name!r}")
+    return DATA_SETS[name]
+
+
+def parse_class_names(text: str) -> dict[int, str]:
+    """Return {number: name} from `1=cell,2=nucleus`, or from a file of such lines.
+
+    Raises:
+        ValueError: no such pairs, or a number or a name twice.
+    """
+    found: dict[int, str] = {}
+    for part in text.replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        number, equals, name = (piece.strip() for piece in part.partition("="))
+        if not (equals and name and number.isdigit() and 0 < int(number) <= MAX_CLASS):
+            rule = f"class names must be NUMBER=NAME with numbers in 1..{MAX_CLASS}"
+            raise ValueError(f"{rule}, got {part.strip()!r}")
+        if int(number) in found or name in found.values():
+            raise ValueError(f"class names must differ, got {part.strip()!r} again")
+        found[int(number)] = name
+    if not found:
+        raise ValueError(f"class names must be NUMBER=NAME, got {text!r}")
+    return found

@@ -1,0 +1,103 @@
+"""Files: errors that name the culprit, sequences in folders, writing whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LFS = b"version https://git-lfs"
+
+
+class FormatError(ValueError):
+    """Input that breaks a rule; the message is one line: `file:line: rule, got value`."""
+
+    def __init__(self, path: Path | str, line: int | None, rule: str, value: object) -> None:
+        where = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{where}: {rule}, got {value}")
+
+
+def shown(field: bytes | object) -> str:
+    """Return a field as short printable text for a message."""
+    text = ascii(field.decode("latin-1")) if isinstance(field, bytes) else str(field)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content, without a byte-order mark.
+
+    Raises:
+        FormatError: it cannot be read, or is a Git LFS pointer in place of the file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(path, None, "must be readable", error.strerror) from None
+    if content.startswith(LFS):
+        raise FormatError(path, None, "must be the file itself (git lfs pull)", "a Git LFS pointer")
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
+def instances_folder(path: Path | str) -> Path:
+    """Return the folder of MOTS ground truth: `instances_txt` in `path`, else `path` itself."""
+    inner = Path(path) / "instances_txt"
+    return inner if inner.is_dir() else Path(path)
+
+
+def find_sequences(path: Path | str, names: Iterable[str] | None = None) -> dict[str, Path]:
+    """Return {sequence name: file} for a txt file or a folder of them, names ascending.
+
+    Args:
+        path: a SEQ.txt file, or a folder of SEQ.txt files.
+        names: sequences to take; None takes all.
+
+    Raises:
+        FormatError: nothing there, or a named sequence is missing.
+    """
+    path = Path(path)
+    if path.is_file():
+        files = {path.stem: path}
+    elif path.is_dir():
+        files = {file.stem: file for file in sorted(path.glob("*.txt")) if file.is_file()}
+    else:
+        raise FormatError(path, None, "must be a txt file or a folder of txt files", "no such path")
+    if not files:
+        raise FormatError(path, None, "must hold SEQ.txt files", "none")
+    for name in names or ():
+        if name not in files:
+            raise FormatError(path, None, f"must hold sequence {name}", ", ".join(files))
+    return {name: files[name] for name in names} if names else files
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it there on success, else leave nothing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        os.chmod(name, 0o644)
+        yield Path(name)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ValueError unless results can be written into a folder, which need not exist yet."""
+    parent = folder
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    try:
+        if not parent.is_dir():
+            raise NotADirectoryError(20, "Not a directory")
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{folder}: must be a folder that can be written, got {error.strerror} ({parent})"
+        ) from None

@@ -1,0 +1,1 @@
+"""Every detection and result format, one file each, and their registry."""

@@ -1,0 +1,38 @@
+"""MOTS txt, the benchmark's format of ground truth and results: masks with ids, without scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from utils.detections import Detections
+from utils.files import atomic_path
+from utils.formats.lines import Format
+
+MOTS_TXT = Format(
+    "MOTS txt",
+    "frame id class height width rle",
+    fields=6,
+    frame=0,
+    id=1,
+    cls=2,
+    height=3,
+    width=4,
+    rle=5,
+)
+
+
+def write(path: Path, detections: Detections) -> None:
+    """Write the rows that have an id, frames ascending, whole or not at all."""
+    rows = np.flatnonzero(detections.ids)
+    order = rows[np.lexsort((rows, detections.frames[rows]))]
+    size = f"{detections.height} {detections.width}"
+    columns = (detections.frames, detections.ids, detections.classes)
+    heads = zip(*(column[order].tolist() for column in columns), strict=True)
+    lines = [
+        f"{frame} {identity} {cls} {size} ".encode() + rle + b"\n"
+        for (frame, identity, cls), rle in zip(heads, detections.rles[order], strict=True)
+    ]
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"".join(lines))

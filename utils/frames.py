@@ -1,0 +1,88 @@
+"""The pictures of a sequence's frames, found by number under any usual name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
+NUMBER = re.compile(r"(\d+)\D*$")  # the last number of a name: 00012, frame_12, IMG12
+GREY = 40  # of a frame without a picture
+
+
+class FrameFolder:
+    """Reads a sequence's frames; calling it with a number returns (height, width, 3) uint8 RGB.
+
+    Frames are told by the last number of their name (`000012.png`, `00012.jpg`, `frame_12.JPG`), in
+    SEQ/ or in SEQ/img1/, SEQ/images/ and the like.
+
+    Args:
+        folder: holds the sequences' folders.
+        sequence: its name.
+        size: (height, width) the frames must have, in pixels.
+    """
+
+    def __init__(self, folder: Path | str, sequence: str, size: tuple[int, int]) -> None:
+        self.folder, self.size = Path(folder) / sequence, size
+        self.files: dict[int, Path] = {}
+        for inner in INNER:
+            for path in sorted((self.folder / inner).glob("*")):
+                found = NUMBER.search(path.stem)
+                if path.suffix.lower() in SUFFIXES and found and path.is_file():
+                    self.files.setdefault(int(found.group(1)), path)
+            if self.files:
+                break
+
+    def missing(self, frames: Iterable[int]) -> list[int]:
+        """Return the numbers of the frames that have no picture."""
+        return [frame for frame in frames if frame not in self.files]
+
+    def check(self, frames: Iterable[int]) -> None:
+        """Refuse pictures of another size, or that are none, by their headers alone.
+
+        Raises:
+            ValueError: the first such picture.
+        """
+        from PIL import Image, UnidentifiedImageError
+
+        for frame in frames:
+            path = self.files.get(frame)
+            if path is None:
+                continue
+            try:
+                with Image.open(path) as image:
+                    size = image.size[::-1]
+            except (OSError, UnidentifiedImageError):
+                self._refuse(path, "no image")
+            if size != tuple(self.size):
+                self._refuse(path, size)
+
+    def _refuse(self, path: Path, got: object) -> None:
+        rule = f"must be an image of size {tuple(self.size)} (height, width) as the masks"
+        raise ValueError(f"{path}: {rule}, got {got}")
+
+    def __call__(self, frame: int) -> npt.NDArray[np.uint8]:
+        """Return the picture of a frame.
+
+        Raises:
+            ValueError: it is missing, unreadable or of another size.
+        """
+        if frame not in self.files:
+            raise ValueError(f"{self.folder}: must hold a picture of frame {frame}, got none")
+        path = self.files[frame]
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None or image.shape[:2] != tuple(self.size):
+            self._refuse(path, "no image" if image is None else image.shape[:2])
+        return np.asarray(image, np.uint8)[:, :, ::-1]
+
+    def drawn(self, frame: int) -> npt.NDArray[np.uint8]:
+        """Return the picture of a frame to draw on; grey where there is none."""
+        if frame in self.files:
+            return self(frame)
+        return np.full((*self.size, 3), GREY, np.uint8)

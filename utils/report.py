@@ -1,0 +1,55 @@
+"""What a run says of the detections it dropped: by which rule, and which flag changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from utils.rules import RULES
+
+# What trackers count of detections they do not write; low_score counts clusters (lambda).
+BY_TRACKER = {
+    "tentative": ("that no second one joined", "--t-lag, --frame-step or --min-length"),
+    "short": ("of tracks that are too short", "--min-length"),
+    "weak": ("too weak to start a track", "--min-score"),
+    "unconfirmed": ("of tracks that score too low on average", "--min-score"),
+    "low_score": ("clusters below lambda", "--set tracker.min_score"),
+    "merged": ("taken for another one of their frame", ""),
+}
+HIDDEN = ("masks that better ones cover", "")
+
+
+def _drops(summary: dict[str, Any]) -> list[tuple[int, str, str, str]]:
+    """Return [(count, rule, meaning, flag)] of all that dropped something."""
+    counts = summary["counts"]
+    rules = {f"dropped_{name}": (name, *text) for name, text in RULES.items()}
+    rules |= {f"tracker_{name}": (name, *text) for name, text in BY_TRACKER.items()}
+    rules["dropped_hidden"] = ("hidden", *HIDDEN)
+    return [(counts[key], *text) for key, text in rules.items() if counts.get(key)]
+
+
+def dropped_lines(summary: dict[str, Any]) -> list[str]:
+    """Return lines that say what each rule dropped; none where nothing was."""
+    drops = _drops(summary)
+    if not drops:
+        return []
+    of = f"{summary['counts'].get('written', 0)} of {summary['counts'].get('read', 0)} written"
+    lines = [f"detections: {of}; dropped:"]
+    for count, name, meaning, flag in drops:
+        lines.append(f"  {count} {meaning} ({name}{f'; {flag}' if flag else ''})")
+    return lines
+
+
+def why_nothing(summary: dict[str, Any]) -> str | None:
+    """Return why nothing was written, naming the rule and the flag; None where something was."""
+    counts = summary["counts"]
+    if counts.get("written") or not counts.get("read"):
+        return None
+    drops = _drops(summary)
+    if not drops:
+        return f"nothing was written of {counts['read']} detections"
+    count, name, meaning, flag = max(drops)
+    change = f": {flag} changes that" if flag else ""
+    return (
+        f"nothing was written: of {counts['read']} detections {count} are {meaning} "
+        f"(rule {name}){change}"
+    )

@@ -1,0 +1,102 @@
+"""From track ids to what is written: disjoint masks and the benchmark's ids, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils import masks
+from utils.detections import Detections
+
+MAX_ID = 10**9  # ids of MOTS txt are below
+
+
+def output_ids(track_ids: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return the identities written to MOTS txt.
+
+    Tracks of a class are numbered k = 1, 2, ... by their first row in (frame, row) order as given.
+    A class with at most 999 tracks gets class * 1000 + k, the benchmark's habit. If any class has
+    more, every class gets class * 10**d + k with d the digits of the largest count, so that ids
+    stay unique across classes. Where that makes ids of ten digits, tracks are numbered through.
+
+    Args:
+        track_ids: (n,) int, 0 for no track; in temporal order.
+        classes: (n,) int.
+
+    Returns:
+        (n,) int32, 0 for no track.
+    """
+    numbers: dict[int, tuple[int, int]] = {}
+    counts: dict[int, int] = {}
+    for track, cls in zip(track_ids.tolist(), classes.tolist(), strict=True):
+        if track and track not in numbers:
+            counts[cls] = counts.get(cls, 0) + 1
+            numbers[track] = (cls, counts[cls])
+    base = 10 ** max(3, len(str(max(counts.values(), default=0))))
+    if (max(counts, default=0) + 1) * base <= MAX_ID:
+        ids = {track: cls * base + k for track, (cls, k) in numbers.items()}
+    else:
+        ids = {track: k for k, track in enumerate(numbers, 1)}
+    return np.array([ids.get(track, 0) for track in track_ids.tolist()], np.int32)
+
+
+def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[bytes], list[int]]:
+    """Return the rows' masks (list of bytes) without common pixels, and the rows left empty.
+
+    A pixel goes to the detection with the higher score; among equals to the smaller mask, which is
+    more often the one in front, then to the earlier row.
+
+    Args:
+        detections: Detections.
+        rows: indices of detections of one frame.
+    """
+    coco = detections.coco(rows)
+    counts = [mask["counts"] for mask in coco]
+    shared = masks.overlap(coco, coco)
+    np.fill_diagonal(shared, False)
+    if not shared.any():
+        return counts, []
+    pixels = detections.height * detections.width
+    order = np.lexsort((rows, masks.areas_of(counts, pixels), -detections.scores[rows]))
+    rank = np.argsort(order)
+    emptied = []
+    for i in np.flatnonzero(shared.any(axis=1)).tolist():
+        stronger = [coco[j] for j in np.flatnonzero(shared[i]) if rank[j] < rank[i]]
+        if not stronger:
+            continue
+        counts[i] = masks.subtract(coco[i], stronger)
+        if not masks.areas_of([counts[i]], pixels):
+            emptied.append(int(rows[i]))
+    return counts, emptied
+
+
+def finished(detections: Detections, track_ids: npt.NDArray[Any]) -> tuple[Detections, list[int]]:
+    """Return the result of tracking: what is written, row for row.
+
+    Masks are made disjoint per frame across classes; a mask left empty loses its id.
+
+    Args:
+        detections: n Detections.
+        track_ids: (n,) int, 0 for rows that belong to no track.
+
+    Returns:
+        n Detections with the written masks and ids, id 0 for what is not written; boxes, frames,
+        classes and scores as they were.
+        The rows that were dropped because nothing of their mask was left (list of int).
+    """
+    tracked = np.flatnonzero(track_ids)
+    order = tracked[np.lexsort((tracked, detections.frames[tracked]))]
+    ids = np.zeros(len(detections), np.int32)
+    ids[order] = output_ids(np.asarray(track_ids)[order], detections.classes[order])
+    rles, dropped = detections.rles.copy(), []
+    starts = np.flatnonzero(np.diff(detections.frames[order])) + 1
+    for rows in np.split(order, starts) if len(order) else ():
+        counts, emptied = make_disjoint(detections, rows)
+        dropped += emptied
+        for row, rle in zip(rows.tolist(), counts, strict=True):
+            rles[row] = rle
+    ids[dropped] = 0
+    return replace(detections, ids=ids, rles=rles, vectors=None, scored=False), dropped
