@@ -1,12 +1,17 @@
 # Two commands: `make demo` and `make test`. Both set up .venv first, once.
 PYTHON ?= python3
 BIN := .venv/bin
+FAST := tests/models/best tests/models/test_tracking.py tests/models/test_matching.py \
+  tests/models/usc_mots/test_constraints.py tests/models/usc_mots/test_constrained_kmeans.py \
+  tests/models/usc_mots/test_tracker.py tests/models/usc_mots/test_calibration.py \
+  tests/utils --deselect tests/utils/test_formats.py::test_mutated_lines_are_read_or_refused_in_one_line
 
-.PHONY: help install demo test benchmark clean
+.PHONY: help install demo test test-fast benchmark clean
 
 help:
 	@echo "make demo       track a generated sequence of each synthetic set, with pictures"
-	@echo "make test       ruff and pytest"
+	@echo "make test       ruff, mypy and pytest, on both cores"
+	@echo "make test-fast  the tests that need neither a network nor a process of their own"
 	@echo "make install    only set up .venv"
 	@echo "make benchmark  association beside SORT and ByteTrack (set DATA to a KITTI MOTS folder)"
 	@echo "make clean      remove what make made"
@@ -33,11 +38,15 @@ demo: .venv/.installed
 test: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto
+
+test-fast: .venv/.installed-test
+	$(BIN)/python -m pytest -q -n auto $(FAST)
 
 benchmark: .venv/.installed-benchmark
 	$(BIN)/python -m benchmarks.association $(if $(DATA),--data $(DATA))
 
 clean:
-	rm -rf .venv results/demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv results/demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

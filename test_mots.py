@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import BOXES, PRESETS, Settings, changed, settings_for, with_min_score
-from models.tracking import COLOURS, EMBEDDINGS, describe_trackers, trackers
+from models.tracking import COLOURS, EMBEDDINGS, IDS, describe_trackers, trackers
 from utils import evaluation
 from utils.cli import Parser, check_backend, note, positive, run, say, warn
 from utils.config import parts_of
@@ -91,7 +91,7 @@ def of_args(args: argparse.Namespace) -> DataSet:
         return chosen
     file = Path(args.class_names)
     names = parse_class_names(file.read_text() if file.is_file() else args.class_names)
-    if args.dataset == CUSTOM:
+    if chosen.any_class:
         # A class 10 of the user's own is no ignore region.
         kept = {c: n for c, n in chosen.class_names.items() if n not in names.values()}
         return replace(chosen, class_names=kept | names)
@@ -136,7 +136,7 @@ def class_numbers(names: Sequence[str], of: DataSet) -> tuple[int, ...]:
     for name in names:
         number = of.numbers.get(name, int(name) if name.isdigit() else 0)
         allowed = [c for c in of.numbers.values() if c != of.ignore]
-        if not number or number == of.ignore or (of.name != CUSTOM and number not in allowed):
+        if not number or number == of.ignore or (not of.any_class and number not in allowed):
             known = ", ".join(of.name_of(c) for c in allowed) or "numbers"
             raise ValueError(f"--classes must be classes of {of.name} ({known}), got {name!r}")
         numbers.add(number)
@@ -162,10 +162,9 @@ def begin(args: argparse.Namespace) -> Run:
         ValueError: bad input; nothing is written then.
     """
     watch, settings = Stopwatch(), settings_of(args)
-    say(f"tracker {settings.name} ({trackers()[settings.name].meaning}), data set {args.dataset}")
+    check_output(args)
     with watch("read"):
         inputs = read_inputs(args.detections, args.ground_truth, args.sequences)
-    check_output(args)
     pipeline = Pipeline(settings, args.weights, watch=watch)
     made = Run(args, settings, pipeline, inputs, {}, list(inputs.notes))
     of = settings.data_set
@@ -175,6 +174,7 @@ def begin(args: argparse.Namespace) -> Run:
         for file in made.boxes.values():
             evaluation.read_mot(file)
     check_sequences(made)
+    say(f"tracker {settings.name} ({trackers()[settings.name].meaning}), data set {args.dataset}")
     return made
 
 
@@ -229,9 +229,12 @@ def check_sequences(made: Run) -> None:
                 raise ValueError(
                     f"--images must name the frames' folder for appearance weights, got {got}"
                 )
-        if made.settings.name == "given" and (prepared.ids[pipeline.mark(prepared)[0]] == 0).any():
-            rule = "tracker given needs MOTS txt with ids"
-            raise ValueError(f"{rule}, got {detections.sequence} without")
+        if IDS in pipeline.tracker(prepared).needs:
+            without = (prepared.ids == 0) & pipeline.mark(prepared)[0]
+            if without.any():
+                rule = f"tracker {made.settings.name} needs MOTS txt with ids"
+                got = f"{without.sum()} of {len(prepared)} without"
+                raise ValueError(f"{rule}, got {got} in {detections.sequence}")
 
 
 def track_all(made: Run) -> list[Tracked]:

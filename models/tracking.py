@@ -145,7 +145,8 @@ def trackers() -> dict[str, type[Tracker]]:
     """Return {name: Tracker class} of every tracker there is."""
     for module in MODULES:
         import_module(module)
-    return TRACKERS
+    ordered = sorted(TRACKERS.values(), key=lambda tracker: MODULES.index(tracker.__module__))
+    return {tracker.name: tracker for tracker in ordered}
 
 
 def make_tracker(name: str, config: Any = None) -> Tracker:

@@ -171,11 +171,23 @@ class Experiments:
             boxes = folder / (of.box_truth or "").format(sequence=name)
             if of.box_truth and not boxes.is_file():
                 raise Missing(f"{boxes} missing: {of.source}")
+        if run.images:
+            self._check_frames(run, {n: files[n] for n in names if n in files})
         self.undetected[run.dataset, run.source] = sorted(set(names) - set(files))
         found_files = [(name, files.get(name), truths[name]) for name in names]
         if not self.quick or not real:
             return found_files
         return [(name, file and self._cut(file), self._cut(t)) for name, file, t in found_files]
+
+    def _check_frames(self, run: Run, files: dict[str, Path]) -> None:
+        """Refuse a run by appearance whose frames are not all there."""
+        for name, file in files.items():
+            detections = read_detections(file, name)
+            images = self.images(run, detections)
+            missing = images.missing(np.unique(detections.frames).tolist()) if images else []
+            if images and missing:
+                what = f"{len(missing)} frames of {images.folder} missing"
+                raise Missing(f"{what}: the frames of {run.of.source}")
 
     def _cut(self, file: Path) -> Path:
         """Return a copy of a file with its first frames only."""

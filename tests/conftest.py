@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils import masks
+from models.tracking import iterate_frames, track, trackers
+from utils import masks, synthetic
 from utils.cli import quiet_tensorflow
+from utils.data_sets import data_set
 from utils.detections import Detections
+from utils.formats import mots_txt
+from utils.results import finished
 
 quiet_tensorflow()
 
@@ -64,3 +68,51 @@ def random_scene(rng, frames=12, objects=5, height=60, width=80, miss=0.1):
             position = position + velocity
     rng.shuffle(found)
     return make_detections(found, height, width)
+
+
+def track_with(config, detections, embeddings, colours=None):
+    """Track by the tracker whose settings these are; return (ids, report)."""
+    tracker = tracker_of(config)
+    columns = {} if embeddings is None else {"embeddings": embeddings, "vectors": embeddings}
+    if colours is not None:
+        columns["colours"] = colours
+    return track(detections, tracker, columns)
+
+
+def tracker_of(config):
+    """Return a fresh tracker whose settings class is that of the config."""
+    kinds = {kind.settings: kind for kind in trackers().values()}
+    return kinds[type(config)](config)
+
+
+def frames_of(config, detections, embeddings, colours=None):
+    """Return the Frames that a tracker of these settings gets."""
+    columns = {"embeddings": embeddings, "vectors": embeddings, "colours": colours}
+    columns = {name: values for name, values in columns.items() if values is not None}
+    return list(iterate_frames(detections, tracker_of(config), columns))
+
+
+def write_tracks(path, detections, ids):
+    """Write a result as MOTS txt; return the rows that were dropped."""
+    result, dropped = finished(detections, np.asarray(ids))
+    mots_txt.write(Path(path), result)
+    return dropped
+
+
+def write_scored(path, found):
+    """Write detections in the ten-field format."""
+    size = f"{found.height} {found.width}"
+    columns = (found.frames, found.boxes_xywh, found.scores, found.classes, found.rles)
+    lines = [
+        f"{f} {' '.join(f'{v:g}' for v in box)} {score:.4f} {cls} {size} {rle.decode()}\n"
+        for f, box, score, cls, rle in zip(*columns, strict=True)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines))
+
+
+def generate(folder, kind, split, sequences, frames, objects, seed):
+    """Generate a small set of sprites or digits."""
+    draw, _ = synthetic.source(kind, split)
+    margin = data_set(kind).margin
+    return synthetic.generate(folder, kind, draw, margin, split, sequences, frames, objects, seed)

@@ -17,6 +17,7 @@ from utils import synthetic_cli
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PACKAGES = ("models", "utils", "reproduction")
 CARDS = sorted((ROOT / "pretrained").glob("*.json"))
 
 
@@ -38,6 +39,8 @@ def parse(words):
     if script == "gen_mnist.py" or script == "gen_sprite.py":
         kind = "mnist" if script == "gen_mnist.py" else "sprites"
         return synthetic_cli.parse_args(kind, arguments)
+    if script == "-c":
+        return compile(arguments[0], "README", "exec")
     scripts = {
         "train_dhae.py": train_dhae,
         "test_mots.py": test_mots,
@@ -94,16 +97,15 @@ def test_every_import_is_in_requirements():
         "cv2": "opencv-python", "sklearn": "scikit-learn", "keras": "keras", "h5py": "h5py",
         "numpy": "numpy", "scipy": "scipy", "pycocotools": "pycocotools", "tqdm": "tqdm",
         "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
-        "tensorflow": "tensorflow",
+        "tensorflow": "tensorflow", "PIL": "pillow",
     }  # fmt: skip
     listed = ranges((ROOT / "requirements.txt").read_text())
-    ours = {"models", "utils", "test_mots", "train_dhae", "demo"}
+    ours = {*PACKAGES, "test_mots", "train_dhae", "demo"}
     import sys
 
     for path in [
         *ROOT.glob("*.py"),
-        *(ROOT / "models").glob("*.py"),
-        *(ROOT / "utils").glob("*.py"),
+        *(p for folder in PACKAGES for p in (ROOT / folder).rglob("*.py")),
     ]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -114,12 +116,21 @@ def test_every_import_is_in_requirements():
 
 
 def test_imports_go_one_way():
-    for path in (ROOT / "utils").glob("*.py"):
-        assert not re.search(r"^\s*(from|import) models", path.read_text(), re.M), path
-    for folder in ("models", "utils"):
-        for path in (ROOT / folder).glob("*.py"):
+    order = ("utils", "models", "reproduction", "(test_mots|train_dhae|reproduce_tables|demo)")
+    for floor, folder in enumerate(order[:-1]):
+        above = "|".join(order[floor + 1 :])
+        for path in (ROOT / folder).rglob("*.py"):
+            found = re.search(rf"^\s*(from|import) ({above})\b", path.read_text(), re.M)
+            assert not found, (path, found)
+
+
+def test_names_of_trackers_and_data_sets_are_compared_in_registries_only():
+    names = "kitti|mots|mnist|sprites|custom|paper|best|trackrcnn|motsnet|given"
+    for folder in (*PACKAGES, "."):
+        for path in (ROOT / folder).glob("*.py" if folder == "." else "**/*.py"):
             text = path.read_text()
-            assert not re.search(r"^\s*(from|import) (test_mots|train_dhae|demo)", text, re.M)
+            assert not re.search(rf'[!=]= ("({names})"|CUSTOM)', text), path
+            assert not re.search(r"isinstance\([^)]*(Tracker|Config)\)", text), path
 
 
 def test_there_are_weights_for_every_data_set():

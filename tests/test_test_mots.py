@@ -3,20 +3,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from test_mots import associate, check_given
-from tests.conftest import box_mask, make_detections, random_scene
-from utils import evaluation, mots_io, synthetic
+from models.baselines.given import GivenConfig
+from tests.conftest import (
+    box_mask,
+    generate,
+    make_detections,
+    random_scene,
+    track_with,
+    write_tracks,
+)
+from utils import evaluation
 from utils.cli import import_keras
-from utils.config import network_config
+from utils.data_sets import data_set
+from utils.files import find_sequences
+from utils.formats.registry import read_detections, read_sequences
 
 keras = import_keras()
-from models.dhae import DHAE  # noqa: E402  (after Keras is muted)
+from models.usc_mots.dhae import DHAE  # noqa: E402  (after Keras is muted)
 
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = ("--matcher", "given")
@@ -26,9 +34,9 @@ GIVEN = ("--matcher", "given")
 def sprites(tmp_path_factory):
     """A generated set with weights beside it: untrained, which is enough for the plumbing."""
     folder = tmp_path_factory.mktemp("sprites")
-    synthetic.generate(folder, "sprites", synthetic.sprite_source(), "test", 2, 40, 3, 1)
+    generate(folder, "sprites", "test", 2, 40, 3, 1)
     keras.utils.set_random_seed(0)
-    DHAE(**network_config("sprites"), location_gain=20.0).save(folder / "w.keras")
+    DHAE(**data_set("sprites").network_config(), location_gain=20.0).save(folder / "w.keras")
     return folder
 
 
@@ -38,13 +46,13 @@ def kitti(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kitti")
     for seed, name in enumerate(("0001", "0002")):
         scene = random_scene(np.random.default_rng(seed + 3), frames=15, objects=14)
-        mots_io.write_tracks(folder / "gt" / f"{name}.txt", scene, scene.ids)
+        write_tracks(folder / "gt" / f"{name}.txt", scene, scene.ids)
         (folder / "images" / name).mkdir(parents=True)
         for frame in range(15):
             image = np.full((60, 80, 3), 10 * frame, np.uint8)
             cv2.imwrite(str(folder / "images" / name / f"{frame:06d}.png"), image)
     for channels, name in ((1, "w.keras"), (3, "rgb.keras"), (1, "b.keras")):
-        DHAE(**network_config("kitti", channels), location_gain=20.0).save(folder / name)
+        DHAE(**data_set("kitti").network_config(channels), location_gain=20.0).save(folder / name)
     card = {"settings": {"dataset": "kitti"}, "trained_on": [], "held_back": ["0002"]}
     (folder / "w.json").write_text(json.dumps(card))
     return folder
@@ -84,9 +92,9 @@ def test_sprites_with_scores_and_pictures(sprites, tmp_path):
     assert set(summary["seconds"]) == timed
     assert set(summary["scores"]) == {"masks", "boxes"}
     counts = summary["counts"]
-    detections = mots_io.read_sequences(sprites / "detections")
+    detections = read_sequences(sprites / "detections")
     assert counts["read"] == sum(map(len, detections))
-    written = [mots_io.read_detections(tmp_path / "data" / f"{n}.txt") for n in ("0001", "0002")]
+    written = [read_detections(tmp_path / "data" / f"{n}.txt") for n in ("0001", "0002")]
     assert counts["written"] == sum(map(len, written))
     assert len(summary["weights_sha256"]["w.keras"]) == 64 and "tensorflow" in summary["versions"]
     pictures = tmp_path / "pictures"
@@ -129,7 +137,7 @@ def test_kitti_classes_and_held_back_weights(kitti, tmp_path):
     # w.keras was chosen on 0002, so that another file has to track it.
     assert summary["weights"] == {"0001": "w.keras", "0002": "b.keras"}
     assert list(summary["scores"]["masks"]) == ["car"]
-    classes = mots_io.read_detections(tmp_path / "data" / "0001.txt").classes
+    classes = read_detections(tmp_path / "data" / "0001.txt").classes
     assert set(classes.tolist()) == {1} and summary["counts"]["dropped_other_class"] > 0
 
 
@@ -142,10 +150,10 @@ def test_appearance_needs_frames(kitti, tmp_path):
 
 
 def test_two_folders_are_merged_by_sequence(kitti, tmp_path):
-    scene = mots_io.read_detections(kitti / "gt" / "0001.txt")
+    scene = read_detections(kitti / "gt" / "0001.txt")
     for cls in (1, 2):
         part = scene.select(scene.classes == cls)
-        mots_io.write_tracks(tmp_path / str(cls) / "0001.txt", part, part.ids)
+        write_tracks(tmp_path / str(cls) / "0001.txt", part, part.ids)
     args = ["--dataset", "kitti", "--weights", kitti / "w.keras"]
     done = call(*args, "--detections", tmp_path / "1", tmp_path / "2", "--output", tmp_path / "m")
     assert done.returncode == 0, done.stderr
@@ -182,9 +190,15 @@ def test_empty_sequence_gives_an_empty_result(sprites, tmp_path):
         (["--detections", "nowhere"], "nowhere: must be a txt file or a folder of txt files"),
         (["--weights", "none.keras"], "none.keras: must be a weights file"),
         (["--ground-truth", "EMPTY"], "must hold SEQ.txt files, got none"),
-        (["--sequences", "0009"], "must hold sequence 0009"),
+        (
+            ["--sequences", "0009"],
+            "--sequences must name sequences of the input (0001, 0002), got 0009",
+        ),
         (["--t-lag", "1"], "--t-lag must be at least 2 frames, got 1"),
-        (["--classes", "tram"], "invalid choice: 'tram'"),
+        (
+            ["--classes", "tram"],
+            "--classes must be classes of sprites (car, pedestrian), got 'tram'",
+        ),
     ],
 )
 def test_bad_input_is_refused_at_once_in_one_line(sprites, tmp_path, change, message):
@@ -224,7 +238,9 @@ def test_bad_ground_truth_is_refused_before_tracking(sprites, tmp_path, line, me
 
 def test_missing_frames_are_refused_before_tracking(kitti, tmp_path):
     done = run_kitti(kitti, tmp_path / "out", "--images", tmp_path, weights=("rgb.keras",))
-    assert done.returncode == 2 and "must exist (or .jpg)" in done.stderr
+    assert (
+        done.returncode == 2 and "must hold the frames' pictures, got none of the 15" in done.stderr
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -245,7 +261,7 @@ def test_a_bad_file_is_refused_before_tensorflow_is_imported(tmp_path):
 
 
 def test_importing_the_tracker_does_not_load_tensorflow():
-    code = "import sys, models.tracker, utils.evaluation; print('tensorflow' in sys.modules)"
+    code = "import sys, models.pipeline, utils.evaluation; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
 
@@ -308,9 +324,10 @@ def test_real_sequences(real_data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["counts"]["written"] > 100
     # TrackEval's reader accepts every file: scored against themselves, they are perfect.
-    written = mots_io.find_sequences(tmp_path / "b" / "data")
-    scores = evaluation.score_masks(written, tmp_path / "b" / "data", (1, 2))
-    assert scores["car"]["sMOTSA"] == pytest.approx(100)
+    written = find_sequences(tmp_path / "b" / "data")
+    read = [read_detections(file) for file in written.values()]
+    counts = [evaluation.mask_counts(d, d, {1: "car"}) for d in read]
+    assert evaluation.combine_masks(counts)["car"]["sMOTSA"] == pytest.approx(100)
 
 
 def test_preset_best(kitti, tmp_path):
@@ -320,14 +337,20 @@ def test_preset_best(kitti, tmp_path):
     assert summary["preset"] == "best" and summary["tracker"]["memory"] == 30
     assert summary["scores"]["masks"]["car"]["sMOTSA"] > 80
     refused = run_kitti(kitti, tmp_path / "b", "--preset", "best", "--no-graph")
-    assert refused.returncode == 2 and "--no-graph is an ablation" in refused.stderr
+    assert (
+        refused.returncode == 2
+        and "--no-graph is a setting of paper, got tracker best" in refused.stderr
+    )
 
 
 def test_matchers_and_refinement_are_flags(kitti, tmp_path):
     done = run_kitti(kitti, tmp_path / "a", "--matcher", "mask_iou", "--ground-truth", kitti / "gt")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
-    assert summary["matcher"]["matcher"] == "mask_iou" and not summary["refined"]
+    assert (summary["matcher"], summary["tracker_name"]) == (
+        "mask_iou",
+        "mask_iou",
+    ) and not summary["refined"]
     # What has ids keeps them: the truth itself is perfect, refined or not.
     more = ("--matcher", "given", "--refine", "--images", kitti / "images")
     done = run_kitti(kitti, tmp_path / "b", *more, "--ground-truth", kitti / "gt")
@@ -340,17 +363,16 @@ def test_matchers_and_refinement_are_flags(kitti, tmp_path):
 
 def test_what_matchers_refuse(kitti, sprites, tmp_path):
     refused = run_kitti(kitti, tmp_path / "a", "--matcher", "motsnet", "--t-lag", "5")
-    message = "--no-graph and --t-lag are the presets' own, got --matcher motsnet"
+    message = "--t-lag is a setting of paper and best, got tracker motsnet"
     assert refused.returncode == 2 and message in refused.stderr
     refused = run_sprites(sprites, tmp_path / "b", "--matcher", "given")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert "--matcher given needs MOTS txt with ids, got 0001 without" in refused.stderr
+    assert "tracker given needs MOTS txt with ids" in refused.stderr and "in 0001" in refused.stderr
 
 
 def test_given_ids_are_a_class_s_own_and_may_not_collide(kitti, tmp_path):
     found = make_detections([(f, 1, c, 1.0, (20 * c, 5, 8, 8)) for f in (0, 1) for c in (1, 2)])
-    check_given(found)
-    ids, report = associate(SimpleNamespace(matcher="given"), None, found, None, None)
+    ids, report = track_with(GivenConfig(), found, None)
     assert ids[0] == ids[2] != ids[1] == ids[3] and report["tracks"] == 2
     # The same folder twice: every id is there twice.
     done = run_kitti(kitti, tmp_path, "--detections", kitti / "gt", kitti / "gt", *GIVEN)

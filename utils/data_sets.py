@@ -82,6 +82,11 @@ class DataSet:
         """Return the class of ignore regions, None where there is none."""
         return next((cls for cls, name in self.class_names.items() if name == "ignore"), None)
 
+    @property
+    def any_class(self) -> bool:
+        """Return whether classes of any number may be tracked."""
+        return self.tracked is None
+
     def name_of(self, cls: int) -> str:
         """Return a class' name."""
         return self.class_names.get(cls, f"class {cls}")

@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.tracklet_refinement import (
-    RefinementConfig,
+from models.remots.refinement import (
     find_threshold,
     merge,
     refine,
     short_tracklets,
 )
 from tests.conftest import make_detections
+from utils.config import RefinementConfig
 
 QUICK = RefinementConfig(intra_frame_steps=10, tracklet_steps=60, batch_size=64, dimensions=8)
 

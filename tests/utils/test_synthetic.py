@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from utils import masks, mots_io, synthetic
+from tests.conftest import generate
+from utils import masks, synthetic
+from utils.data_sets import data_set
+from utils.formats.registry import read_detections
 from utils.synthetic_cli import parse_args
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def sequence(frames=300, kind="sprites", seed=0):
     return synthetic.generate_sequence(
         "0001",
         synthetic.sprite_source(),
-        synthetic.MARGINS[kind],
+        data_set(kind).margin,
         frames,
         3,
         np.random.default_rng(seed),
@@ -70,10 +73,10 @@ def test_overlapping_objects_add_up_and_clamp():
 
 
 def test_files_and_formats(tmp_path):
-    synthetic.generate(tmp_path, "sprites", synthetic.sprite_source(), "test", 2, 30, 3, 0)
+    generate(tmp_path, "sprites", "test", 2, 30, 3, 0)
     for name in ("0001", "0002"):
-        found = mots_io.read_detections(tmp_path / "detections" / f"{name}.txt")
-        truth = mots_io.read_detections(tmp_path / "instances_txt" / f"{name}.txt")
+        found = read_detections(tmp_path / "detections" / f"{name}.txt")
+        truth = read_detections(tmp_path / "instances_txt" / f"{name}.txt")
         rows = np.loadtxt(tmp_path / "gt" / name / "gt.txt", delimiter=",")
         assert found.scored and (found.height, found.width) == (128, 128)
         assert len(rows) == len(found) and rows.shape[1] == 10
@@ -91,7 +94,7 @@ def test_files_and_formats(tmp_path):
 
 def test_same_seed_same_bytes_other_seed_or_split_other_bytes(tmp_path):
     def digest(folder, split="test", seed=3):
-        synthetic.generate(folder, "sprites", synthetic.sprite_source(), split, 1, 20, 3, seed)
+        generate(folder, "sprites", split, 1, 20, 3, seed)
         return [p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()]
 
     first = digest(tmp_path / "a")

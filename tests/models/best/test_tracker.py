@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import crowd
-from models.motion_tracker import MotionTracker, _settled
-from models.tracker import iterate_frames, track
-from tests.conftest import make_detections, random_scene
-from utils import masks, mots_io
-from utils.config import MotionConfig, preset
-from utils.datasets import scaled_boxes
+from models.best.tracker import BestTracker, _settled
+from tests.conftest import frames_of, make_detections, random_scene, track_with
+from utils import masks
+from utils.boxes import scaled_boxes
+from utils.config import BestConfig
+from utils.data_sets import data_set
 from utils.evaluation import association_accuracy, identity_f1
+from utils.formats.registry import read_detections
 
-LOOSE = MotionConfig(-0.4, 0.4, size_weight=0, min_track_length=1, confident={1: 0.6, 2: 0.7})
+LOOSE = BestConfig(-0.4, 0.4, size_weight=0, min_track_length={0: 1}, confident={1: 0.6, 2: 0.7})
 
 
 def line(identity, frames, x, step, score=1.0, cls=1, y=5):
@@ -21,7 +22,7 @@ def line(identity, frames, x, step, score=1.0, cls=1, y=5):
 
 def run(objects, config=LOOSE, **size):
     detections = make_detections(objects, **size)
-    return track(detections, np.zeros((len(detections), 1)), config)
+    return track_with(config, detections, np.zeros((len(detections), 1)))
 
 
 def test_an_identity_survives_an_occlusion_longer_than_the_window():
@@ -59,9 +60,9 @@ def test_weak_detections_continue_but_neither_start_nor_revive():
 
 
 def test_a_single_detection_and_short_tracks_are_dropped():
-    ids, report = run([(3, 1, 1, 1.0, (5, 5, 8, 8))], replace(LOOSE, min_track_length=2))
+    ids, report = run([(3, 1, 1, 1.0, (5, 5, 8, 8))], replace(LOOSE, min_track_length={0: 2}))
     assert ids.tolist() == [0] and report["tentative"] == 1
-    ids, report = run(line(1, range(2), 5, 1), replace(LOOSE, min_track_length=3))
+    ids, report = run(line(1, range(2), 5, 1), replace(LOOSE, min_track_length={0: 3}))
     assert not ids.any() and report["short"] == 2
 
 
@@ -83,32 +84,34 @@ def test_invariants_on_random_scenes():
     for _ in range(15):
         scene = random_scene(rng)
         z = np.zeros((len(scene), 1))
-        config = replace(preset("kitti", "best").tracker, min_track_length=int(rng.integers(1, 4)))
-        ids, _ = track(scene, z, config)
+        config = replace(
+            data_set("kitti").presets["best"].tracker, min_track_length={0: int(rng.integers(1, 4))}
+        )
+        ids, _ = track_with(config, scene, z)
         kept = ids > 0
         pairs = set(zip(scene.frames[kept].tolist(), ids[kept].tolist(), strict=True))
         assert len(pairs) == kept.sum()
         for identity in set(ids[kept].tolist()):
-            assert (ids == identity).sum() >= config.min_track_length
+            assert (ids == identity).sum() >= config.min_track_length[0]
             assert len(set(scene.classes[ids == identity].tolist())) == 1
         order = rng.permutation(len(scene))
-        shuffled, _ = track(scene.select(order), z[order], config)
+        shuffled, _ = track_with(config, scene.select(order), z[order])
         assert (shuffled == ids[order]).all()
 
 
 def test_streaming_holds_only_live_tracks_and_frames_must_ascend():
     scene, z = crowd(20, 30, height=540, width=960)
-    tracker = MotionTracker(LOOSE)
-    frames = list(iterate_frames(scene, z, LOOSE))
+    tracker = BestTracker(LOOSE)
+    frames = frames_of(LOOSE, scene, z)
     done = [pair for frame in frames for pair in tracker.update(frame)]
-    assert len(tracker._motion) <= 40
+    assert len(tracker._tracks) <= 40
     with pytest.raises(ValueError, match="frames must ascend: got frame 1 after 30"):
         tracker.update(frames[0])
     assert tracker.flush() == []
     ids = np.zeros(len(scene), int)
     for row, identity in done:
         ids[row] = identity
-    assert (ids == track(scene, z, LOOSE)[0]).all()
+    assert (ids == track_with(LOOSE, scene, z)[0]).all()
     assert association_accuracy(scene, ids)[0] > 0.99
 
 
@@ -124,32 +127,21 @@ def test_streaming_holds_only_live_tracks_and_frames_must_ascend():
         (dict(descriptor_weight=-1), "descriptor_weight must be at least 0"),
         (dict(memory=0), "memory must be at least 1 frame"),
         (dict(t_lag=1), "t_lag must be at least 2"),
-        (dict(min_track_length=0), "min_track_length must be at least 1"),
+        (dict(min_track_length={0: 0}), "min_track_length must be at least 1"),
     ],
 )
 def test_settings_without_a_meaning(change, message):
     with pytest.raises(ValueError, match=message):
-        MotionConfig(**change)
-
-
-def test_the_preset_is_for_real_data():
-    assert preset("kitti", "best").tracker == replace(
-        preset("mots", "best").tracker,
-        min_track_length=preset("kitti", "best").tracker.min_track_length,
-    )
-    with pytest.raises(ValueError, match="preset best is for kitti and mots, got mnist"):
-        preset("mnist", "best")
-    with pytest.raises(ValueError, match="preset must be one of paper, best, got 'worst'"):
-        preset("kitti", "worst")
+        BestConfig(**change)
 
 
 def test_real_sequences_beat_the_paper_preset(real_data):
     for name in ("0012", "0017", "0019"):
-        scene = mots_io.read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
+        scene = read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
         scene = scene.select(scene.classes != 10)
         z = scaled_boxes(scene, None)
-        best, _ = track(scene, z, preset("kitti", "best").tracker_of(scene))
-        paper, _ = track(scene, z, preset("kitti").tracker)
+        best, _ = track_with(data_set("kitti").presets["best"].trusted, scene, z)
+        paper, _ = track_with(data_set("kitti").presets["paper"].tracker, scene, z)
         assert identity_f1(scene.ids, best)[0] >= identity_f1(scene.ids, paper)[0]
         assert association_accuracy(scene, best)[0] >= association_accuracy(scene, paper)[0]
 
@@ -183,7 +175,7 @@ def test_masks_decide_between_detections_with_like_boxes():
     rles = found.rles.copy()
     rles[:] = [masks.encode(upper if i == 1 else lower) for i in found.ids]
     found = replace(found, rles=rles)
-    ids, _ = track(found, np.zeros((8, 1)), LOOSE)
+    ids, _ = track_with(LOOSE, found, np.zeros((8, 1)))
     assert (ids.reshape(4, 2) == ids[:2]).all() and ids[0] != ids[1]
 
 
@@ -199,7 +191,7 @@ def test_a_track_is_written_once_its_scores_are_high_enough_on_average():
     config = replace(LOOSE, confident={1: 0.4}, confirmed={1: 0.7})
     low = line(1, range(6), 5, 1, score=0.6)
     ids, report = run(low, config)
-    assert not ids.any() and report["short"] == 6
+    assert not ids.any() and report["unconfirmed"] == 6 and not report["short"]
     # 0.6 0.6 0.9: the mean is 0.7 in the third frame; all three are written then.
     ids, _ = run(line(1, range(2), 5, 1, score=0.6) + line(1, range(2, 4), 5, 1, 0.9), config)
     assert ids.tolist() == [1, 1, 1, 1]
@@ -216,12 +208,12 @@ def test_descriptors_tell_crossing_objects_apart():
     found = make_detections(objects, width=260)
     look = np.eye(5)[found.ids] + np.random.default_rng(0).normal(0, 0.1, (len(found), 5))
     config = replace(LOOSE, slack=1.0)
-    blind, _ = track(found, np.zeros((len(found), 1)), config)
-    seeing, _ = track(found, look.astype(np.float32), config)
+    blind, _ = track_with(config, found, np.zeros((len(found), 1)))
+    seeing, _ = track_with(config, found, look.astype(np.float32))
     assert identity_f1(found.ids, blind)[0] < 1
     assert identity_f1(found.ids, seeing)[0] == 1
     # Colours are a second descriptor, and as good.
-    coloured, _ = track(found, np.zeros((len(found), 1)), config, look.astype(np.float32))
+    coloured, _ = track_with(config, found, np.zeros((len(found), 1)), look.astype(np.float32))
     assert identity_f1(found.ids, coloured)[0] == 1
 
 
@@ -237,5 +229,5 @@ def test_a_pair_far_above_its_rivals_needs_no_other_cues():
     found = make_detections(line(1, range(5), 2, 1) + line(2, range(5), 40, 1), width=200)
     broken = found.rles.copy()
     broken[:] = [b"~"] * len(broken)
-    ids, _ = track(replace(found, rles=broken), np.zeros((len(found), 1)), LOOSE)
+    ids, _ = track_with(LOOSE, replace(found, rles=broken), np.zeros((len(found), 1)))
     assert ids.tolist() == found.ids.tolist()

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from utils import synthetic
+from tests.conftest import generate
 from utils.cli import import_keras
 
 keras = import_keras()
-from models.dhae import load  # noqa: E402  (after Keras is muted)
+from models.usc_mots.dhae import load  # noqa: E402  (after Keras is muted)
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sprites")
-    synthetic.generate(folder, "sprites", synthetic.sprite_source(), "train", 3, 40, 3, 0)
+    generate(folder, "sprites", "train", 3, 40, 3, 0)
     return folder
 
 
@@ -118,7 +118,7 @@ def test_bad_arguments_are_one_line_and_leave_nothing(data, tmp_path, more, mess
         for name in ("detections", "gt"):
             folder.mkdir(exist_ok=True)
             (folder / name).symlink_to(data / name)
-        message = "must exist (or .jpg), got nothing"
+        message = "must hold a picture of frame 1, got none"
     done = train(data, tmp_path / "w.keras", 1, *more)
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and not list(tmp_path.glob("w*"))
@@ -134,8 +134,9 @@ def test_appearance_and_equal_weights_train(data, tmp_path):
 
 
 def test_batches_depend_on_seed_and_epoch_alone(data):
-    from models.training import Batches
     from utils.datasets import load_training_sequences
+
+    from models.usc_mots.training import Batches
 
     sequences = load_training_sequences(data, "sprites", 28, 1, 28)
     orders = [

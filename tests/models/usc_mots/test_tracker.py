@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import crowd
-from models.tracker import Frame, Tracker, iterate_frames, track
-from tests.conftest import make_detections, random_scene
-from utils import masks, mots_io
-from utils.config import TrackerConfig, preset
-from utils.datasets import scaled_boxes
+from models.tracking import Frame
+from models.usc_mots.tracker import UscMotsTracker
+from tests.conftest import frames_of, make_detections, random_scene, track_with
+from utils import masks
+from utils.boxes import scaled_boxes
+from utils.config import UscMotsConfig
+from utils.data_sets import data_set
 from utils.evaluation import association_accuracy
+from utils.formats.registry import read_detections
 
-LOOSE = TrackerConfig(min_track_length=1, min_score=0.0)
+LOOSE = UscMotsConfig(min_track_length={0: 1}, min_score=0.0)
 
 
 def boxes_as_embeddings(detections):
@@ -21,7 +24,7 @@ def boxes_as_embeddings(detections):
 
 def run(objects, config=LOOSE, **size):
     detections = make_detections(objects, **size)
-    return track(detections, boxes_as_embeddings(detections), config)
+    return track_with(config, detections, boxes_as_embeddings(detections))
 
 
 def line(identity, frames, x, step, y=5, score=1.0, cls=1):
@@ -76,7 +79,7 @@ def test_score_threshold_lambda():
 
 def test_tracks_below_the_minimum_length_are_dropped():
     objects = line(1, range(3), 5, 0) + line(2, range(4), 40, 0)
-    ids, report = run(objects, replace(LOOSE, min_track_length=4))
+    ids, report = run(objects, replace(LOOSE, min_track_length={0: 4}))
     assert not ids[:3].any() and ids[3:].all() and report["short"] == 3
 
 
@@ -84,14 +87,14 @@ def test_embedding_gate():
     detections = make_detections(line(1, range(4), 0, 14))  # no masks overlap
     embeddings = np.array([[0.0], [1.0], [2.0], [9.0]], np.float32)
     config = replace(LOOSE, gate="embedding", max_distance=2.5, tau=2)
-    ids, _ = track(detections, embeddings, config)
+    ids, _ = track_with(config, detections, embeddings)
     assert ids[0] and len(set(ids[:3])) == 1 and ids[3] == 0
 
 
 def test_frames_must_ascend():
     detections = make_detections(line(1, (4, 3), 5, 0))
-    frames = list(iterate_frames(detections, boxes_as_embeddings(detections), LOOSE))
-    tracker = Tracker(LOOSE)
+    frames = frames_of(LOOSE, detections, boxes_as_embeddings(detections))
+    tracker = UscMotsTracker(LOOSE)
     tracker.update(frames[1])
     with pytest.raises(ValueError, match="got frame 3 after 4"):
         tracker.update(frames[0])
@@ -99,8 +102,8 @@ def test_frames_must_ascend():
 
 def test_no_detections_at_all():
     detections = make_detections([])
-    ids, _ = track(detections, np.zeros((0, 4)), LOOSE)
-    assert len(ids) == 0 and Tracker().flush() == []
+    ids, _ = track_with(LOOSE, detections, np.zeros((0, 4)))
+    assert len(ids) == 0 and UscMotsTracker().flush() == []
 
 
 @pytest.mark.parametrize("rule", ["nearest", "mean"])
@@ -112,7 +115,7 @@ def test_invariants_on_random_scenes(seed, rule):
         return
     embeddings = boxes_as_embeddings(scene)
     config = replace(LOOSE, centre_rule=rule, t_lag=int(rng.integers(2, 6)), tau=1)
-    ids, report = track(scene, embeddings, config)
+    ids, report = track_with(config, scene, embeddings)
     assert report["contradictions"] == 0
     for frame in np.unique(scene.frames):
         here = ids[(scene.frames == frame) & (ids > 0)]
@@ -126,14 +129,14 @@ def test_invariants_on_random_scenes(seed, rule):
             if scene.frames[b] - scene.frames[a] <= config.tau:
                 assert masks.overlap(scene.coco([a]), scene.coco([b])).all()
     order = rng.permutation(len(scene))
-    shuffled, _ = track(scene.select(order), embeddings[order], config)
+    shuffled, _ = track_with(config, scene.select(order), embeddings[order])
     assert (shuffled == ids[order]).all()  # shuffling rows changes no track
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_streaming_gives_the_ids_of_batch(seed):
     scene = random_scene(np.random.default_rng(100 + seed), frames=20, objects=8)
-    check_streaming(scene, boxes_as_embeddings(scene), replace(LOOSE, min_track_length=3))
+    check_streaming(scene, boxes_as_embeddings(scene), replace(LOOSE, min_track_length={0: 3}))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -142,12 +145,12 @@ def test_frames_without_detections_change_nothing(seed):
     scene = random_scene(rng, frames=10, objects=3, miss=0.5)
     scene = replace(scene, frames=scene.frames + 3)
     embeddings = boxes_as_embeddings(scene)
-    batch, _ = track(scene, embeddings, LOOSE)
-    frames = {f.number: f for f in iterate_frames(scene, embeddings, LOOSE)}
+    batch, _ = track_with(LOOSE, scene, embeddings)
+    frames = {f.number: f for f in frames_of(LOOSE, scene, embeddings)}
     none = np.zeros(0, int)
-    tracker, got = Tracker(LOOSE), np.zeros(len(scene), np.int32)
+    tracker, got = UscMotsTracker(LOOSE), np.zeros(len(scene), np.int32)
     for number in range(16):
-        empty = Frame(number, none, none, none, np.zeros((0, 4)))
+        empty = Frame(number, none, none, none)
         for row, identity in tracker.update(frames.get(number, empty)):
             got[row] = identity
     for row, identity in tracker.flush():
@@ -162,9 +165,9 @@ def test_two_linked_detections_before_a_gap_are_a_track():
 
 def check_streaming(scene, embeddings, config):
     """Feed frame by frame; rows must come out once, in time, with the ids of batch."""
-    batch, _ = track(scene, embeddings, config)
-    tracker, streamed = Tracker(config), np.zeros(len(scene), np.int32)
-    for frame in iterate_frames(scene, embeddings, config):
+    batch, _ = track_with(config, scene, embeddings)
+    tracker, streamed = UscMotsTracker(config), np.zeros(len(scene), np.int32)
+    for frame in frames_of(config, scene, embeddings):
         for row, identity in tracker.update(frame):
             assert scene.frames[row] <= frame.number - config.t_lag and not streamed[row]
             streamed[row] = identity
@@ -184,7 +187,7 @@ def test_plain_kmeans_loses_what_it_merges():
     scene = make_detections(objects)
     # |K| = 2, but both detections of frame 1 look like the first of frame 0.
     embeddings = np.array([[0.0], [9.0], [0.0], [0.1]])
-    ids, report = track(scene, embeddings, replace(PLAIN, t_lag=2))
+    ids, report = track_with(replace(PLAIN, t_lag=2), scene, embeddings)
     assert ids.tolist() == [1, 0, 1, 0]
     # Detection 3 is merged; detection 1 is alone in its cluster.
     assert (report["merged"], report["tentative"]) == (1, 1)
@@ -195,13 +198,13 @@ def test_plain_kmeans_gives_one_id_per_frame_streaming_and_shuffled():
     for _ in range(10):
         scene = random_scene(rng)
         embeddings = boxes_as_embeddings(scene)
-        ids, _ = track(scene, embeddings, PLAIN)
+        ids, _ = track_with(PLAIN, scene, embeddings)
         kept = ids > 0
         pairs = set(zip(scene.frames[kept].tolist(), ids[kept].tolist(), strict=True))
         assert len(pairs) == kept.sum()
         check_streaming(scene, embeddings, PLAIN)
         order = rng.permutation(len(scene))
-        shuffled, _ = track(scene.select(order), embeddings[order], PLAIN)
+        shuffled, _ = track_with(PLAIN, scene.select(order), embeddings[order])
         assert (shuffled == ids[order]).all()
 
 
@@ -215,7 +218,7 @@ def test_known_clusters_open_no_other():
 
 
 def test_known_clusters_need_true_ids():
-    with pytest.raises(ValueError, match="true ids, got 2 without"):
+    with pytest.raises(ValueError, match="true ids, got 1 without in frame 0"):
         run(line(0, (0, 1), 5, 1), replace(LOOSE, known_clusters=True))
 
 
@@ -228,18 +231,18 @@ def test_plain_kmeans_keeps_classes_apart():
 
 def test_crowd_is_tracked():
     scene, embeddings = crowd(60, 15, height=540, width=960)
-    ids, _ = track(scene, embeddings, LOOSE)
+    ids, _ = track_with(LOOSE, scene, embeddings)
     assert association_accuracy(scene, ids)[0] > 0.95
 
 
 def test_real_sequences_streaming_shuffled_and_accurate(real_data):
     for name, least in (("0012", 0.97), ("0003", 0.97), ("0017", 0.94)):
-        scene = mots_io.read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
+        scene = read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
         scene = scene.select(scene.classes != 10)
-        embeddings, config = boxes_as_embeddings(scene), preset("kitti").tracker
+        embeddings, config = boxes_as_embeddings(scene), data_set("kitti").presets["paper"].tracker
         check_streaming(scene, embeddings, config)
-        ids, _ = track(scene, embeddings, config)
+        ids, _ = track_with(config, scene, embeddings)
         assert association_accuracy(scene, ids)[0] > least
         order = np.random.default_rng(0).permutation(len(scene))
-        shuffled, _ = track(scene.select(order), embeddings[order], config)
+        shuffled, _ = track_with(config, scene.select(order), embeddings[order])
         assert (shuffled == ids[order]).all()

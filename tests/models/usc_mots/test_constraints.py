@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.constraints import build_graph
+from models.usc_mots.constraints import build_graph
 
 
 def pairs(graph):

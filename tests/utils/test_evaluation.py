@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.tracker import track
-from tests.conftest import make_detections, random_scene
-from utils import evaluation, mots_io
-from utils.config import preset
-from utils.datasets import scaled_boxes
+from tests.conftest import make_detections, random_scene, track_with, write_tracks
+from utils import evaluation
+from utils.boxes import scaled_boxes
+from utils.data_sets import MOTS_CLASSES, data_set
+from utils.formats.registry import read_detections
 from utils.tables import format_table
 
 BOX = (5, 5, 8, 8)
@@ -19,8 +19,15 @@ def scene():
     return make_detections(objects + [(f, 2, 1, 1.0, (30, 2, 8, 8)) for f in range(4)])
 
 
+def score(truth, results, classes):
+    """Return the scores of a result file, read back, against a truth file."""
+    read = (read_detections(path) for path in (truth, results / "seq.txt"))
+    names = {cls: MOTS_CLASSES[cls] for cls in classes}
+    return evaluation.combine_masks([evaluation.mask_counts(*read, names)])
+
+
 def write(folder, detections, ids):
-    mots_io.write_tracks(folder / "seq.txt", detections, ids)
+    write_tracks(folder / "seq.txt", detections, ids)
     return folder / "seq.txt"
 
 
@@ -37,7 +44,7 @@ def write(folder, detections, ids):
 def test_mask_scores_by_hand(tmp_path, ids, switches, missed, smotsa):
     truth = write(tmp_path / "gt", scene(), scene().ids)
     write(tmp_path / "out" / "data", scene(), np.array(ids))
-    scores = evaluation.score_masks({"seq": truth}, tmp_path / "out" / "data", (1, 2))["car"]
+    scores = score(truth, tmp_path / "out" / "data", (1, 2))["car"]
     assert (scores["IDS"], scores["FN"], scores["FP"]) == (switches, missed, 0)
     assert scores["sMOTSA"] == pytest.approx(smotsa) == scores["MOTSA"]
     accuracy, untracked, switched = evaluation.association_accuracy(scene(), np.array(ids))
@@ -51,7 +58,7 @@ def test_identity_f1_by_hand_and_like_trackeval(tmp_path):
     assert (matched, size) == (5, 15) and idf1 == pytest.approx(10 / 15)
     truth = write(tmp_path / "gt", scene(), scene().ids)
     write(tmp_path / "out" / "data", scene(), ids)
-    scores = evaluation.score_masks({"seq": truth}, tmp_path / "out" / "data", (1,))
+    scores = score(truth, tmp_path / "out" / "data", (1,))
     assert scores["car"]["IDF1"] == pytest.approx(100 * idf1)
 
 
@@ -59,10 +66,10 @@ def test_frames_from_one_and_empty_results(tmp_path):
     later = replace(scene(), frames=scene().frames + 1)
     truth = write(tmp_path / "gt", later, later.ids)
     write(tmp_path / "out" / "data", later, later.ids)
-    perfect = evaluation.score_masks({"seq": truth}, tmp_path / "out" / "data", (1,))
+    perfect = score(truth, tmp_path / "out" / "data", (1,))
     assert perfect["car"]["sMOTSA"] == pytest.approx(100)
     (tmp_path / "out" / "data" / "seq.txt").write_bytes(b"")
-    nothing = evaluation.score_masks({"seq": truth}, tmp_path / "out" / "data", (1,))
+    nothing = score(truth, tmp_path / "out" / "data", (1,))
     assert nothing["car"]["FN"] == 8
 
 
@@ -82,14 +89,6 @@ def test_box_scores_by_hand(tmp_path):
     assert (twice["IDS"], twice["FN"]) == (2, 2) and twice["IDF1"] == scores["IDF1"]
 
 
-def test_ground_truth_folders(tmp_path):
-    write(tmp_path / "instances_txt", scene(), scene().ids)
-    assert evaluation.find_ground_truth(tmp_path, ["seq"])["seq"].parent.name == "instances_txt"
-    with pytest.raises(mots_io.FormatError, match="must hold sequence 0001"):
-        evaluation.find_ground_truth(tmp_path, ["0001"])
-    assert evaluation.find_box_truth(tmp_path, ["seq"]) == {}
-
-
 def test_table():
     text = format_table("a", ("x", "yy"), {"row": {"x": 1.25, "yy": 3}})
     assert text.splitlines() == ["a      x  yy", "row  1.2   3"]
@@ -101,22 +100,22 @@ def test_association_accuracy_is_trackevals_smotsa_on_random_scenes(tmp_path):
         # Disjoint masks, as ground truth has them: only then every match is exact.
         ids = found.ids.copy()
         truth = write(tmp_path / "gt", found, ids)
-        found = mots_io.read_detections(truth)
-        got, _ = track(found, scaled_boxes(found, None), preset("kitti").tracker)
+        found = read_detections(truth)
+        got, _ = track_with(
+            data_set("kitti").presets["paper"].tracker, found, scaled_boxes(found, None)
+        )
         write(tmp_path / "out" / "data", found, got)
-        scores = evaluation.score_masks({"seq": truth}, tmp_path / "out" / "data", (1, 2))
+        scores = score(truth, tmp_path / "out" / "data", (1, 2))
         for cls, name in ((1, "car"), (2, "pedestrian")):
             rows = found.classes == cls
             mine = evaluation.association_accuracy(found.select(rows), got[rows])[0]
             assert scores[name]["sMOTSA"] == pytest.approx(100 * mine)
 
 
-def test_real_scores_are_trackevals_own(real_data, tmp_path):
-    folder = real_data / "kitti_mots" / "instances_txt"
-    truth = evaluation.find_ground_truth(folder.parent, ["0012", "0017"])
-    for name, file in truth.items():
-        found = mots_io.read_detections(file)
-        mots_io.write_tracks(tmp_path / "data" / f"{name}.txt", found, found.ids)
-    scores = evaluation.score_masks(truth, tmp_path / "data", (1, 2))
-    for row in scores.values():
+def test_real_truth_against_itself_is_perfect(real_data):
+    parts = []
+    for name in ("0012", "0017"):
+        found = read_detections(real_data / "kitti_mots" / "instances_txt" / f"{name}.txt")
+        parts.append(evaluation.mask_counts(found, found, {1: "car", 2: "pedestrian"}))
+    for row in evaluation.combine_masks(parts).values():
         assert row["sMOTSA"] == row["HOTA"] == row["IDF1"] == pytest.approx(100)

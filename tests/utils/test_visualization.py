@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -30,7 +32,7 @@ def test_frame_shows_mask_id_and_trail():
 
 def test_video_has_every_frame_also_those_without_objects(tmp_path):
     found = make_detections([o for o in objects() if o[0] != 3])
-    still = visualization.write_video(tmp_path / "v.mp4", found, found.ids + 1)
+    still = visualization.write_video(tmp_path / "v.mp4", replace(found, ids=found.ids + 1))
     video = cv2.VideoCapture(str(tmp_path / "v.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4
     assert still.shape[0] % 40 == 0 and [p.name for p in tmp_path.iterdir()] == ["v.mp4"]

@@ -1,23 +1,36 @@
 import numpy as np
 import pytest
 
-from models.tracker import track
-from tests.conftest import make_detections, random_scene
-from utils import evaluation, mots_io, mots_metrics
-from utils.config import TrackerConfig
-from utils.datasets import scaled_boxes
+from tests.conftest import make_detections, random_scene, track_with, write_tracks
+from utils import evaluation, mots_metrics
+from utils.boxes import scaled_boxes
+from utils.config import UscMotsConfig
+from utils.formats.registry import read_detections
 
 
 def score(tmp_path, truth, results, ids, cls="car"):
-    """Return (our columns, TrackEval's CLEAR) of results given ids."""
+    """Return (our columns, TrackEval's CLEAR on the files as they are) of results given ids."""
+    from trackeval.datasets import KittiMOTS
     from trackeval.metrics import CLEAR
 
-    file = tmp_path / "gt" / "seq.txt"
-    mots_io.write_tracks(file, truth, truth.ids)
-    mots_io.write_tracks(tmp_path / "out" / "data" / "seq.txt", results, np.array(ids))
-    folder, numbers = tmp_path / "out" / "data", {"car": 1, "pedestrian": 2}
-    mine = evaluation.score_masks({"seq": file}, folder, (numbers[cls],))[cls]
-    dataset = evaluation._trackeval_dataset({"seq": file}, folder, [cls])
+    files = tmp_path / "gt" / "seq.txt", tmp_path / "out" / "data" / "seq.txt"
+    write_tracks(files[0], truth, truth.ids)
+    write_tracks(files[1], results, np.array(ids))
+    read = [read_detections(file) for file in files]
+    counts = evaluation.mask_counts(*read, {{"car": 1, "pedestrian": 2}[cls]: cls})
+    mine = evaluation.combine_masks([counts])[cls]
+    dataset = KittiMOTS(
+        {
+            "GT_FOLDER": str(files[0].parent),
+            "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
+            "TRACKERS_FOLDER": str(tmp_path / "out"),
+            "TRACKERS_TO_EVAL": ["data"],
+            "TRACKER_SUB_FOLDER": "",
+            "CLASSES_TO_EVAL": [cls],
+            "SEQ_INFO": {"seq": 1 + max(int(d.frames.max(initial=0)) for d in read)},
+            "PRINT_CONFIG": False,
+        }
+    )
     data = dataset.get_preprocessed_seq_data(dataset.get_raw_seq_data("data", "seq"), cls)
     clear = CLEAR({"PRINT_CONFIG": False}).eval_sequence(data)
     clear["tie"] = any((iou == 0.5).any() for iou in data["similarity_scores"])
@@ -99,7 +112,9 @@ def test_equal_to_trackeval_on_random_scenes(tmp_path):
         moved = np.clip(moved, 0, [60, 40, 99, 99])
         rows = zip(truth.frames, truth.ids, truth.classes, truth.scores, moved, strict=True)
         found = make_detections([(*r[:4], tuple(r[4].tolist())) for r in rows], 60, 80)
-        ids, _ = track(found, scaled_boxes(found, None), TrackerConfig(min_track_length=1))
+        ids, _ = track_with(
+            UscMotsConfig(min_track_length={0: 1}), found, scaled_boxes(found, None)
+        )
         for cls in ("car", "pedestrian"):
             mine, trackeval = score(tmp_path, truth, found, ids, cls)
             if not trackeval["tie"]:  # an IoU of exactly one half, see above
@@ -116,9 +131,9 @@ def check_equal(mine, trackeval):
 
 def test_equal_to_trackeval_on_real_detections(real_data, tmp_path):
     folder = real_data / "kitti_mots"
-    truth = mots_io.read_detections(folder / "instances_txt" / "0012.txt")
-    found = mots_io.read_detections(folder / "detections_rrc" / "0012.txt")
-    ids, _ = track(found, scaled_boxes(found, None), TrackerConfig())
+    truth = read_detections(folder / "instances_txt" / "0012.txt")
+    found = read_detections(folder / "detections_rrc" / "0012.txt")
+    ids, _ = track_with(UscMotsConfig(), found, scaled_boxes(found, None))
     for cls in ("car", "pedestrian"):
         check_equal(*score(tmp_path, truth, found, ids, cls))
 

@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.rules import apply_rules
 from tests.conftest import make_detections
 from utils.boxes import xywh_to_cxcywh
-from utils.config import DATASETS, DetectionRules, TrackerConfig, preset
+from utils.config import UscMotsConfig
+from utils.data_sets import DATA_SETS, data_set
+from utils.rules import DetectionRules, mark
 
 
 def test_boxes_by_hand():
@@ -18,12 +19,17 @@ def test_boxes_by_hand():
     assert xywh_to_cxcywh(np.zeros((0, 4)), (1, 1)).shape == (0, 4)
 
 
+def paper(name):
+    return data_set(name).presets["paper"]
+
+
 def test_presets_are_the_papers():
-    kitti, mots, mnist, sprites = (preset(name) for name in ("kitti", "mots", "mnist", "sprites"))
+    kitti, mots, mnist, sprites = (paper(n) for n in ("kitti", "mots", "mnist", "sprites"))
     assert (kitti.tracker.tau, mots.tracker.tau) == (1, 1)
-    assert (kitti.tracker.min_track_length, mots.tracker.min_track_length) == (3, 5)
+    assert kitti.tracker.min_track_length == {0: 3} and mots.tracker.min_track_length == {0: 5}
     assert (mnist.tracker.max_distance, sprites.tracker.max_distance) == (2.5, 1.0)
-    assert {preset(name).tracker.t_lag for name in DATASETS} == {3}
+    assert (mnist.tracker.tau, mnist.tracker.gate, mnist.tracker.min_score) == (2, "embedding", 0.2)
+    assert {paper(name).tracker.t_lag for name in DATA_SETS} == {3}
     assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
 
 
@@ -35,19 +41,24 @@ def test_presets_are_the_papers():
         (dict(centre_rule="last"), "centre_rule must be 'mean' or 'nearest', got last"),
         (dict(order="random"), "order must be 'distance' or 'time', got random"),
         (dict(tau=-1), "tau must be at least 0"),
-        (dict(min_track_length=0), "at least 1 detection"),
+        (dict(min_track_length={0: 0}), "at least 1 detection"),
     ],
 )
 def test_tracker_config_refuses_settings_without_a_meaning(change, message):
     with pytest.raises(ValueError, match=message):
-        TrackerConfig(**change)
+        UscMotsConfig(**change)
 
 
-def test_unknown_presets():
-    with pytest.raises(ValueError, match="dataset must be one of"):
-        preset("coco")
-    with pytest.raises(ValueError, match="preset must be one of paper, best"):
-        preset("kitti", "fast")
+def test_unknown_data_sets():
+    with pytest.raises(ValueError, match=r"dataset must be one of mnist, .*, got 'coco'"):
+        data_set("coco")
+
+
+def apply_rules(found, classes, rules):
+    """Return (rows that are kept, what was dropped); no row is cut on the way."""
+    keep, dropped = mark(found, classes, rules, ignore=10)
+    assert keep.shape == (len(found),) and keep.sum() + sum(dropped.values()) == len(found)
+    return found.select(keep), dropped
 
 
 def test_rules_count_each_detection_once():

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from utils.cli import import_keras
-from utils.config import network_config
+from utils.data_sets import data_set
 
 keras = import_keras()
-from models.dhae import DHAE, load  # noqa: E402  (after Keras is muted)
+from models.usc_mots.dhae import DHAE, load  # noqa: E402  (after Keras is muted)
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def data(size, channels=1, n=12, seed=0):
@@ -32,7 +32,7 @@ def data(size, channels=1, n=12, seed=0):
     ],
 )
 def test_shapes_of_both_profiles(dataset, channels, size, latent):
-    model = DHAE(**network_config(dataset, channels))
+    model = DHAE(**data_set(dataset).network_config(channels))
     patches, boxes = data(size, channels)
     out = model({"mask": patches, "box": boxes}, training=False)
     assert out["mask"].shape == patches.shape and out["box"].shape == boxes.shape
@@ -45,7 +45,7 @@ def test_shapes_of_both_profiles(dataset, channels, size, latent):
 
 def test_feature_map_sides_are_the_papers():
     def sides(dataset):
-        model = DHAE(**network_config(dataset))
+        model = DHAE(**data_set(dataset).network_config())
         return [layer.output.shape[1] for layer in model.layers if layer.name.startswith("conv_")]
 
     assert sides("kitti") == [64, 32, 16, 8, 4]
@@ -54,7 +54,7 @@ def test_feature_map_sides_are_the_papers():
 
 @pytest.mark.parametrize("dataset", ["sprites", "kitti"])
 def test_save_and_load_is_bit_exact_in_safe_mode(dataset, tmp_path):
-    model = DHAE(**network_config(dataset), location_gain=3.0, latent_scale=0.5)
+    model = DHAE(**data_set(dataset).network_config(), location_gain=3.0, latent_scale=0.5)
     patches, boxes = data(model.config["patch_size"])
     model.save(tmp_path / "m.keras")
     again = load(tmp_path / "m.keras")
@@ -65,7 +65,7 @@ def test_save_and_load_is_bit_exact_in_safe_mode(dataset, tmp_path):
 
 
 def test_dropout_acts_in_training_only():
-    model = DHAE(**network_config("sprites"))
+    model = DHAE(**data_set("sprites").network_config())
     patches, boxes = data(28)
     inputs = {"mask": patches, "box": boxes}
     still = [keras.ops.convert_to_numpy(model(inputs, training=False)["mask"]) for _ in range(2)]
@@ -75,7 +75,7 @@ def test_dropout_acts_in_training_only():
 
 def test_fit_lowers_the_loss_and_logs_every_term():
     keras.utils.set_random_seed(0)
-    model = DHAE(**network_config("sprites"))
+    model = DHAE(**data_set("sprites").network_config())
     model.compile(keras.optimizers.Adadelta(1.0))
     patches, boxes = data(28, n=64)
     history = model.fit({"mask": patches, "box": boxes}, epochs=6, batch_size=16, verbose=0).history
@@ -85,7 +85,7 @@ def test_fit_lowers_the_loss_and_logs_every_term():
 
 
 def test_location_gain_and_latent_scale():
-    model = DHAE(**network_config("kitti"), box_mean=(0.5,) * 4, box_std=(0.1,) * 4)
+    model = DHAE(**data_set("kitti").network_config(), box_mean=(0.5,) * 4, box_std=(0.1,) * 4)
     patches, boxes = data(128, n=6)
     plain = model.encode(patches, boxes)
     model.config["latent_scale"] = 2.0
@@ -98,7 +98,7 @@ def test_location_gain_and_latent_scale():
 
 
 def test_empty_input_and_wrong_shapes():
-    model = DHAE(**network_config("sprites"))
+    model = DHAE(**data_set("sprites").network_config())
     assert model.encode(np.zeros((0, 28, 28, 1), np.uint8), np.zeros((0, 4))).shape == (0, 64)
     with pytest.raises(ValueError, match=r"Received: patches.shape=\(2, 28, 28, 3\)"):
         model.encode(np.zeros((2, 28, 28, 3), np.uint8), np.zeros((2, 4)))
@@ -132,7 +132,7 @@ def test_load_refuses_what_is_no_dhae(tmp_path):
 
 CODE = """
 import sys, numpy as np, keras
-from models.dhae import load
+from models.usc_mots.dhae import load
 model = load(sys.argv[1])
 data = np.load(sys.argv[2])
 np.save(sys.argv[3], model.encode(data["p"], data["b"]))
@@ -146,7 +146,7 @@ print(keras.backend.backend())
 def test_jax_backend_gives_the_same_embeddings_and_trains(tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    model = DHAE(**network_config("sprites"))
+    model = DHAE(**data_set("sprites").network_config())
     patches, boxes = data(28)
     model.save(tmp_path / "m.keras")
     np.savez(tmp_path / "d.npz", p=patches, b=boxes)
@@ -162,7 +162,7 @@ def test_jax_backend_gives_the_same_embeddings_and_trains(tmp_path):
 
 @pytest.mark.parametrize("branch", ["mask", "box"])
 def test_a_branch_alone_sees_one_input_and_rebuilds_it(branch, tmp_path):
-    model = DHAE(**network_config("mnist") | {"branch": branch})
+    model = DHAE(**data_set("mnist").network_config() | {"branch": branch})
     patches, boxes = data(28)
     other_patches, other_boxes = data(28, seed=1)
     z = model.encode(patches, boxes)

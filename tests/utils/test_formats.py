@@ -7,8 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from tests.conftest import box_mask, make_detections, random_scene
-from utils import masks, mots_io
+from tests.conftest import box_mask, make_detections, random_scene, write_tracks
+from utils import masks
+from utils.files import FormatError, atomic_path
+from utils.formats.registry import merge_sequences, read_detections, read_sequences
+from utils.results import output_ids
 
 RLE = box_mask(3, 4, 5, 6).decode()
 MOTS = f"0 1001 1 40 60 {RLE}"
@@ -23,22 +26,22 @@ def write(folder, *lines, name="0001.txt", end="\n"):
 
 
 def test_three_formats_are_told_apart(tmp_path):
-    mots = mots_io.read_detections(write(tmp_path, MOTS))
-    tracking = mots_io.read_detections(write(tmp_path, TRACKING))
-    rcnn = mots_io.read_detections(write(tmp_path, RCNN))
+    mots = read_detections(write(tmp_path, MOTS))
+    tracking = read_detections(write(tmp_path, TRACKING))
+    rcnn = read_detections(write(tmp_path, RCNN))
     for found in (mots, tracking, rcnn):
         assert found.boxes_xywh.tolist() == [[3, 4, 5, 6]]
         assert (found.height, found.width, found.sequence) == (40, 60, "0001")
     assert (mots.ids[0], mots.classes[0], mots.scores[0], mots.scored) == (1001, 1, 1, False)
     assert (tracking.ids[0], tracking.classes[0], tracking.scored) == (0, 2, True)
     assert tracking.scores[0] == np.float32(0.9)
-    assert rcnn.embeddings.shape == (1, 128) and mots.embeddings is None
+    assert rcnn.vectors.shape == (1, 128) and mots.vectors is None
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_line_ends_blank_lines_and_frame_order(tmp_path, end):
     lines = [MOTS.replace("0 1001", f"{frame} 1001", 1) for frame in (5, 2, 9)]
-    found = mots_io.read_detections(write(tmp_path, *lines, "", "  ", end=end))
+    found = read_detections(write(tmp_path, *lines, "", "  ", end=end))
     assert found.frames.tolist() == [5, 2, 9]
     assert [frame for frame, _ in found.rows_by_frame()] == [2, 5, 9]
 
@@ -46,9 +49,9 @@ def test_line_ends_blank_lines_and_frame_order(tmp_path, end):
 def test_empty_file_is_a_sequence_without_detections(tmp_path):
     path = tmp_path / "0007.txt"
     path.write_bytes(b"")
-    found = mots_io.read_detections(path)
+    found = read_detections(path)
     assert len(found) == 0 and found.sequence == "0007" and found.rows_by_frame() == []
-    mots_io.write_tracks(tmp_path / "out.txt", found, np.zeros(0, int))
+    write_tracks(tmp_path / "out.txt", found, np.zeros(0, int))
     assert (tmp_path / "out.txt").read_bytes() == b""
 
 
@@ -68,7 +71,8 @@ def field(line, position, value):
         (field(MOTS, 0, "1_0"), "frame must be a non-negative integer, got '1_0'"),
         (field(MOTS, 0, "1000001"), "frame must be at most 1000000, got 1000001"),
         (field(MOTS, 2, "x"), "class must be a non-negative integer, got 'x'"),
-        (field(MOTS, 2, "3"), "class must be 1, 2 or 10, got 3"),
+        (field(MOTS, 2, "0"), "class must be in 1..32767, got 0"),
+        (field(MOTS, 2, "32768"), "class must be in 1..32767, got 32768"),
         (field(MOTS, 3, "0"), "height and width must be in 1..16384, got 0 60"),
         (field(MOTS, 4, "16385"), "height and width must be in 1..16384, got 40 16385"),
         (field(MOTS, 3, "41"), "frame size must be 40 60 as in line 1, got 41 60"),
@@ -84,8 +88,8 @@ def field(line, position, value):
 )
 def test_refusals_of_mots_txt_name_file_line_rule_and_value(tmp_path, bad, message):
     path = write(tmp_path, MOTS, bad)
-    with pytest.raises(mots_io.FormatError) as caught:
-        mots_io.read_detections(path)
+    with pytest.raises(FormatError) as caught:
+        read_detections(path)
     assert str(caught.value) == f"{path}:2: {message}"
 
 
@@ -103,21 +107,21 @@ def test_refusals_of_mots_txt_name_file_line_rule_and_value(tmp_path, bad, messa
 )
 def test_refusals_of_scored_detections(tmp_path, bad, message):
     path = write(tmp_path, TRACKING, bad)
-    with pytest.raises(mots_io.FormatError) as caught:
-        mots_io.read_detections(path)
+    with pytest.raises(FormatError) as caught:
+        read_detections(path)
     assert str(caught.value) == f"{path}:2: {message}"
 
 
 def test_first_line_with_a_wrong_field_count(tmp_path):
     path = write(tmp_path, "1 2 3 4 5 6 7")
-    with pytest.raises(mots_io.FormatError, match="expected 6, 10 or 138 fields, got 7"):
-        mots_io.read_detections(path)
+    with pytest.raises(FormatError, match="expected 6, 10 or 138 fields, got 7"):
+        read_detections(path)
 
 
 def test_a_short_line_cannot_allocate_gigabytes(tmp_path):
     # 16384 x 16384 is allowed; a mask that claims to fill it must not be decoded to find out.
     path = write(tmp_path, field(field(field(MOTS, 3, "16384"), 4, "16384"), 5, "0PPPPP8"))
-    found = mots_io.read_detections(path)
+    found = read_detections(path)
     assert found.boxes_xywh.tolist() == [[0, 0, 16384, 16384]]
 
 
@@ -126,11 +130,11 @@ def test_missing_input_is_one_line(tmp_path):
         (tmp_path / "none", "must be a txt file or a folder of txt files"),
         (tmp_path, "must hold SEQ.txt files"),
     ):
-        with pytest.raises(mots_io.FormatError, match=rule):
-            mots_io.read_sequences(path)
+        with pytest.raises(FormatError, match=rule):
+            read_sequences(path)
     write(tmp_path, MOTS)
-    with pytest.raises(mots_io.FormatError, match="must hold sequence 0009, got 0001"):
-        mots_io.read_sequences(tmp_path, ["0009"])
+    with pytest.raises(FormatError, match="must hold sequence 0009, got 0001"):
+        read_sequences(tmp_path, ["0009"])
 
 
 def fuzz_lines():
@@ -202,8 +206,8 @@ def test_mutated_lines_are_read_or_refused_in_one_line(tmp_path_factory, lines_t
     for pick, draws in picks:
         path.write_bytes(mutate(lines_to_mutate[pick % len(lines_to_mutate)], draws))
         try:
-            found = mots_io.read_detections(path)
-        except mots_io.FormatError as error:
+            found = read_detections(path)
+        except FormatError as error:
             assert "\n" not in str(error) and str(error).startswith(str(path))
             assert re.search(r": .+, got .+", str(error)), error
             continue
@@ -214,13 +218,13 @@ def test_mutated_lines_are_read_or_refused_in_one_line(tmp_path_factory, lines_t
                 masks.areas(*masks.decode_runs(found.rles, found.height * found.width)) > 0
             )
             masks.crop_patches(solid, 28)
-        mots_io.write_tracks(out, found, np.arange(1, len(found) + 1))
-        mots_io.read_detections(out)
+        write_tracks(out, found, np.arange(1, len(found) + 1))
+        read_detections(out)
 
 
 def test_output_ids_per_class_and_beyond_999():
     classes = np.array([1, 2, 1, 1, 2])
-    assert mots_io.output_ids(np.array([7, 9, 7, 3, 0]), classes).tolist() == [
+    assert output_ids(np.array([7, 9, 7, 3, 0]), classes).tolist() == [
         1001,
         2001,
         1001,
@@ -228,7 +232,7 @@ def test_output_ids_per_class_and_beyond_999():
         0,
     ]
     many = np.arange(1, 1201)
-    ids = mots_io.output_ids(np.append(many, 5000), np.append(np.ones(1200, int), 2))
+    ids = output_ids(np.append(many, 5000), np.append(np.ones(1200, int), 2))
     assert ids[0] == 10001 and ids[1199] == 11200 and ids[1200] == 20001
     assert len(set(ids.tolist())) == 1201
 
@@ -242,9 +246,9 @@ def test_written_masks_are_disjoint_and_pixels_go_to_the_higher_score(tmp_path):
             (2, 1, 1, 0.5, (0, 0, 10, 10)),
         ]
     )
-    dropped = mots_io.write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3, 1]))
+    dropped = write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3, 1]))
     assert dropped == [2]
-    back = mots_io.read_detections(tmp_path / "out.txt")
+    back = read_detections(tmp_path / "out.txt")
     assert back.frames.tolist() == [1, 1, 2]
     assert back.boxes_xywh.tolist() == [[0, 0, 10, 10], [10, 0, 5, 10], [0, 0, 10, 10]]
     assert not np.triu(masks.overlap(back.coco([0, 1]), back.coco([0, 1])), 1).any()
@@ -252,8 +256,8 @@ def test_written_masks_are_disjoint_and_pixels_go_to_the_higher_score(tmp_path):
 
 def test_equal_scores_give_the_pixel_to_the_smaller_mask(tmp_path):
     found = make_detections([(1, 1, 1, 1, (0, 0, 20, 20)), (1, 2, 1, 1, (5, 5, 4, 4))])
-    assert mots_io.write_tracks(tmp_path / "out.txt", found, np.array([1, 2])) == []
-    back = mots_io.read_detections(tmp_path / "out.txt")
+    assert write_tracks(tmp_path / "out.txt", found, np.array([1, 2])) == []
+    back = read_detections(tmp_path / "out.txt")
     runs = masks.decode_runs(back.rles, 2400)
     assert masks.areas(*runs).tolist() == [400 - 16, 16]
 
@@ -261,24 +265,24 @@ def test_equal_scores_give_the_pixel_to_the_smaller_mask(tmp_path):
 def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), mots_io.atomic_path(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.txt"]
 
 
 def test_merge_of_two_class_folders(tmp_path):
-    car = mots_io.read_detections(write(tmp_path, MOTS))
-    person = mots_io.read_detections(write(tmp_path, field(MOTS, 2, "2")))
-    both = mots_io.merge_sequences(car, person)
+    car = read_detections(write(tmp_path, MOTS))
+    person = read_detections(write(tmp_path, field(MOTS, 2, "2")))
+    both = merge_sequences(car, person)
     assert both.classes.tolist() == [1, 2] and not both.scored
-    other = mots_io.read_detections(write(tmp_path, field(TRACKING, 0, "3")))
-    assert mots_io.merge_sequences(car, other).scored
+    other = read_detections(write(tmp_path, field(TRACKING, 0, "3")))
+    assert merge_sequences(car, other).scored
 
 
 def test_real_files_round_trip(real_data, tmp_path):
     for file in sorted((real_data / "kitti_mots" / "instances_txt").glob("00*.txt"))[:3]:
-        found = mots_io.read_detections(file)
-        assert mots_io.write_tracks(tmp_path / file.name, found, found.ids) == []
-        back = mots_io.read_detections(tmp_path / file.name)
+        found = read_detections(file)
+        assert write_tracks(tmp_path / file.name, found, found.ids) == []
+        back = read_detections(tmp_path / file.name)
         assert sorted(back.rles) == sorted(found.rles)

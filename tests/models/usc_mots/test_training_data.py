@@ -3,8 +3,13 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.conftest import make_detections, random_scene
-from utils import datasets, masks, mots_io, synthetic
+from models.usc_mots import training_data as datasets
+from tests.conftest import generate, make_detections, random_scene, write_tracks
+from utils import masks
+from utils.data_sets import data_set
+from utils.files import FormatError
+
+KITTI = data_set("kitti")
 
 
 def test_packed_patches_are_lossless():
@@ -20,12 +25,12 @@ def test_packed_patches_are_lossless():
 @pytest.fixture
 def folder(tmp_path):
     scene = random_scene(np.random.default_rng(1), objects=6)
-    mots_io.write_tracks(tmp_path / "instances_txt" / "0001.txt", scene, scene.ids)
+    write_tracks(tmp_path / "instances_txt" / "0001.txt", scene, scene.ids)
     return tmp_path
 
 
 def load(folder, **options):
-    return datasets.load_training_sequences(folder, "kitti", 32, 1, None, **options)
+    return datasets.load_training_sequences(folder, KITTI, 32, 1, **options)
 
 
 def test_cache_is_used_and_damage_is_mended(folder, monkeypatch):
@@ -46,55 +51,40 @@ def test_cache_is_used_and_damage_is_mended(folder, monkeypatch):
 def test_changed_input_is_not_served_from_the_cache(folder):
     load(folder, cache=folder / "cache")
     other = random_scene(np.random.default_rng(2), objects=6)
-    mots_io.write_tracks(folder / "instances_txt" / "0001.txt", other, other.ids)
+    write_tracks(folder / "instances_txt" / "0001.txt", other, other.ids)
     fresh = load(folder)[0].patches[:]
     assert (load(folder, cache=folder / "cache")[0].patches[:] == fresh).all()
 
 
 def test_changed_frames_are_not_served_from_the_cache(tmp_path):
     scene = make_detections([(0, 1, 1, 1, (0, 0, 9, 9))])
-    mots_io.write_tracks(tmp_path / "instances_txt" / "0001.txt", scene, scene.ids)
+    write_tracks(tmp_path / "instances_txt" / "0001.txt", scene, scene.ids)
     (tmp_path / "images" / "0001").mkdir(parents=True)
     for value in (50, 200):
         image = np.full((40, 60, 3), value, np.uint8)
         cv2.imwrite(str(tmp_path / "images" / "0001" / "000000.png"), image)
-        found = datasets.load_training_sequences(
-            tmp_path, "kitti", 32, 3, None, cache=tmp_path / "cache"
-        )
+        found = datasets.load_training_sequences(tmp_path, KITTI, 32, 3, cache=tmp_path / "cache")
         assert found[0].patches[:].max() == value
 
 
 def test_ignore_regions_are_not_trained_on(tmp_path):
     scene = make_detections([(0, 1, 1, 1, (0, 0, 9, 9)), (0, 10000, 10, 1, (20, 20, 5, 5))])
-    mots_io.write_tracks(tmp_path / "0001.txt", scene, scene.ids)
+    write_tracks(tmp_path / "0001.txt", scene, scene.ids)
     empty = masks.encode(np.zeros((40, 60), np.uint8)).decode()
     with open(tmp_path / "0001.txt", "a") as file:
         file.write(f"1 7 1 40 60 {empty}\n")
-    found = datasets.read_training_detections(tmp_path, "kitti")[0]
+    found = datasets.read_training_detections(tmp_path, KITTI)[0]
     assert found.classes.tolist() == [1]
 
 
 def test_synthetic_sets_carry_their_true_ids(tmp_path):
-    synthetic.generate(tmp_path, "sprites", synthetic.sprite_source(), "train", 1, 60, 3, 0)
-    found = datasets.read_training_detections(tmp_path, "sprites")[0]
+    generate(tmp_path, "sprites", "train", 1, 60, 3, 0)
+    found = datasets.read_training_detections(tmp_path, data_set("sprites"))[0]
     rows = np.loadtxt(tmp_path / "gt" / "0001" / "gt.txt", delimiter=",")
     assert (found.ids == rows[:, 1]).all() and found.ids.min() == 1
     (tmp_path / "gt" / "0001" / "gt.txt").unlink()
-    with pytest.raises(mots_io.FormatError, match="must exist"):
-        datasets.read_training_detections(tmp_path, "sprites")
-
-
-def test_frame_reader(tmp_path):
-    (tmp_path / "0001").mkdir()
-    image = np.zeros((40, 60, 3), np.uint8)
-    image[:, :, 0] = 200  # blue in OpenCV's order
-    cv2.imwrite(str(tmp_path / "0001" / "000003.png"), image)
-    read = datasets.frame_reader(tmp_path, "0001", (40, 60))
-    assert read(3)[0, 0].tolist() == [0, 0, 200]
-    with pytest.raises(ValueError, match=r"000004\.png: must exist"):
-        read(4)
-    with pytest.raises(ValueError, match=r"must be an image of size \(40, 61\), got \(40, 60\)"):
-        datasets.frame_reader(tmp_path, "0001", (40, 61))(3)
+    with pytest.raises(FormatError, match="must exist"):
+        datasets.read_training_detections(tmp_path, data_set("sprites"))
 
 
 def test_thinned_keeps_rows_together(folder):

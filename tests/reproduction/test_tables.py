@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 import reproduce_tables
-from models import experiments
-from tests.conftest import make_detections
-from utils import mots_io, paper
+from reproduction import experiments, paper
+from tests.conftest import make_detections, write_tracks
 from utils.cli import import_keras
+from utils.data_sets import data_set
+from utils.formats.registry import read_detections
 
 keras = import_keras()
-from models.dhae import DHAE  # noqa: E402  (after Keras is muted)
+from models.usc_mots.dhae import DHAE  # noqa: E402  (after Keras is muted)
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+KITTI = data_set("kitti")
 SIZE = dict(height=40, width=60)
 
 
@@ -52,7 +54,7 @@ def data(tmp_path, monkeypatch):
         for name in ("0001", "0002"):
             found = scene(name, first)
             truth = tmp_path / "data" / folder / "instances_txt" / f"{name}.txt"
-            mots_io.write_tracks(truth, found, found.ids)
+            write_tracks(truth, found, found.ids)
             write_detections(tmp_path / "data" / folder / "detections_x" / f"{name}.txt", found)
             for frame in np.unique(found.frames):
                 image = tmp_path / "data" / "mots_challenge" / "images" / name / f"{frame:06d}.png"
@@ -61,11 +63,12 @@ def data(tmp_path, monkeypatch):
     weights = tmp_path / "pretrained"
     weights.mkdir()
     for number, name in enumerate(
-        (*reproduce_tables.SHAPE, *reproduce_tables.EQUAL, *reproduce_tables.APPEARANCE)
+        (*KITTI.weights, *KITTI.equal_weights, *KITTI.appearance_weights)
     ):
         keras.utils.set_random_seed(number)
         channels = 3 if "appearance" in name else 1
-        DHAE(32, channels, (4, 4), 8).save(weights / name)
+        network = {**KITTI.network_config(channels), "filters": (4,) * 5, "latent_dim": 8}
+        DHAE(**network).save(weights / name)
         card = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": ["0001"]}
         (weights / name).with_suffix(".json").write_text(json.dumps(card))
     monkeypatch.setattr(experiments, "PRETRAINED", weights)
@@ -108,7 +111,7 @@ def test_table_4_is_made_compared_and_cached(data, tmp_path, monkeypatch, capsys
     # A changed ground truth of one data set makes that data set's runs anew, and only those.
     found = scene("0002", 1)
     kept = found.select(found.frames < 9)
-    mots_io.write_tracks(data / "mots_challenge" / "instances_txt" / "0002.txt", kept, kept.ids)
+    write_tracks(data / "mots_challenge" / "instances_txt" / "0002.txt", kept, kept.ids)
     make(monkeypatch, "--table", 4, "--data", data, "--output", out)
     assert "15 runs made" in capsys.readouterr().out
 
@@ -149,16 +152,14 @@ def test_quick_takes_the_first_frames(data, tmp_path, monkeypatch, capsys):
     assert "These are not the figures" in capsys.readouterr().out
     assert (out / "table_2_quick.csv").is_file() and not (out / "table_2.csv").exists()
     file = next((out / "cache" / "quick").glob("*/detections_x/0001.txt"))
-    assert set(mots_io.read_detections(file).frames.tolist()) == {0, 1, 2, 3}
+    assert set(read_detections(file).frames.tolist()) == {0, 1, 2, 3}
 
 
 def test_a_class_without_ground_truth_is_not_scored(data, tmp_path, monkeypatch, capsys):
     for name in ("0001", "0002"):
         found = scene(name)
         found = found.select(found.classes == 1)
-        mots_io.write_tracks(
-            data / "kitti_mots" / "instances_txt" / f"{name}.txt", found, found.ids
-        )
+        write_tracks(data / "kitti_mots" / "instances_txt" / f"{name}.txt", found, found.ids)
     make(monkeypatch, "--table", 2, "--data", data, "--output", tmp_path / "out")
     assert "no pedestrian in the ground truth" in capsys.readouterr().out
     rows = rows_of(tmp_path / "out" / "table_2.csv")
@@ -208,7 +209,10 @@ def test_unknown_and_left_out_sequences_are_named(data, tmp_path, monkeypatch, c
         make(monkeypatch, *arguments, "--sequences", "0001", "0009")
     (data / "kitti_mots" / "detections_x" / "0002.txt").unlink()
     make(monkeypatch, *arguments)
-    assert "kitti: no detections of 0002, which have ground truth" in capsys.readouterr().out
+    assert (
+        "no detections of 0002, which have ground truth: their objects count as missed"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from models.embedding import choose_weights, read_card
+from models.usc_mots.embedding import choose_weights, read_card
 
 
 def card(dataset, trained_on, held_back=()):

@@ -6,7 +6,7 @@ import pytest
 from utils.cli import import_keras
 
 keras = import_keras()
-from models.losses import UncertaintyWeighting  # noqa: E402  (after Keras is muted)
+from models.usc_mots.losses import UncertaintyWeighting  # noqa: E402  (after Keras is muted)
 
 # One object with M = 2, D = 1: mask errors 0.5, 0, 0, 0.1 (squares 0.25 + 0.01 = 0.26), box errors
 # 0.1, 0.2, 0, 0 (squares 0.05).

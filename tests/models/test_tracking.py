@@ -1,0 +1,123 @@
+"""Every tracker keeps the promises of the interface; frames are read only."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.motsnet.association import MotsNetConfig
+from models.tracking import (
+    Frame,
+    describe_trackers,
+    iterate_frames,
+    make_tracker,
+    track,
+    trackers,
+)
+from models.trackrcnn.association import TrackRcnnConfig
+from tests.conftest import make_detections, random_scene
+from utils.config import BestConfig, UscMotsConfig
+
+SETTINGS = {
+    "paper": UscMotsConfig(min_track_length={0: 1}, min_score=0.0),
+    "best": BestConfig(min_track_length={0: 1}),
+    "mask_iou": None,
+    "given": None,
+    "trackrcnn": TrackRcnnConfig(),
+    "motsnet": MotsNetConfig(min_track_length={0: 1}),
+}
+
+
+def scene_of(seed, frames=14):
+    rng = np.random.default_rng(seed)
+    scene = random_scene(rng, frames=frames, objects=6)
+    columns = {"embeddings": rng.normal(size=(len(scene), 3)).astype(np.float32)}
+    columns |= {"vectors": columns["embeddings"], "colours": rng.random((len(scene), 4))}
+    return scene, columns
+
+
+def test_the_registry_has_every_tracker_of_the_papers():
+    assert set(trackers()) == set(SETTINGS)
+    with pytest.raises(ValueError, match=r"tracker must be one of paper, .*, got 'sort'"):
+        make_tracker("sort")
+    assert "    tau = 1  (int)" in describe_trackers()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("seed", range(6))
+def test_the_same_frames_through_two_trackers_give_what_fresh_ones_give(name, seed):
+    scene, columns = scene_of(seed)
+
+    def ids_of(frames, config):
+        tracker, ids = make_tracker(name, config), np.zeros(len(scene), int)
+        for frame in frames:
+            for row, identity in tracker.update(frame):
+                ids[row] = identity
+        for row, identity in tracker.flush():
+            ids[row] = identity
+        return ids
+
+    first = SETTINGS[name]
+    other = replace(first, tau=0) if hasattr(first, "tau") else first
+    frames = list(iterate_frames(scene, make_tracker(name, first), columns))
+    ids_of(frames, first)
+    again = list(iterate_frames(scene, make_tracker(name, other), columns))
+    assert (ids_of(frames, other) == ids_of(again, other)).all()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_frame_cannot_be_written_to(name):
+    scene, columns = scene_of(1)
+    for frame in iterate_frames(scene, make_tracker(name, SETTINGS[name]), columns):
+        for array in (frame.rows, frame.classes, frame.scores, *frame.columns.values()):
+            with pytest.raises((ValueError, TypeError)):
+                array[0] = array[0]
+    given = np.arange(3)
+    frame = Frame(1, given, given, given)
+    given[0] = 9  # whoever made the array may still write to it
+    with pytest.raises(AttributeError):
+        frame.number = 2
+    with pytest.raises(ValueError, match="frame 1 must have the column masks, got none"):
+        frame["masks"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_rows_come_once_and_flush_forgets(name):
+    scene, columns = scene_of(3)
+    tracker = make_tracker(name, SETTINGS[name])
+    frames = list(iterate_frames(scene, tracker, columns))
+    done = [pair for frame in frames for pair in tracker.update(frame)] + tracker.flush()
+    assert len({row for row, _ in done}) == len(done) and all(identity > 0 for _, identity in done)
+    with pytest.raises(ValueError, match="frames must ascend: got frame"):
+        tracker.update(frames[1])
+        tracker.update(frames[0])
+    tracker.flush()
+    assert tracker.update(frames[0]) is not None  # a new sequence may start anywhere
+
+
+def test_rows_that_do_not_take_part_have_no_id_and_the_others_keep_their_place():
+    scene, columns = scene_of(4)
+    keep = np.arange(len(scene)) % 3 > 0
+    ids, _ = track(scene, make_tracker("mask_iou"), columns, keep)
+    assert ids.shape == (len(scene),) and not ids[~keep].any() and ids[keep].all()
+    alone, _ = track(scene.select(keep), make_tracker("mask_iou"))
+    assert (ids[keep] == alone).all()
+
+
+def test_steps_count_frames_and_may_not_make_one_of_two():
+    found = make_detections([(f, 1, 1, 1.0, (5, 5, 8, 8)) for f in (3, 7, 11)])
+    frames = list(iterate_frames(found, make_tracker("mask_iou"), step=4))
+    assert [f.number for f in frames] == [1, 2, 3]
+    with pytest.raises(ValueError, match="at least a step of 9 apart, got frame 11"):
+        list(iterate_frames(found, make_tracker("mask_iou"), step=9))
+
+
+def test_given_ids_may_stand_once_in_a_frame_per_class():
+    found = make_detections([(0, 1, c, 1.0, (20 * c, 5, 8, 8)) for c in (1, 2)])
+    ids, report = track(found, make_tracker("given"))
+    assert ids[0] != ids[1] and report["tracks"] == 2
+    twice = make_detections([(0, 1, 1, 1.0, (x, 5, 8, 8)) for x in (2, 20)])
+    with pytest.raises(ValueError, match="id 1 must be given once in frame 0"):
+        track(twice, make_tracker("given"))
+    with pytest.raises(ValueError, match="needs ids, got 0 in frame 0"):
+        track(make_detections([(0, 0, 1, 1.0, (2, 5, 8, 8))]), make_tracker("given"))
