@@ -12,14 +12,16 @@ import numpy.typing as npt
 
 from models.usc_mots.training_data import TrainingSequence, load_training_sequences
 from utils.cli import Parser, import_keras, positive, run
-from utils.data_sets import CUSTOM, DATA_SETS, data_set
+from utils.data_sets import DATA_SETS, data_set
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
     parser.add_argument(
-        "--dataset", choices=[name for name in DATA_SETS if name != CUSTOM], required=True
+        "--dataset",
+        choices=[of.name for of in DATA_SETS.values() if not of.any_class],
+        required=True,
     )
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--input", choices=("shape", "appearance"), default="shape")

@@ -8,15 +8,21 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import reproduce_tables
 import test_mots
 import train_dhae
+from models.pipeline import Pipeline
+from models.settings import settings_for
+from tests.conftest import random_scene, write_scored
 from utils import synthetic_cli
+from utils.data_sets import data_set
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = "\n".join(page.read_text() for page in PAGES)
 PACKAGES = ("models", "utils", "reproduction")
 CARDS = sorted((ROOT / "pretrained").glob("*.json"))
 
@@ -68,11 +74,36 @@ def test_make_targets_of_the_readme_exist():
 
 
 def test_files_the_readme_names_exist():
-    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
-        assert (ROOT / target).is_file(), target
-    for name in re.findall(r"`((?:models|utils|pretrained|benchmarks)/[\w./]*)`", README):
+    for page in PAGES:
+        for target in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text()):
+            assert (page.parent / target).is_file(), (page, target)
+    folders = "models|utils|reproduction|pretrained|benchmarks|docs|tests"
+    for name in re.findall(rf"`((?:{folders})/[\w./]*)`", README):
         assert (ROOT / name).exists(), name
     assert "@@" not in README
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    front = (ROOT / "README.md").read_text()
+    assert len(front.splitlines()) < 200
+    for page in PAGES[1:]:
+        assert f"]({page.relative_to(ROOT).as_posix()})" in front, page
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    scene = random_scene(np.random.default_rng(2))
+    write_scored(tmp_path / "my_masks" / "0012.txt", scene)
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    exec(compile(snippet, "README", "exec"), {})
+    printed = capsys.readouterr().out
+    ids = pipeline_ids(scene)
+    assert printed.startswith(str(ids)) and printed.count("(") == (ids > 0).sum()
+
+
+def pipeline_ids(scene):
+    pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
+    return pipeline.track(scene).track_ids
 
 
 def ranges(text):

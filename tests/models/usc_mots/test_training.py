@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import generate
 from utils.cli import import_keras
+from utils.data_sets import data_set
 
 keras = import_keras()
 from models.usc_mots.dhae import load  # noqa: E402  (after Keras is muted)
@@ -134,11 +135,10 @@ def test_appearance_and_equal_weights_train(data, tmp_path):
 
 
 def test_batches_depend_on_seed_and_epoch_alone(data):
-    from utils.datasets import load_training_sequences
-
     from models.usc_mots.training import Batches
+    from models.usc_mots.training_data import load_training_sequences
 
-    sequences = load_training_sequences(data, "sprites", 28, 1, 28)
+    sequences = load_training_sequences(data, data_set("sprites"), 28, 1)
     orders = [
         Batches(sequences, 16, seed, epoch).index
         for seed, epoch in ((0, 1), (0, 1), (0, 2), (1, 1))
