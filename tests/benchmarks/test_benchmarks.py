@@ -1,0 +1,167 @@
+"""What the benchmarks' figures rest on, on scenes small enough to work out by hand."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import ablation, cross_validate, occlusion_video, tune_matchers
+from benchmarks.association import frames_per_second
+from benchmarks.compare_trackers import (
+    BOUND,
+    DATA,
+    MATCHED,
+    Scene,
+    associate,
+    by_truth,
+    pipeline_of,
+)
+from benchmarks.scenes import crowd
+from tests.conftest import make_detections, write_tracks
+from utils.data_sets import data_set
+
+KITTI = data_set("kitti")
+
+
+def cars(frames=8, score=0.9, name="0001"):
+    """Return two cars side by side, large enough for the rules."""
+    objects = [(f, i, 1, score, (3 + f, 2 + 18 * i, 14, 14)) for f in range(frames) for i in (1, 2)]
+    return make_detections(objects, 60, 80, name)
+
+
+def scene_of(detections):
+    return Scene(detections, {"embeddings": np.zeros((len(detections), 2), np.float32)})
+
+
+def test_the_bound_takes_the_true_identities_of_what_matches_and_nothing_else():
+    truth = cars(3)
+    shifted = replace(truth, boxes_xywh=truth.boxes_xywh + 1)
+    assert by_truth(shifted, truth).tolist() == truth.ids.tolist()
+    far = make_detections(
+        [(0, 0, 1, 0.9, (60, 2, 14, 14)), (9, 0, 1, 0.9, (3, 20, 14, 14))], 60, 80
+    )
+    assert by_truth(far, truth).tolist() == [0, 0]
+    other = replace(truth, classes=np.full(len(truth), 2, np.int16))
+    assert not by_truth(other, truth).any()
+    # What others cover does not count: the second is what is left of a large one.
+    objects = [(0, 1, 1, 1.0, (2, 2, 10, 20)), (0, 2, 1, 1.0, (12, 2, 6, 20))]
+    whole = [(0, 0, 1, 0.9, (2, 2, 10, 20)), (0, 0, 1, 0.8, (2, 2, 16, 20))]
+    assert by_truth(make_detections(whole), make_detections(objects)).tolist() == [1, 2]
+
+
+def test_trackers_get_the_rows_that_their_rules_leave(tmp_path):
+    truth = cars()
+    write_tracks(tmp_path / "0001.txt", truth, truth.ids)
+    weak = replace(truth, scores=np.where(truth.ids == 1, 0.3, 0.9).astype(np.float32))
+    kept = {
+        name: set(truth.ids[associate(name, KITTI, tmp_path, scene_of(weak)) > 0].tolist())
+        for name in ("mask IoU", "paper", BOUND)
+    }
+    # 0.3 is below the paper's 0.6, and above the 0.2 of `best`, whose rows the bound has.
+    assert kept == {"mask IoU": {2}, "paper": {2}, BOUND: {1, 2}}
+    assert pipeline_of("ByteTrack, weak too", KITTI).settings.rules.min_score[1] == 0.2
+    assert pipeline_of("ByteTrack", KITTI).settings.rules.min_score[1] == 0.6
+    assert pipeline_of("best + refinement", KITTI).settings.refine
+    assert not pipeline_of("best", KITTI).settings.refine
+    for label, name in MATCHED.items():
+        assert pipeline_of(label, KITTI).settings.name == name
+
+
+def job(tmp_path, changes, scored=True):
+    truth = cars()
+    write_tracks(tmp_path / "0001.txt", truth, truth.ids)
+    seen = truth.select(truth.frames != 4)
+    scene = scene_of(replace(seen, scored=scored))
+    return "KITTI detections_rrc", scene, tmp_path / "0001.txt", changes
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_ablation_measures_what_a_change_does(tmp_path, scored):
+    whole = ablation.measure(job(tmp_path, {}, scored))["car"]["counts"]
+    assert (whole["IDS"], whole["FN"]) == (0, 2)
+    long = ablation.measure(job(tmp_path, {"min_track_length": {0: 20}}, scored))["car"]
+    assert long["counts"]["FN"] == 16
+    # Without memory the two cars get new identities after the missing frame.
+    short = ablation.measure(job(tmp_path, {"memory": 1, "min_track_length": {0: 1}}, scored))
+    assert short["car"]["counts"]["IDS"] == 2
+    assert ablation.VARIANTS["best"] == {}
+    assert all(ablation.VARIANTS[name] for name in ablation.VARIANTS if name != "best")
+
+
+def test_cross_validation_chooses_on_other_folds_and_counts_on_its_own(monkeypatch):
+    # Value b is best everywhere but in fold 0, whose scenes must not choose for themselves.
+    table = {"a": (9, 6, 6, 6), "b": (6, 8, 8, 8)}
+    scenes = [("set", scene_of(cars(name=str(i))), None) for i in range(4)]
+
+    def identities(given):
+        _, scene, _, changes = given
+        value = table[changes["memory"]][int(scene.detections.sequence)]
+        return {"car": (value, 20)}
+
+    monkeypatch.setattr(cross_validate, "identities", identities)
+    monkeypatch.setattr(
+        cross_validate, "data_set", lambda name: replace(KITTI, presets={"best": _Preset()})
+    )
+    with ThreadPoolExecutor(1) as pool:
+        row = cross_validate.choose(pool, scenes, np.arange(4), "memory", None, ("a", "b"))
+    assert row["chosen by fold"] == "b b b b"
+    assert row["held-out IDF1"] == pytest.approx(200 * (6 + 8 + 8 + 8) / 80)
+    assert row["preset IDF1"] == pytest.approx(200 * (9 + 6 + 6 + 6) / 80)
+
+
+class _Preset:
+    class tracker:
+        memory = "a"
+
+
+def test_mean_idf1_is_of_rows_and_skips_what_is_not_there():
+    parts = [
+        ("x", {"car": (1, 4), "person": (0, 0)}),
+        ("x", {"car": (1, 4)}),
+        ("y", {"car": (4, 8)}),
+    ]
+    assert cross_validate.mean_idf1(parts) == pytest.approx((50 + 100) / 2)
+    kinds = [cross_validate.in_kind(k, scene_of(cars())) for k in (None, "tracker", "trusted")]
+    assert kinds == [True, True, False]
+
+
+def test_the_data_of_the_comparison_is_named_once():
+    assert {of.name for of, _ in DATA.values()} == {"kitti", "mots"}
+
+
+def test_tuning_counts_misses_and_switches():
+    truth = cars(4)
+    ids = truth.ids.copy()
+    assert tune_matchers.accuracy([(truth, ids)]) == 1
+    ids[0] = 0
+    assert tune_matchers.accuracy([(truth, ids)]) == pytest.approx(7 / 8)
+    ids[ids == 2] = 0
+    assert tune_matchers.accuracy([(truth, ids)]) == pytest.approx(3 / 8)
+
+
+def test_a_crowd_is_as_large_as_asked_and_stays_in_the_frame():
+    scene, embeddings = crowd(7, 5, height=200, width=300)
+    assert len(scene) == 35 and embeddings.shape == (35, 128)
+    assert set(scene.frames.tolist()) == {1, 2, 3, 4, 5} and set(scene.ids.tolist()) == set(
+        range(1, 8)
+    )
+    x, y, w, h = scene.boxes_xywh.T
+    assert (x >= 0).all() and (y >= 0).all() and (x + w <= 300).all() and (y + h <= 200).all()
+    assert (w > 0).all() and (w < 40).all()
+
+
+def test_the_fastest_of_several_calls_counts():
+    import time
+
+    waits = iter((0.05, 0.01, 0.05))
+    rate = frames_per_second(lambda: time.sleep(next(waits)), 10, 3)
+    assert 10 / 0.05 < rate <= 10 / 0.01
+
+
+def test_pillars_hide_people_in_the_video():
+    found, images = occlusion_video.simulate()
+    assert len(images) == occlusion_video.FRAMES and set(found.ids.tolist()) == {1, 2, 3, 4, 5}
+    left, right = occlusion_video.PILLARS[0]
+    inside = (found.boxes_xywh[:, 0] > left) & (found.boxes_xywh[:, :3:2].sum(axis=1) < right)
+    assert not inside.any() and not found.scored
