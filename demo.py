@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-import test_mots
+from models.run import Request, execute
+from models.settings import settings_for
 from utils import synthetic
 from utils.cli import run, say
 from utils.data_sets import data_set
@@ -22,10 +23,16 @@ def main() -> None:
         synthetic.generate(
             folder / "input", kind, draw, of.margin or 0, "test", 1, FRAMES, OBJECTS, SEED
         )
-        arguments = ["--dataset", kind, "--detections", str(folder / "input" / "detections")]
-        arguments += ["--ground-truth", str(folder / "input"), "--output", str(folder)]
-        arguments += ["--images", str(folder / "input" / "images"), "--visualize"]
-        summary = test_mots.evaluate(test_mots.parse_args(arguments))
+        made = folder / "input"
+        request = Request(
+            settings_for(of),
+            [made / of.detections],
+            folder,
+            ground_truth=made,
+            images=made / of.images,
+            visualize=True,
+        )
+        summary = execute(request)
         scores = summary["scores"]
         masks = scores["masks"]["pedestrian"]
         rows[of.title] = {

@@ -42,7 +42,7 @@ def refine(
 
     Returns:
         (n,) int32: the ids, those of merged tracklets replaced by the earliest one's.
-        report: Counter: `merged` tracklets, `unclear` classes in which nothing could be decided.
+        report: Counter: `joined` tracklets, `unclear` classes in which nothing could be decided.
     """
     config = config or RefinementConfig()
     refined, report = np.array(track_ids, np.int32), Counter[str]()
@@ -56,7 +56,7 @@ def refine(
             continue
         embeddings = adapt(inputs, frames, refined[rows], config)
         merged = merge(embeddings, frames, refined[rows], threshold, config.horizon)
-        report["merged"] += len(np.unique(refined[rows])) - len(np.unique(merged))
+        report["joined"] += len(np.unique(refined[rows])) - len(np.unique(merged))
         refined[rows] = merged
     return refined, report
 
@@ -89,8 +89,9 @@ def adapt(
         config: RefinementConfig.
         learn: rows to learn from; all are mapped.
     """
-    import keras
+    from utils.cli import import_keras
 
+    keras = import_keras()
     known, frames, track_ids = inputs[learn], frames[learn], track_ids[learn]
     size = min(config.dimensions, *known.shape)
     basis = np.linalg.svd(known[:: max(1, len(known) // 4000)], full_matrices=False)[2][:size]

@@ -34,7 +34,7 @@ def scene(noise, objects=16, length=40, gap=10, seed=0):
 def test_broken_tracks_are_merged_where_looks_tell():
     detections, track_ids, looks = scene(noise=0.3)
     refined, report = refine(detections, track_ids, [looks], QUICK)
-    assert report["merged"] == 8 and report["unclear"] == 0
+    assert report["joined"] == 8 and report["unclear"] == 0
     assert (refined == detections.ids).all()
     again, _ = refine(detections, track_ids, [looks], QUICK)
     assert (again == refined).all()
