@@ -105,20 +105,26 @@ def check_output(request: Request) -> None:
         folder = path if path.is_dir() else path.parent
         if data.exists() and folder.resolve() == data.resolve():
             raise ValueError(f"--output must not be where the detections are, got {request.output}")
-    names = set(earlier_files(request.output))
-    foreign = [f for f in sorted(data.glob("*.txt")) if not names] if data.is_dir() else []
-    if foreign and not (request.output / "summary.json").exists():
+    foreign = sorted(data.glob("*.txt")) if data.is_dir() else []
+    if foreign and earlier_files(request.output) is None:
         rule = "must be a new folder, or one with the results of an earlier run"
-        raise ValueError(f"{request.output}: {rule}, got {foreign[0]} and no summary.json")
+        got = f"{foreign[0]} and no summary.json of one"
+        raise ValueError(f"{request.output}: {rule}, got {got}")
 
 
-def earlier_files(output: Path) -> list[str]:
-    """Return the files that an earlier run left in a folder, by its summary."""
+def earlier_files(output: Path) -> list[str] | None:
+    """Return the files that an earlier run left in a folder, None where there was none.
+
+    Runs before summaries named their files wrote one text per sequence, which they did not name.
+    """
     try:
-        files = json.loads((output / "summary.json").read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [str(name) for name in files]
+        summary = json.loads((output / "summary.json").read_text())
+        known = {"dataset", "counts", "seconds", "rules"} <= summary.keys()
+        files = summary.get("files", [f"data/{f.name}" for f in (output / "data").glob("*.txt")])
+        names = [name for name in files if Path(name).parent.as_posix() == "data"]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return names if known else None
 
 
 def check_sequences(made: Run) -> None:
@@ -194,13 +200,10 @@ def write_all(made: Run, tracked: Sequence[Tracked], counts: Counter[str]) -> li
 def remove_stale(made: Run, files: Sequence[str]) -> None:
     """Remove what an earlier run left and this one does not write again."""
     output = made.request.output
-    # Runs before summaries named their files wrote one text per sequence, and pictures.
-    old = set(earlier_files(output))
-    if not old and (output / "summary.json").exists():
-        old = {f"data/{f.name}" for f in (output / "data").glob("*.txt")}
-    stems = [Path(name).stem for name in old if name.startswith("data/")]
-    old |= {f"pictures/{stem}{end}" for stem in stems for end in (".mp4", ".png", "_tsne.png")}
-    stale = sorted(n for n in old - set(files) if (output / n).is_file() and ".." not in n)
+    old = set(earlier_files(output) or ())
+    ends = (".mp4", ".png", "_tsne.png")
+    old |= {f"pictures/{Path(name).stem}{end}" for name in old for end in ends}
+    stale = sorted(name for name in old - set(files) if (output / name).is_file())
     for name in stale:
         (output / name).unlink()
     if stale:

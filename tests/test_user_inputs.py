@@ -423,10 +423,25 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
     arguments = ["--detections", tmp_path / "in", "--output", tmp_path / "work"]
     with pytest.raises(ValueError, match=r"must be a new folder, .* got .*0009\.txt and no sum"):
         test_mots.evaluate(test_mots.parse_args([*map(str, arguments)]))
+    # Somebody else's summary does not make it ours; nor does a path out of the folder.
+    (tmp_path / "work" / "summary.json").write_text('{"files": ["data/0009.txt"]}')
+    with pytest.raises(ValueError, match="must be a new folder"):
+        test_mots.evaluate(test_mots.parse_args([*map(str, arguments)]))
     arguments = ["--detections", tmp_path / "work" / "data", "--output", tmp_path / "work"]
     with pytest.raises(ValueError, match="must not be where the detections are"):
         test_mots.evaluate(test_mots.parse_args([*map(str, arguments)]))
     assert (tmp_path / "work" / "data" / "0009.txt").read_text() == "precious"
+
+
+def test_a_summary_cannot_name_files_elsewhere(tmp_path, capsys):
+    write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
+    run(capsys, tmp_path)
+    (tmp_path / "precious.txt").write_text("mine")
+    file = tmp_path / "out" / "summary.json"
+    files = ["data/../../precious.txt", str(tmp_path / "precious.txt")]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"files": files}))
+    run(capsys, tmp_path)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
 def test_an_output_that_cannot_be_written_is_refused_at_once(tmp_path):
