@@ -667,3 +667,45 @@ def test_the_list_has_every_tracker_with_settings_defaults_and_meanings():
         assert f"\n{line}" in f"\n{done.stdout}"
     assert "    memory = 30  (int) frames for which a missed track stays" in done.stdout
     assert "    overlap_weight = 0.152  (float) of the signed IoU" in done.stdout
+
+
+def test_counts_are_of_frames_and_of_written_tracks(tmp_path, capsys):
+    objects = [(f, 1, 1, 0.9, (5, 5, 30, 30)) for f in range(6)]
+    objects += [(f, 2, 1, 0.8, (10, 10, 8, 8)) for f in range(6)]  # hidden by the first
+    write_scored(tmp_path / "in" / "0001.txt", make_detections(objects))
+    summary, text = run(capsys, tmp_path)
+    counts = summary["counts"]
+    assert (counts["frames"], counts["read"], counts["written"], counts["tracks"]) == (6, 12, 6, 1)
+    assert text.splitlines()[-1].split() == ["all", "6", "12", "6", "1"]
+
+
+def test_the_video_of_a_sequence_in_steps_has_no_empty_frames(tmp_path, capsys):
+    write_scored(tmp_path / "in" / "0001.txt", walkers(range(0, 40, 5)))
+    run(capsys, tmp_path, "--visualize")
+    video = cv2.VideoCapture(str(tmp_path / "out" / "pictures" / "0001.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 8
+
+
+def test_best_sees_the_colours_of_whole_sequences(tmp_path, capsys):
+    write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
+    pictures(tmp_path / "images" / "0001", range(6))
+    summary, _ = run(capsys, tmp_path, "--images", tmp_path / "images", tracker=BEST)
+    assert summary["colours"] == ["0001"]
+
+
+def test_the_embeddings_shown_are_those_around_the_fullest_frame(tmp_path, capsys, monkeypatch):
+    from utils import visualization
+
+    shown = []
+    monkeypatch.setattr(
+        visualization, "plot_embeddings", lambda path, z, frames, *rest: shown.append(frames)
+    )
+    found = walkers(range(40), count=1)
+    more = make_detections([(f, 9, 1, 0.9, (40, 30, 9, 9)) for f in range(33, 37)])
+    both = make_detections(
+        [(f, i, 1, 0.9, tuple(map(int, b))) for d in (found, more)
+         for f, i, b in zip(d.frames, d.ids, d.boxes_xywh, strict=True)]
+    )  # fmt: skip
+    write_scored(tmp_path / "in" / "0001.txt", both)
+    run(capsys, tmp_path, "--visualize", tracker=())
+    assert 33 in shown[0] and shown[0].min() > 10

@@ -160,3 +160,29 @@ def test_mask_iou_makes_its_known_switches_on_real_masks(real_data):
         ids, _ = track_with(MatchingConfig(), scene, np.zeros((len(scene), 1)))
         switches += association_accuracy(scene, ids)[2]
     assert switches == 311
+
+
+def test_the_unit_is_measured_on_rows_of_the_file_evenly():
+    rng = np.random.default_rng(0)
+    objects = [(f, i, 2, 1.0, (5 + 9 * i, 5, 8, 8)) for f in range(130) for i in range(10)]
+    order = rng.permutation(len(objects))
+    found = make_detections([objects[i] for i in order], width=120)
+    z = np.cumsum(rng.random((len(found), 2)), axis=0)
+    tracker = TrackRcnnTracker(TrackRcnnConfig())
+    for frame in frames_of(TrackRcnnConfig(), found, z):
+        tracker.update(frame)
+    tracker.flush()
+    sample = z[:: len(z) // 500]
+    expected = np.linalg.norm(sample - sample.mean(axis=0), axis=1).mean()
+    assert tracker._unit == pytest.approx(expected)
+
+
+def test_the_windows_and_lengths_of_the_papers():
+    for gap, tracks in ((5, 1), (6, 2)):
+        found = make_detections([(f, 1, 2, 1.0, (5, 5, 8, 8)) for f in (0, gap)])
+        ids, _ = track_with(TrackRcnnConfig(), found, np.ones((2, 1)))
+        assert len(set(ids.tolist())) == tracks
+    for length, written in ((4, False), (5, True)):
+        found = make_detections([(f, 1, 2, 1.0, (5, 5, 8, 8)) for f in range(length)])
+        ids, report = track_with(MotsNetConfig(), found, np.ones((length, 1)))
+        assert ids.any() == written and report["short"] == (0 if written else length)

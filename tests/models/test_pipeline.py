@@ -184,3 +184,39 @@ def test_real_sequence_streamed_is_the_batch(real_data):
     for row, identity in (pair for part in pipeline.stream(scene) for pair in part):
         streamed[row] = identity
     assert (streamed == whole.track_ids).all() and whole.track_ids.any()
+
+
+def test_boxes_of_ignore_regions_are_not_looked_at():
+    cars = [(f, 1, 1, 0.9, (20 + f, 5, 14, 14)) for f in range(3)]
+    regions = [(f, 2 + i, 10, 0.9, (30, 20, 9, 9)) for f in range(3) for i in range(3)]
+    found = make_detections(cars + regions)
+    odd = found.boxes_xywh.copy()
+    odd[found.classes == 10, 2:] += 300
+    tracked = Pipeline(settings_for(data_set("kitti"), "mask_iou")).track(
+        replace(found, boxes_xywh=odd)
+    )
+    assert tracked.keep.sum() == 3
+
+
+def test_refining_adds_to_what_the_tracker_counted():
+    scene = random_scene(np.random.default_rng(3), frames=10, objects=6)
+    settings = replace(settings_for(data_set("custom"), "mask_iou"), boxes="file", refine=True)
+    given = {"embeddings": np.random.default_rng(0).normal(size=(len(scene), 4))}
+    report = Pipeline(settings).track(scene, given=given).report
+    assert report["tracks"] > 0 and report["unclear"] > 0
+
+
+def test_one_least_score_is_for_every_class():
+    settings = with_min_score(settings_for(data_set("kitti"), "best"), "0.3")
+    assert settings.rules.min_score == {0: 0.3}
+    assert settings.tracker.confident == settings.tracker.confirmed == {1: 0.3, 2: 0.3}
+    higher = with_min_score(settings_for(data_set("kitti"), "best"), "0.6")
+    assert higher.tracker.confident == {1: 0.4, 2: 0.5}
+    assert higher.tracker.confirmed == {1: 0.6, 2: 0.6}
+
+
+def test_the_least_score_of_detections_is_not_lambda():
+    settings = changed(settings_for(data_set("kitti"), "paper"), ["min_score=0.8"])
+    assert settings.rules.min_score == {0: 0.8} and settings.tracker.min_score == 0.1
+    settings = changed(settings, ["tracker.min_score=0.3"])
+    assert settings.rules.min_score == {0: 0.8} and settings.tracker.min_score == 0.3

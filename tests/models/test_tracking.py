@@ -121,3 +121,30 @@ def test_given_ids_may_stand_once_in_a_frame_per_class():
         track(twice, make_tracker("given"))
     with pytest.raises(ValueError, match="needs ids, got 0 in frame 0"):
         track(make_detections([(0, 0, 1, 1.0, (2, 5, 8, 8))]), make_tracker("given"))
+
+
+def test_the_next_sequence_starts_anew():
+    tracker = make_tracker("given")
+    for identity in (7, 9):
+        found = make_detections([(f, identity, 1, 1.0, (5, 5, 8, 8)) for f in (0, 1)])
+        ids, report = track(found, tracker)
+        assert ids.tolist() == [1, 1] and report["tracks"] == 1
+    paper = make_tracker("paper", UscMotsConfig(min_track_length={0: 1}))
+    first = make_detections([(f, 1, 1, 1.0, (5, 5, 8, 8)) for f in range(3)])
+    track(first, paper, {"embeddings": np.zeros((3, 1))})
+    scores = (0.14, 0.14, 1.0)
+    later = make_detections([(10 + k, 1, 1, s, (5, 5, 8, 8)) for k, s in enumerate(scores)])
+    before = paper.report["low_score"]
+    track(later, paper, {"embeddings": np.zeros((3, 1))})
+    # Nothing is done before the second sequence's window is full: its first two score too low.
+    assert paper.report["low_score"] == before
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_same_frame_twice_is_refused(name):
+    scene, columns = scene_of(2)
+    tracker = make_tracker(name, SETTINGS[name])
+    frame = next(iterate_frames(scene, tracker, columns))
+    tracker.update(frame)
+    with pytest.raises(ValueError, match="frames must ascend"):
+        tracker.update(frame)

@@ -50,3 +50,29 @@ def test_plots_show_every_curve(tmp_path):
     t, u = (cv2.imread(str(tmp_path / n)) for n in ("t.png", "u.png"))
     assert t.std() > 5 and (t.shape != u.shape or (t != u).any())
     assert figures.enlarged(np.zeros((10, 20, 3), np.uint8), 25).shape == (30, 60, 3)
+
+
+def test_neighbours_are_those_of_the_window_in_which_they_are_nearest():
+    objects = [
+        (f, i, 2, 1.0, (5 + (12 if f >= pictures.WINDOW else 60) * i, 5, 8, 20))
+        for f in range(2 * pictures.WINDOW)
+        for i in (0, 1, 2)
+    ]
+    objects += [(f, 9, 2, 1.0, (220, 2, 30, 36)) for f in range(2 * pictures.WINDOW) if f % 3]
+    found = make_detections([(f, i + 1, *rest) for f, i, *rest in objects], 40, 300)
+    start, chosen = pictures._neighbours(found, found.ids)
+    assert start == pictures.WINDOW and set(chosen.tolist()) == {1, 2, 3}
+
+
+def test_each_curve_has_its_own_points_and_lines_follow_the_frames(monkeypatch, tmp_path):
+    kept = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: kept.append(figure))
+    lines = [("0.50", "a sMOTSA", 10.0, None), ("0.60", "a sMOTSA", 20.0, None)]
+    lines += [("0.50", "b sMOTSA", 30.0, None), ("0.60", "b sMOTSA", None, None)]
+    figures.plot_thresholds(tmp_path / "t.png", lines)
+    curves = [line.get_ydata().tolist() for line in kept[0].axes[0].lines]
+    assert curves == [[10, 20], [30]]
+    shown = [(1, np.zeros((4, 4, 3), np.uint8))]
+    points, frames = np.array([[2.0, 0], [0, 0], [1, 0]]), np.array([3, 1, 2])
+    figures.plot_windows(tmp_path / "w.png", [("x", shown, points, frames, np.ones(3, int))])
+    assert kept[1].subfigs[0].axes[-1].lines[0].get_xdata().tolist() == [0, 1, 2]

@@ -2,6 +2,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import reproduce_tables
-from reproduction import experiments, paper
+from reproduction import experiments, paper, tables
 from tests.conftest import make_detections, write_tracks
 from utils.cli import import_keras
 from utils.data_sets import data_set
@@ -20,6 +21,7 @@ from models.usc_mots.dhae import DHAE  # noqa: E402  (after Keras is muted)
 
 ROOT = Path(__file__).resolve().parents[2]
 KITTI = data_set("kitti")
+SUMS = [17026.0, 942.8, 1015.9, 47744.5]  # of the figures of Tables 1 to 4, as read off the paper
 SIZE = dict(height=40, width=60)
 
 
@@ -259,3 +261,101 @@ def test_the_papers_figures_are_whole():
     for i in range(3):
         best = [paper.TABLE_4[t, True, True, True][i][0] for t in (3, 5, 8)]
         assert best == sorted(best, reverse=True)
+
+
+def runs_of(cells):
+    return {(c.row, c.column.split(" ")[0]): c.run for c in cells}
+
+
+def test_table_1_uses_the_branch_and_the_graph_that_a_row_names():
+    for (row, column), run in runs_of(tables.table_1()).items():
+        of = {"MNIST-MOT": "mnist", "Sprites-MOT": "sprites"}[column]
+        branch = {"shape embed": "mask_only", "loc embed": "location_only"}
+        branch = branch.get(row.removesuffix(" + G"), "shape")
+        branch = "location_only" if row == "loc + G" else branch
+        assert (run.dataset, run.weights) == (of, (f"dhae_{of}_{branch}.keras",))
+        assert run.settings().tracker.use_graph == row.endswith("G"), row
+        assert run.source == "detections" and run.settings().tracker.t_lag == 3
+
+
+def test_tables_2_and_3_use_the_network_and_the_graph_that_a_row_names():
+    for cell in [*tables.table_2(), *tables.table_3()]:
+        appearance = "app" in cell.row
+        assert cell.run.images == appearance and cell.run.source == "detections"
+        assert cell.run.weights[0].startswith("dhae_mots" if appearance else "dhae_kitti_shape")
+        assert cell.run.settings().tracker.use_graph == cell.row.endswith("G")
+    assert {c.run.dataset for c in tables.table_2()} == {"kitti"}
+    assert {c.run.dataset for c in tables.table_3()} == {"mots"}
+
+
+def test_table_4_runs_what_its_rows_say():
+    for cell in tables.table_4():
+        tracker = cell.run.settings().tracker
+        assert cell.row.startswith(f"t_lag {tracker.t_lag}, ")
+        assert tracker.use_graph == (", G, " in cell.row)
+        assert tracker.known_clusters == cell.row.endswith("known")
+        assert ("equal" in cell.run.weights[0]) == (", equal, " in cell.row)
+        assert cell.run.dataset == ("mots" if cell.column.startswith("MOTS") else "kitti")
+        assert cell.column.startswith(("MOTSChallenge ", f"KITTI {cell.name} "))
+        assert (cell.run.source, cell.run.location_gain) == ("truth", 1.0)
+        assert tracker.min_track_length == {0: 1}
+    first = tables.table_4()[0]
+    assert (first.metric, first.paper) == ("sMOTSA", 74.0)
+
+
+def test_figure_5_replaces_the_score_rule_alone():
+    for cell in tables.figure_5():
+        rules = cell.run.settings().rules
+        assert set(rules.min_score.values()) == {float(cell.row)}
+        assert rules.min_area == {1: 150, 2: 100}
+    assert {c.row for c in tables.figure_5()} >= {"0.50", "0.95"}
+
+
+def test_what_makes_a_run_is_what_it_says(data, tmp_path, monkeypatch):
+    made = experiments.Experiments(data, tmp_path / "out", 1)
+    run = experiments.Run("kitti", KITTI.weights, "truth")
+    heavy = replace(run, location_gain=5.0)
+    stored = [[np.load(f[3]) for f in made.embed(r)] for r in (run, heavy)]
+    assert all((a != b).any() for a, b in zip(*stored, strict=True))
+    strict = experiments.Run("kitti", (), "detections", min_score=0.5).settings().rules
+    assert strict.min_area == {1: 150, 2: 100} and strict.min_score == {1: 0.5, 2: 0.5}
+    # A changed card, or changed code, is another run.
+    before = experiments.key_of(made.settings(run))
+    monkeypatch.setattr(experiments, "code_digest", lambda: "other")
+    assert experiments.key_of(made.settings(run)) != before
+
+
+def test_a_changed_card_makes_a_run_anew(data, tmp_path):
+    run = experiments.Run("kitti", KITTI.weights, "truth")
+    keys = []
+    for names in (["0001"], ["0002"]):
+        card = (experiments.PRETRAINED / KITTI.weights[0]).with_suffix(".json")
+        content = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": names}
+        card.write_text(json.dumps(content))
+        made = experiments.Experiments(data, tmp_path / "out", 1)
+        keys.append(experiments.key_of(made.settings(run)))
+    assert keys[0] != keys[1]
+
+
+def test_quick_takes_the_largest_files(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "QUICK_SEQUENCES", 1)
+    found = scene("0002")
+    small = found.select(found.frames < 3)
+    write_tracks(data / "kitti_mots" / "instances_txt" / "0002.txt", small, small.ids)
+    made = experiments.Experiments(data, tmp_path / "out", 1, quick=True)
+    run = experiments.Run("kitti", KITTI.weights, "truth")
+    assert [name for name, *_ in made.inputs(run)] == ["0001"]
+
+
+def test_the_papers_figures_add_up():
+    def total(table):
+        if isinstance(table, dict):
+            return sum(map(total, table.values()))
+        return sum(map(total, table)) if isinstance(table, tuple) else table
+
+    sums = [total(t) for t in (paper.TABLE_1, paper.TABLE_2, paper.TABLE_3, paper.TABLE_4)]
+    assert sums == pytest.approx(SUMS)
+    assert paper.TABLE_2["loc + shape + G"]["car"] == (80.4, 89.5, 90.3)
+    assert paper.TABLE_3["loc + app + G"] == (65.5, 76.5, 86.3, 53.1)
+    assert paper.TABLE_4[3, True, True, True][0] == (97.8, 99.6, 548, 548)
+    assert paper.TABLE_4[8, False, False, True][2] == (46.0, 38.2, 141, 227)

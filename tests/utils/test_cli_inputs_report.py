@@ -158,3 +158,36 @@ def test_ids_stay_below_ten_digits():
 
     ids = output_ids(np.arange(1, 40_001), np.full(40_000, 32_000))
     assert ids[0] == 1 and ids[-1] == 40_000 and len(set(ids.tolist())) == 40_000
+
+
+def test_what_dropped_most_is_named_whatever_its_name():
+    counts = {"read": 9, "written": 0, "dropped_empty_mask": 6, "tracker_weak": 3}
+    assert "6 are masks without a pixel (rule empty_mask)" in why_nothing({"counts": counts})
+    counts = {"read": 9, "written": 0, "dropped_empty_mask": 3, "tracker_weak": 6}
+    assert "(rule weak): --min-score changes that" in why_nothing({"counts": counts})
+
+
+def test_a_named_sequence_without_detections_counts_even_beside_a_single_file(tmp_path):
+    for name in ("0001", "0002"):
+        found = objects(name)
+        write_scored(tmp_path / "in" / f"{name}.txt", found)
+        write_tracks(tmp_path / "gt" / f"{name}.txt", found, found.ids)
+    file = [tmp_path / "in" / "0001.txt"]
+    assert list(read_inputs(file, tmp_path / "gt").truth) == ["0001"]
+    both = read_inputs(file, tmp_path / "gt", ["0001", "0002"])
+    assert list(both.truth) == ["0001", "0002"] and len(both.sequences[1]) == 0
+    assert both.sequences[1].size == (40, 60)
+
+
+def test_the_backend_is_that_of_the_environment_then_of_keras_json(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert cli.check_backend() == "tensorflow"
+    (tmp_path / "keras.json").write_text('{"backend": "none"}')
+    with pytest.raises(ValueError, match=r"keras\.json: must name an installed backend"):
+        cli.check_backend()
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert cli.check_backend() == "tensorflow"
+    monkeypatch.setenv("KERAS_BACKEND", "nothing")
+    with pytest.raises(ValueError, match="KERAS_BACKEND: must name an installed backend"):
+        cli.check_backend()

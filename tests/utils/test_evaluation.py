@@ -119,3 +119,57 @@ def test_real_truth_against_itself_is_perfect(real_data):
         parts.append(evaluation.mask_counts(found, found, {1: "car", 2: "pedestrian"}))
     for row in evaluation.combine_masks(parts).values():
         assert row["sMOTSA"] == row["HOTA"] == row["IDF1"] == pytest.approx(100)
+
+
+def test_hota_is_the_mean_over_the_thresholds():
+    # IoU 0.6 in every frame: right at 0.05 to 0.6, wrong at the other 7 of 19 thresholds.
+    truth = make_detections([(f, 1, 1, 1.0, (2, 2, 10, 8)) for f in range(3)])
+    found = make_detections([(f, 1, 1, 1.0, (2, 2, 6, 8)) for f in range(3)])
+    row = evaluation.combine_masks([evaluation.mask_counts(truth, found, {1: "car"})])["car"]
+    assert row["HOTA"] == pytest.approx(100 * 12 / 19) and row["MOTSP"] == pytest.approx(60)
+
+
+def test_boxes_match_from_an_iou_of_one_half(tmp_path):
+    truth = tmp_path / "gt.txt"
+    truth.write_text("0,1,2,2,10,8,1,-1,-1,-1\n1,1,2,2,10,8,1,-1,-1,-1\n")
+    found = make_detections([(0, 1, 1, 1.0, (2, 2, 6, 8)), (1, 1, 1, 1.0, (2, 2, 4, 8))])
+    scores = evaluation.score_boxes({"s": truth}, {"s": (found, np.array([1, 1]))})
+    assert scores["FN"] == 1  # IoU 0.6 and 0.4
+
+
+def test_results_outside_the_annotated_frames_can_be_left_out():
+    truth = make_detections([(f, 1, 1, 1.0, (2, 2, 8, 8)) for f in (0, 2)])
+    found = make_detections([(f, 1, 1, 1.0, (2, 2, 8, 8)) for f in range(4)])
+    for only, false in ((False, 2), (True, 0)):
+        counts = evaluation.mask_counts(truth, found, {1: "car"}, annotated_only=only)
+        assert counts["car"]["counts"]["FP"] == false and counts["car"]["counts"]["FN"] == 0
+
+
+def test_rows_without_an_id_are_no_results_and_ignore_regions_no_objects():
+    truth = make_detections([(0, 1, 1, 1.0, (2, 2, 8, 8)), (0, 2, 10, 1.0, (30, 2, 9, 9))])
+    found = replace(truth, ids=np.array([1, 0]))
+    counts = evaluation.mask_counts(truth, found, {1: "car", 2: "pedestrian"})
+    assert (counts["car"]["counts"]["TP"], counts["car"]["counts"]["FP"]) == (1, 0)
+    table = evaluation.combine_masks([counts])
+    assert table["pedestrian"]["sMOTSA"] is None and table["pedestrian"]["objects"] == 0
+    # A region of the truth forgives what lies in it, under the number that the data set gives it.
+    seven = replace(truth, classes=np.array([1, 7]), ids=np.array([1, 2]))
+    extra = make_detections([(0, 1, 1, 1.0, (2, 2, 8, 8)), (0, 2, 1, 1.0, (31, 3, 5, 5))])
+    for ignore, false in ((7, 0), (10, 1), (None, 1)):
+        counts = evaluation.mask_counts(seven, extra, {1: "car"}, ignore)
+        assert counts["car"]["counts"]["FP"] == false
+
+
+def test_truth_notes_speak_of_shifts_gaps_and_empty_masks():
+    objects = [(f, 1, 1, 1.0, (2 + 6 * f, 2, 8, 8)) for f in range(8)]
+    found, keep = make_detections(objects), np.ones(8, bool)
+    assert evaluation.truth_notes(found, found, keep) == []
+    later = replace(found, frames=found.frames + 1)
+    (note, *_) = evaluation.truth_notes(later, found, keep)
+    assert "one frame earlier (100% of its masks, 0% as it stands)" in note
+    (note, *_) = evaluation.truth_notes(found, later, keep)
+    assert "one frame later (100%" in note
+    half = found.select(found.frames < 4)
+    (note,) = evaluation.truth_notes(half, found, keep)
+    assert note.startswith("4 of 8 detections are in frames without any annotation (truth: 4 ")
+    assert evaluation.truth_notes(half, found, found.frames < 4) == []  # only what takes part

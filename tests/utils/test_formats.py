@@ -286,3 +286,16 @@ def test_real_files_round_trip(real_data, tmp_path):
         assert write_tracks(tmp_path / file.name, found, found.ids) == []
         back = read_detections(tmp_path / file.name)
         assert sorted(back.rles) == sorted(found.rles)
+
+
+def test_what_several_better_masks_cover_is_taken_from_all(tmp_path):
+    found = make_detections(
+        [
+            (1, 1, 1, 0.9, (0, 0, 10, 10)),
+            (1, 2, 1, 0.8, (20, 0, 10, 10)),
+            (1, 3, 1, 0.7, (5, 0, 20, 10)),  # loses its left and its right quarter
+        ]
+    )
+    assert write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3])) == []
+    back = read_detections(tmp_path / "out.txt")
+    assert back.boxes_xywh.tolist() == [[0, 0, 10, 10], [20, 0, 10, 10], [10, 0, 10, 10]]

@@ -142,3 +142,11 @@ def test_areas_of_more_than_255_masks():
     # pycocotools' own area() overflows a uint8 here with NumPy 2.
     rles = [box_mask(0, 0, 3, 4)] * 300
     assert masks.areas(*masks.decode_runs(rles, 2400)).tolist() == [12] * 300
+
+
+def test_a_scaled_mask_is_cut_at_one_half():
+    image = np.zeros((4, 4), np.uint8)
+    image[0, 0] = 255  # a quarter of the first cell
+    image[2:, 2:] = 255
+    image[3, 3] = 0  # three quarters of the last one
+    assert masks.fit_square(image, 2).tolist() == [[0, 0], [0, 255]]

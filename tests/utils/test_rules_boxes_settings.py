@@ -1,11 +1,14 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from models.matching import MatchingConfig
+from models.motsnet.association import MotsNetConfig
+from models.trackrcnn.association import TrackRcnnConfig
 from tests.conftest import make_detections
 from utils.boxes import xywh_to_cxcywh
-from utils.config import UscMotsConfig
+from utils.config import RefinementConfig, UscMotsConfig
 from utils.data_sets import DATA_SETS, data_set
 from utils.rules import DetectionRules, mark
 
@@ -110,3 +113,42 @@ def test_duplicates_are_masks_in_one_place_and_the_higher_score_stays():
     assert len(kept) == 2
     trusted = replace(make_detections(chain), scored=False)
     assert len(apply_rules(trusted, (1,), DetectionRules(max_overlap=0.5))[0]) == 3
+
+
+def test_the_least_area_is_of_the_box_not_of_the_mask():
+    found = make_detections([(0, 1, 1, 0.9, (0, 0, 10, 10))])
+    wide = replace(found, boxes_xywh=np.array([[0, 0, 15.0, 10.0]]))
+    for detections, kept in ((found, 0), (wide, 1)):
+        assert len(apply_rules(detections, (1,), DetectionRules({}, {1: 150}))[0]) == kept
+
+
+def test_the_settings_that_the_figures_in_docs_were_measured_with():
+    best, kitti = data_set("kitti").presets["best"], data_set("kitti").presets["paper"]
+    assert asdict(best.tracker) == dict(
+        least_overlap=0.0, slack=0.0, smoothing=0.25, damping=0.9, mask_weight=1.0,
+        size_weight=0.4, descriptor_weight=0.2, colour_weight=0.4, memory=30, t_lag=3,
+        min_track_length={0: 5}, confident={1: 0.4, 2: 0.5}, confirmed={1: 0.7, 2: 0.7},
+    )  # fmt: skip
+    assert asdict(best.trusted) == asdict(best.tracker) | dict(
+        least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length={0: 3}, confident={},
+        confirmed={},
+    )  # fmt: skip
+    assert best.rules.min_score == {1: 0.2, 2: 0.4} and best.rules.max_overlap == 0.5
+    assert best.rules.min_area == {1: 150, 2: 100} and kitti.rules.max_overlap == 1
+    assert data_set("mots").presets["best"] == best
+    assert asdict(kitti.tracker) == dict(
+        t_lag=3, tau=1, gate="mask_iou", max_distance=float("inf"), centre_rule="nearest",
+        order="distance", use_graph=True, known_clusters=False, seed=0, min_score=0.1,
+        min_track_length={0: 3}, max_iterations=50, tolerance=1e-4,
+    )  # fmt: skip
+    custom = data_set("custom").presets["best"]
+    assert (custom.rules.min_score, custom.rules.max_overlap) == ({0: 0.3}, 0.5)
+    assert (custom.tracker.confident, custom.tracker.confirmed) == ({0: 0.4}, {0: 0.5})
+    assert custom.trusted == best.trusted
+    defaults = asdict(RefinementConfig())
+    assert (defaults["horizon"], defaults["max_error"], defaults["span"]) == (120, 0.75, 60)
+    assert (MatchingConfig().window, MatchingConfig().limit) == (3, 1.0)
+    assert (TrackRcnnConfig().window, TrackRcnnConfig().scale) == (5, 0.135)
+    motsnet = MotsNetConfig()
+    assert (motsnet.window, motsnet.scale, motsnet.overlap_weight) == (14, 0.3135, 0.152)
+    assert motsnet.min_track_length == {0: 5}

@@ -168,3 +168,30 @@ def test_command_line(tmp_path):
         text=True,
     )
     assert done.returncode == 0 and "1 sequences of 12 frames" in done.stdout, done.stderr
+
+
+def test_sprites_vary_by_a_tenth_in_size_and_a_fifth_in_aspect():
+    draw, rng = synthetic.sprite_source(), np.random.default_rng(0)
+    shapes = np.array([draw(rng).shape[:2] for _ in range(800)], float)
+    sizes, aspects = np.sqrt(shapes.prod(axis=1)) / 21, shapes[:, 1] / shapes[:, 0]
+    assert 0.86 < sizes.min() < 0.93 and 1.07 < sizes.max() < 1.14
+    assert 0.72 < aspects.min() < 0.84 and 1.15 < aspects.max() < 1.32
+
+
+def test_pictures_are_written_in_their_colours(tmp_path):
+    image = np.zeros((1, 128, 128, 3), np.uint8)
+    image[..., 0] = 250  # red
+    found = synthetic._detections("0001", [], [], [])
+    synthetic.write_sequence(tmp_path, image, found)
+    read = cv2.imread(str(tmp_path / "images" / "0001" / "000001.png"))
+    assert read[0, 0].tolist() == [0, 0, 250]
+
+
+def test_defaults_of_the_generators_are_the_papers_test_set():
+    from utils.synthetic_cli import parse_args
+
+    args = parse_args("mnist", [])
+    assert (args.sequences, args.frames, args.objects, args.split) == (20, 500, 3, "test")
+    assert args.output.as_posix() == "data/mnist_mot/test"
+    assert parse_args("sprites", ["--split", "train"]).split == "train"
+    assert parse_args("sprites", ["--train", "1"]).output.as_posix() == "data/sprites_mot/train"

@@ -56,3 +56,42 @@ def test_training_picture(tmp_path):
     masks = np.zeros((3, 28, 28, 1), np.uint8)
     visualization.plot_training(tmp_path / "t.png", history, 2, masks, masks / 255)
     assert (tmp_path / "t.png").stat().st_size > 5000
+
+
+def frame_of(path, number):
+    video = cv2.VideoCapture(str(path))
+    for _ in range(number + 1):
+        ok, image = video.read()
+    assert ok
+    return image[:, :, ::-1].astype(int)  # RGB
+
+
+def test_the_video_has_the_frames_colours_and_the_tracks_own(tmp_path):
+    found = make_detections([(f, 1, 1, 1.0, (5 + 4 * f, 5, 8, 8)) for f in range(6)])
+    found = replace(found, ids=np.full(6, 1001))
+
+    def red(number):
+        return np.full((40, 60, 3), (200, 20, 20), np.uint8)
+
+    visualization.write_video(tmp_path / "v.mp4", found, red)
+    last = frame_of(tmp_path / "v.mp4", 5)
+    scale = last.shape[0] // 40
+    assert np.abs(last[35 * scale, 50 * scale] - (200, 20, 20)).max() < 25
+    colour = np.array(visualization.colour_of(1001))
+    mixed = 0.45 * np.array((200, 20, 20)) + 0.55 * colour
+    assert np.abs(last[7 * scale, 27 * scale] - mixed).max() < 40
+    # The trail leads back to where the object was in the first frame.
+    assert np.abs(last[9 * scale, 11 * scale] - colour).max() < 90
+    assert np.abs(last[9 * scale, 11 * scale] - (200, 20, 20)).max() > 60
+
+
+def test_the_still_is_the_fullest_frame_and_steps_are_frames(tmp_path):
+    objects = [(0, 1, 1, 1.0, (5, 5, 8, 8)), (10, 1, 1, 1.0, (5, 5, 8, 8))]
+    objects += [(5, i, 1, 1.0, (5 + 18 * i, 5, 8, 8)) for i in (0, 1, 2)]
+    found = make_detections(objects)
+    found = replace(found, ids=found.ids + 1)
+    still = visualization.write_video(tmp_path / "v.mp4", found, step=5)
+    video = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    scale = still.shape[0] // 40
+    assert all(still[9 * scale, (9 + 18 * i) * scale].max() > 60 for i in (0, 1, 2))

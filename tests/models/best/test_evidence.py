@@ -89,3 +89,25 @@ def test_means_anchors_add_and_keep():
     assert held.tracks["anchor_looks"][0, 0] > 2.5
     held.tracks.keep(np.array([False, True]))
     assert held.tracks["mean_looks"][:, 0].tolist() == [10]
+
+
+def test_distances_are_counted_once_tracks_have_a_past_and_within_a_class():
+    held = Held(1)
+    held.add([[0.0], [10.0], [30.0]])
+    found = [[0.0], [10.0], [30.0]]
+    for _ in range(ANCHOR):
+        held.update([0, 1, 2], [1, 1, 2], found)
+    assert held.evidence._sums[:, :, 0].sum() == 0
+    held.update([0, 1, 2], [1, 1, 2], found)
+    # Same: a distance of 0 each. Different: 0 and 10 of class 1; the other is of another class.
+    same, different = held.evidence._sums[held.evidence._index[1]]
+    assert same.tolist() == [2, 0, 0] and different.tolist() == [1, 10, 100]
+    assert held.evidence._sums[held.evidence._index[2]].tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_both_kinds_must_have_been_seen_often_enough():
+    held = Held(1)
+    held.add(np.zeros((1, 1)))
+    held.evidence._observe(0, np.ones(100, int), np.array([[1.0], [3.0]] * 50))
+    held.evidence._observe(1, np.ones(10, int), np.array([[5.0], [7.0]] * 5))
+    assert held.ratio(0, [2.0]) == 0

@@ -112,3 +112,21 @@ def test_assignment_is_exact_and_makes_no_pair_for_the_sake_of_another():
     rows, columns = assign_exactly(np.array([[0.9, 0.1], [0.1, -1.0]]), 0.0)
     assert (rows.tolist(), columns.tolist()) == ([0], [0])
     assert assign_exactly(np.zeros((0, 3)), 0.0)[0].tolist() == []
+
+
+def test_three_tracks_are_enough_to_tell_the_cameras_shift():
+    predicted = xywh_to_xyxy([[20 * i, 0, 4, 4] for i in range(3)])
+    rows = np.arange(3)
+    assert camera_shift(predicted, predicted + np.tile([7, 2], 2), (rows, rows)).tolist() == [7, 2]
+
+
+def test_tracks_missed_for_longer_say_nothing_of_the_camera():
+    tracks = TrackTable(**Motion.columns())
+    boxes = np.array([[30 * i, 0, 8, 8] for i in range(4)], float)
+    tracks.append(**Motion.start(boxes, 0))
+    moved, same = boxes + np.array([4, 0, 0, 0]), np.ones((4, 4), bool)
+    for frame, iou in ((2, 1), (3, 1 / 3)):
+        overlap, _ = expected_overlap(
+            Motion(), tracks, frame, moved, same, lambda s: assign_exactly(s, -0.4)
+        )
+        assert np.diag(overlap) == pytest.approx(iou)

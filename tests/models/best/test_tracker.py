@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import crowd
+from models.best.evidence import Evidence
 from models.best.tracker import BestTracker, _settled
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils import masks
@@ -231,3 +232,55 @@ def test_a_pair_far_above_its_rivals_needs_no_other_cues():
     broken[:] = [b"~"] * len(broken)
     ids, _ = track_with(LOOSE, replace(found, rles=broken), np.zeros((len(found), 1)))
     assert ids.tolist() == found.ids.tolist()
+
+
+def test_tentative_tracks_are_forgotten_first_at_the_border_too():
+    # One detection waits t_lag - 1 = 2 frames for a second one, wherever it is.
+    for x in (0, 25):
+        for gap, tracks in ((2, 1), (3, 2)):
+            ids, _ = run([(f, 1, 1, 1.0, (x, 5, 8, 8)) for f in (0, gap)])
+            assert len(set(ids.tolist())) == tracks, (x, gap)
+
+
+def test_evidence_counts_half_where_the_position_is_certain(monkeypatch):
+    config = replace(LOOSE, mask_weight=0, size_weight=0, descriptor_weight=1.0)
+    scene = make_detections(
+        [(f, i, 1, 1.0, (5 + 30 * i, 5, 8, 8)) for f in (0, 2, 3) for i in (0, 1)]
+    )
+    scene = scene.select(~((scene.frames == 2) & (scene.ids == 1)))
+    monkeypatch.setattr(Evidence, "log_ratio", lambda self, tracks, rows, *_: np.ones(len(rows)))
+    tracker = BestTracker(config)
+    frames = frames_of(config, scene, np.zeros((len(scene), 1)))
+    for frame in frames[:2]:
+        tracker.update(frame)
+    rows, columns = np.array([0, 1]), np.array([0, 1])
+    added = tracker._other_cues(frames[2], tracker._tracks, np.zeros((2, 4)), rows, columns)
+    gaps = 3 - tracker._tracks["frames"]
+    assert sorted(zip(gaps.tolist(), added.tolist(), strict=True)) == [(1, 0.5), (3, 1.0)]
+
+
+def triangles():
+    upper, lower = np.zeros((40, 60), np.uint8), np.zeros((40, 60), np.uint8)
+    upper[5:25, 5:25], lower[5:25, 5:25] = np.tri(20)[:, ::-1], np.tri(20)
+    return {1: masks.encode(upper), 2: masks.encode(lower)}
+
+
+def test_a_mask_tells_up_to_three_frames_after_it_was_seen():
+    objects = [(f, i, 1, 1.0, (5, 5, 20, 20)) for f in (0, 1) for i in (1, 2)]
+    found = make_detections([*objects, (4, 2, 1, 1.0, (5, 5, 20, 20))])
+    rles = found.rles.copy()
+    rles[:] = [triangles()[i] for i in found.ids.tolist()]
+    ids, _ = track_with(LOOSE, replace(found, rles=rles), np.zeros((5, 1)))
+    second = ids[(found.frames == 1) & (found.ids == 2)]
+    assert ids[-1] == second[0]
+
+
+def test_weak_rows_are_counted_and_new_tracks_are_not():
+    objects = line(1, (0, 1), 5, 0) + line(1, (5, 6), 5, 0, 0.4) + line(2, (6,), 40, 0)
+    assert run(objects)[1]["weak"] == 2
+
+
+def test_a_mean_score_of_just_the_limit_confirms():
+    for score in (0.7, 0.6, 0.35):  # none of them exact in binary
+        config = replace(LOOSE, confident={1: 0.1}, confirmed={1: score})
+        assert run(line(1, range(3), 5, 0, score=score), config)[0].all()

@@ -125,3 +125,32 @@ def test_the_threshold_hardly_depends_on_the_seed():
         for seed in range(3)
     ]
     assert 0.1 < min(found) and max(found) - min(found) < 0.03
+
+
+def test_what_is_merged_shares_no_frame_with_what_joins_it():
+    # The second and the third share frame 8: once the first two are one, the third stays out.
+    looks = [(1, 0), (1, 0), (1, 0.4)]
+    assert merged([(0, 4), (6, 9), (8, 12)], looks) == [1, 1, 3]
+
+
+def test_a_gap_of_just_the_horizon_is_near():
+    assert merged([(0, 4), (14, 19)], [(1, 0), (1, 0)]) == [1, 1]
+
+
+def test_merged_tracklets_look_like_the_mean_of_all_their_detections():
+    def at(angle):
+        return (np.cos(angle), np.sin(angle))
+
+    # Nine detections at 0 and two at 0.5: their mean is near 0, and 1.0 stays beyond 0.3.
+    spans = [(0, 1), (2, 9), (10, 11), (12, 13)]
+    assert merged(spans, [at(0), at(0), at(0.5), at(1.0)], threshold=0.3) == [1, 1, 1, 4]
+
+
+def test_more_candidates_make_the_threshold_stricter():
+    detections, track_ids, looks = scene(noise=0.9, objects=24, length=60)
+    inputs = (looks - looks.mean(axis=0)).astype(np.float32)
+    few, many = (
+        find_threshold(inputs, detections.frames, track_ids, replace(QUICK, horizon=h))
+        for h in (1, 60)
+    )
+    assert many[0] <= few[0] and many[1] > few[1]

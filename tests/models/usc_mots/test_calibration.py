@@ -79,3 +79,23 @@ def test_association_counts_switches_and_misses_by_class():
     # tracks of three, 5 switches of 6 and IDF1 6 / 12.
     assert gated["car"] == 1.0
     assert gated["pedestrian"] == pytest.approx((1 - 5 / 6 + 0.5) / 2)
+
+
+def test_steps_are_from_one_detection_of_an_object_to_its_next():
+    found = make_detections([(f, i, 1, 1.0, (5, 5, 8, 8)) for f in (0, 1) for i in (1, 2)])
+    made = SimpleNamespace(detections=found)
+    steps = calibration._steps([made], [np.array([[0.0], [10.0], [2.0], [13.0]])])
+    assert steps.tolist() == [2, 3]
+
+
+def test_a_thorough_search_keeps_what_was_best_before(monkeypatch):
+    calls = []
+
+    def associate(sequences, embeddings, config):
+        calls.append(1)
+        return {"car": 1.0 if len(calls) == 1 else 0.5}
+
+    monkeypatch.setattr(calibration, "associate", associate)
+    result = calibrate(Model(), [sequence(noise=0)], GATED, thorough=True)
+    assert result["association"] == 1.0 and len(calls) > 24
+    assert result["location_gain"] == calibration.THOROUGH_GAINS[0]

@@ -219,3 +219,21 @@ def test_plain_kmeans_takes_the_number_of_clusters_from_the_truth():
 def test_nothing_to_cluster():
     result = constrained_kmeans(np.zeros((0, 3)), [], no_constraints([1] * 0))
     assert result.clusters == []
+
+
+def test_the_tolerance_is_a_share_of_the_points_variance():
+    points = np.array([[800.0], [300], [400], [700], [100], [300]])
+    frames, n = np.arange(5, -1, -1), 6
+    graph = build_graph(frames, np.ones(n), np.zeros(n, int), np.zeros((n, n), bool))
+    passes = [
+        constrained_kmeans(points, frames, graph, [0, 1], "mean", tolerance=t).iterations
+        for t in (0.5, 1e-12)
+    ]
+    assert passes == [1, 2]
+
+
+def test_known_identities_are_counted_class_by_class():
+    points = np.array([[0.0], [1], [50], [51]])
+    classes = np.array([1, 1, 2, 2])
+    frames = np.array([1, 0, 1, 0])
+    assert plain_kmeans(points, frames, classes, classes) == [[0, 1], [2, 3]]

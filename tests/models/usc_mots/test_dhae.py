@@ -185,3 +185,15 @@ def test_a_branch_alone_sees_one_input_and_rebuilds_it(branch, tmp_path):
 def test_unknown_branch():
     with pytest.raises(ValueError, match="branch must be one of"):
         DHAE(branch="both halves")
+
+
+def test_the_stored_centre_is_where_the_gain_changes_nothing():
+    network = data_set("sprites").network_config()
+    model = DHAE(**network, location_centre=[0.5] * 4, location_gain=5.0)
+    features = np.random.default_rng(0).random((2, 64)).astype(np.float32)
+    boxes = np.array([[0.5] * 4, [0.6, 0.4, 0.5, 0.5]], np.float32)
+    gained, plain = model.fuse(features, boxes), model.fuse(features, boxes, location_gain=1.0)
+    assert np.allclose(gained[0], plain[0], atol=1e-5) and not np.allclose(gained[1], plain[1])
+    elsewhere = model.fuse(features, boxes, location_centre=[0.6, 0.4, 0.5, 0.5])
+    assert np.allclose(elsewhere[1], plain[1], atol=1e-5)
+    assert np.allclose(model.fuse(features, boxes, latent_scale=2.0), 2 * gained)

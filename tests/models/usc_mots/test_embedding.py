@@ -1,8 +1,14 @@
 import json
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
-from models.usc_mots.embedding import choose_weights, read_card
+from models.usc_mots import embedding
+from models.usc_mots.embedding import Embedder, choose_weights, read_card
+from tests.conftest import make_detections
+from utils.boxes import scaled_boxes
+from utils.data_sets import data_set
 
 
 def card(dataset, trained_on, held_back=()):
@@ -44,3 +50,40 @@ def test_good_and_missing_cards(tmp_path):
     assert read_card(tmp_path / "w.keras") is None
     (tmp_path / "w.json").write_text(json.dumps(card("mots", ["0005"])))
     assert read_card(tmp_path / "w.keras")["trained_on"] == ["0005"]
+
+
+class Recorder:
+    """A model that returns the boxes, and remembers how it was called."""
+
+    config: ClassVar = {"patch_size": 8, "channels": 1, "latent_dim": 4}
+
+    def __init__(self):
+        self.gains = []
+
+    def encode(self, patches, boxes, location_gain=None):
+        assert len(patches) == len(boxes)
+        self.gains.append(location_gain)
+        return boxes
+
+
+def test_every_row_gets_its_own_box_in_chunks_and_those_left_out_none(monkeypatch):
+    monkeypatch.setattr(embedding, "CHUNK", 2)
+    model = Recorder()
+    found = make_detections([(f, 1, 1, 1.0, (2 + 5 * f, 5, 8, 8)) for f in range(5)])
+    assert (embedding.embed(model, found, None) == scaled_boxes(found, None)).all()
+    monkeypatch.setattr(embedding, "load_model", lambda weights: model)
+    keep = np.array([True, False, True, True, False])
+    column = Embedder(data_set("kitti"), location_gain=3.0).embed(found, keep)
+    assert (column[keep] == scaled_boxes(found, None)[keep]).all() and not column[~keep].any()
+    assert model.gains[-1] == 3.0
+
+
+def test_weights_are_checked_without_loading_them(tmp_path):
+    with pytest.raises(ValueError, match=r"must be a weights file .* got no such file"):
+        embedding.read_network(tmp_path / "none.keras")
+    (tmp_path / "x.keras").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"must be a DHAE saved as \.keras"):
+        embedding.read_network(tmp_path / "x.keras")
+    own = Embedder(data_set("mots"))
+    assert own.weights_of("0002").name == "dhae_kitti_shape.keras"
+    assert not own.needs_images("0002") and len(own.digests()) == 2

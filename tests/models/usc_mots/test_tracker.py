@@ -246,3 +246,8 @@ def test_real_sequences_streaming_shuffled_and_accurate(real_data):
         order = np.random.default_rng(0).permutation(len(scene))
         shuffled, _ = track_with(config, scene.select(order), embeddings[order])
         assert (shuffled == ids[order]).all()
+
+
+def test_a_window_that_a_gap_kept_from_filling_is_clustered_before_it_goes():
+    ids, _ = run(line(1, (0, 1, 3), 5, 0))
+    assert ids.tolist() == [1, 1, 1]

@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+import train_dhae
 from tests.conftest import generate
 from utils.cli import import_keras
 from utils.data_sets import data_set
@@ -202,3 +205,22 @@ def test_without_held_back_sequences_the_last_epoch_is_calibrated(data, tmp_path
     card = json.loads(output.with_suffix(".json").read_text())
     assert (card["held_back"], card["chosen_by"]) == ([], "last epoch")
     assert 0 < card["calibrated_on_all"]["association"] <= 1
+
+
+def test_every_fourth_sequence_is_held_back_unless_named():
+    def named(name, n=3):
+        return SimpleNamespace(detections=SimpleNamespace(sequence=name), boxes=np.zeros((n, 4)))
+
+    sequences = [named(str(i)) for i in range(8)]
+    training, held = train_dhae.split_sequences(sequences, None)
+    assert [s.detections.sequence for s in held] == ["3", "7"]
+    assert [s.detections.sequence for s in training] == ["0", "1", "2", "4", "5", "6"]
+    training, held = train_dhae.split_sequences([*sequences, named("empty", 0)], [])
+    assert len(training) == 8 and held == []
+
+
+def test_boxes_are_standardised_by_mean_and_deviation():
+    boxes = np.array([[0.0, 1, 1, 1], [4.0, 1, 3, 1]])
+    found = train_dhae.box_statistics(boxes)
+    assert found["box_mean"] == (2, 1, 2, 1)
+    assert found["box_std"] == (2, 0.001, 1, 0.001)

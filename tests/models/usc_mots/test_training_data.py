@@ -93,3 +93,11 @@ def test_thinned_keeps_rows_together(folder):
     assert (thin.boxes == whole.boxes[::3]).all()
     assert (thin.patches[:] == whole.patches[::3]).all()
     assert (thin.detections.frames == whole.detections.frames[::3]).all()
+
+
+def test_a_changed_mask_in_the_same_frames_is_not_served_from_the_cache(tmp_path):
+    for size in (9, 5):
+        scene = make_detections([(f, 1, 1, 1, (2, 2, 9, size)) for f in range(3)])
+        write_tracks(tmp_path / "instances_txt" / "0001.txt", scene, scene.ids)
+        cached = load(tmp_path, cache=tmp_path / "cache")[0].patches[:]
+        assert (cached == load(tmp_path)[0].patches[:]).all()
