@@ -272,7 +272,8 @@ class Pipeline:
 
         Args:
             frames: a sequence, whose rows are meant; or its frames one by one, each Detections of
-                one frame number with all its detections: rows are then counted through.
+                one frame number with all its detections: rows are then counted through, frames
+                are a step apart unless the settings say otherwise, and boxes are believed.
             images: see `track`.
 
         Yields:
@@ -284,21 +285,9 @@ class Pipeline:
         if self.settings.refine:
             raise ValueError("refining needs the whole video, got a stream of frames")
         tracker: Tracker | None = None
-        step, start = self.settings.frame_step or 1, 0
-        if isinstance(frames, Detections):
-            step = self._step(frames)[0]
-            parts: Iterable[tuple[Detections, Array | None]] = (
-                (frames.select(rows), rows) for _, rows in frames.rows_by_frame()
-            )
-        else:
-            parts = ((frame, None) for frame in frames)
-        for given, rows in parts:
-            part = self.prepare(given)
-            rows = np.arange(start, start + len(part)) if rows is None else rows
-            start += len(part)
+        step, parts = self._frame_by_frame(frames)
+        for part, rows in parts:
             keep, _ = self.mark(part)
-            if len(np.unique(part.frames)) > 1:
-                raise ValueError(f"a stream must come frame by frame, got {np.unique(part.frames)}")
             if tracker is None:
                 if not len(part):
                     continue
@@ -310,6 +299,27 @@ class Pipeline:
             yield done
         if tracker is not None:
             yield tracker.flush()
+
+    def _frame_by_frame(
+        self, frames: Detections | Iterable[Detections]
+    ) -> tuple[int, Iterator[tuple[Detections, Array]]]:
+        """Return the step of the frame numbers, and (Detections, rows) of each frame."""
+        if isinstance(frames, Detections):
+            whole = self.prepare(frames)
+            step, _ = self._step(whole)
+            return step, ((whole.select(rows), rows) for _, rows in whole.rows_by_frame())
+
+        def counted() -> Iterator[tuple[Detections, Array]]:
+            start = 0
+            for part in frames:
+                if len(numbers := np.unique(part.frames)) > 1:
+                    raise ValueError(f"a stream must come frame by frame, got {numbers}")
+                # The boxes of a single frame are too few to say what they are.
+                part = self.prepare(part) if self.settings.boxes == "mask" else part
+                yield part, np.arange(start, start + len(part))
+                start += len(part)
+
+        return self.settings.frame_step or 1, counted()
 
     def write(self, tracked: Tracked, folder: Path) -> tuple[Detections, list[int]]:
         """Write SEQ.txt into a folder; return what was written, see `Tracked.result`."""

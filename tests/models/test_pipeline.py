@@ -220,3 +220,18 @@ def test_the_least_score_of_detections_is_not_lambda():
     assert settings.rules.min_score == {0: 0.8} and settings.tracker.min_score == 0.1
     settings = changed(settings, ["tracker.min_score=0.3"])
     assert settings.rules.min_score == {0: 0.8} and settings.tracker.min_score == 0.3
+
+
+def test_boxes_of_a_live_frame_are_believed_and_of_a_sequence_looked_at():
+    scene = make_detections([(f, 1, 1, 1.0, (20 + f, 5, 8, 8)) for f in range(4)])
+    corners = scene.boxes_xywh.copy()
+    corners[:, 2:] += corners[:, :2]
+    odd = replace(scene, boxes_xywh=corners)
+    pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
+    with pytest.raises(ValueError, match="got corners x1 y1 x2 y2"):
+        list(pipeline.stream(odd))
+    live = list(pipeline.stream(odd.select(odd.frames == f) for f in range(4)))
+    assert sorted(row for part in live for row, _ in part) == [0, 1, 2, 3]
+    masked = Pipeline(replace(changed(LOOSE, ["descriptor_weight=0"]), boxes="mask"))
+    frames = (odd.select(odd.frames == f) for f in range(4))
+    assert len([row for part in masked.stream(frames) for row, _ in part]) == 4
