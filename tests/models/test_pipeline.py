@@ -235,3 +235,14 @@ def test_boxes_of_a_live_frame_are_believed_and_of_a_sequence_looked_at():
     masked = Pipeline(replace(changed(LOOSE, ["descriptor_weight=0"]), boxes="mask"))
     frames = (odd.select(odd.frames == f) for f in range(4))
     assert len([row for part in masked.stream(frames) for row, _ in part]) == 4
+
+
+def test_boxes_of_the_file_are_believed_when_told_so():
+    scene = make_detections([(f, 1, 1, 1.0, (20 + f, 5, 8, 8)) for f in range(4)])
+    odd = replace(scene, boxes_xywh=scene.boxes_xywh + 100)
+    settings = settings_for(data_set("custom"), "mask_iou")
+    with pytest.raises(ValueError, match="boxes must be x y w h"):
+        Pipeline(settings).track(odd)
+    for boxes, expected in (("file", odd), ("mask", scene)):
+        tracked = Pipeline(replace(settings, boxes=boxes)).track(odd)
+        assert (tracked.detections.boxes_xywh == expected.boxes_xywh).all()

@@ -148,7 +148,9 @@ def test_data_sets_are_whole():
         assert of.name == name and of.default_tracker in of.presets
         assert name in of.weights_from or name == "custom"
         assert of.network_config(3)["channels"] == 3
-    assert (DATA_SETS["kitti"].first_frame, DATA_SETS["mots"].first_frame) == (0, 1)
+    first = {name: of.first_frame for name, of in DATA_SETS.items()}
+    assert first == {"mnist": 1, "sprites": 1, "kitti": 0, "mots": 1, "custom": None}
+    assert (DATA_SETS["mnist"].margin, DATA_SETS["sprites"].margin) == (9, 10)
     assert DATA_SETS["mots"].tracked == (2,) and DATA_SETS["kitti"].ignore == 10
     assert DATA_SETS["custom"].name_of(7) == "class 7" and DATA_SETS["kitti"].name_of(1) == "car"
 

@@ -173,3 +173,14 @@ def test_truth_notes_speak_of_shifts_gaps_and_empty_masks():
     (note,) = evaluation.truth_notes(half, found, keep)
     assert note.startswith("4 of 8 detections are in frames without any annotation (truth: 4 ")
     assert evaluation.truth_notes(half, found, found.frames < 4) == []  # only what takes part
+
+
+def test_a_shift_is_said_though_most_masks_match_anyhow():
+    # Two of ten objects are fast: 80% match as they stand, all of them a frame earlier.
+    objects = [(f, i, 1, 1.0, (5 + 12 * i, 2, 8, 8)) for f in range(8) for i in range(8)]
+    objects += [(f, i, 1, 1.0, (2 + 9 * f, 12 * i - 80, 8, 8)) for f in range(8) for i in (8, 9)]
+    found, keep = make_detections(objects, 60, 120), np.ones(80, bool)
+    moved = replace(found, frames=found.frames + 1)
+    notes = evaluation.truth_notes(moved, found, keep)
+    assert any("one frame earlier (100% of its masks, " in note for note in notes)
+    assert evaluation.truth_notes(found, found, keep) == []

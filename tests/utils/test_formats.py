@@ -11,7 +11,7 @@ from tests.conftest import box_mask, make_detections, random_scene, write_tracks
 from utils import masks
 from utils.files import FormatError, atomic_path
 from utils.formats.registry import merge_sequences, read_detections, read_sequences
-from utils.results import output_ids
+from utils.results import finished, output_ids
 
 RLE = box_mask(3, 4, 5, 6).decode()
 MOTS = f"0 1001 1 40 60 {RLE}"
@@ -76,6 +76,7 @@ def field(line, position, value):
         (field(MOTS, 3, "0"), "height and width must be in 1..16384, got 0 60"),
         (field(MOTS, 4, "16385"), "height and width must be in 1..16384, got 40 16385"),
         (field(MOTS, 3, "41"), "frame size must be 40 60 as in line 1, got 41 60"),
+        (field(MOTS, 4, "61"), "frame size must be 40 60 as in line 1, got 40 61"),
         (
             field(MOTS, 5, "ab cd".split()[0] + "\x7f"),
             "RLE character outside '0'..'o', got '\\x7f'",
@@ -299,3 +300,9 @@ def test_what_several_better_masks_cover_is_taken_from_all(tmp_path):
     assert write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3])) == []
     back = read_detections(tmp_path / "out.txt")
     assert back.boxes_xywh.tolist() == [[0, 0, 10, 10], [20, 0, 10, 10], [10, 0, 10, 10]]
+
+
+def test_a_mask_that_is_hidden_whole_loses_its_id_and_nothing_else():
+    objects = [(1, 1, 1, 0.9, (0, 0, 10, 10)), (1, 2, 1, 0.8, (2, 2, 4, 4))]
+    result, dropped = finished(make_detections(objects), np.array([5, 6]))
+    assert (result.ids.tolist(), dropped) == ([1001, 0], [1]) and len(result) == 2

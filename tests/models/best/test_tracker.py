@@ -284,3 +284,31 @@ def test_a_mean_score_of_just_the_limit_confirms():
     for score in (0.7, 0.6, 0.35):  # none of them exact in binary
         config = replace(LOOSE, confident={1: 0.1}, confirmed={1: score})
         assert run(line(1, range(3), 5, 0, score=score), config)[0].all()
+
+
+def test_a_track_at_the_border_is_expected_for_three_frames():
+    for gap, tracks in ((3, 1), (4, 2)):
+        frames = [0, 1, 2, 2 + gap, 3 + gap]
+        ids, _ = run([(f, 1, 1, 1.0, (52, 5, 8, 8)) for f in frames])
+        assert len(set(ids.tolist())) == tracks, gap
+        # Two pixels from the border is at it, three are not.
+        for x, at_border in ((50, True), (49, False)):
+            ids, _ = run([(f, 1, 1, 1.0, (x, 5, 8, 8)) for f in frames])
+            assert len(set(ids.tolist())) == (tracks if at_border else 1)
+
+
+def test_a_change_of_size_counts_up_to_two():
+    config = replace(LOOSE, mask_weight=0, size_weight=1.0, descriptor_weight=0)
+    objects = [
+        (0, 1, 1, 1.0, (5, 5, 8, 8)),
+        (1, 1, 1, 1.0, (5, 5, 16, 8)),
+        (1, 2, 1, 1.0, (0, 0, 50, 40)),
+    ]
+    scene, tracker = make_detections(objects), BestTracker(config)
+    frames = frames_of(config, scene, None)
+    tracker.update(frames[0])
+    boxes = frames[1]["boxes_xywh"][:, 2]
+    pairs = np.zeros(2, int), np.arange(2)
+    added = tracker._other_cues(frames[1], tracker._tracks, np.zeros((1, 4)), *pairs)
+    found = dict(zip(boxes.tolist(), added.tolist(), strict=True))
+    assert found == pytest.approx({16: -np.log(2), 50: -2})

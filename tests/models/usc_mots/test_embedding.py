@@ -87,3 +87,11 @@ def test_weights_are_checked_without_loading_them(tmp_path):
     own = Embedder(data_set("mots"))
     assert own.weights_of("0002").name == "dhae_kitti_shape.keras"
     assert not own.needs_images("0002") and len(own.digests()) == 2
+
+
+def test_weights_without_a_card_are_told_by_their_patches(tmp_path):
+    weights = tmp_path / "w.keras"
+    weights.write_bytes((embedding.PRETRAINED / "dhae_mnist_shape.keras").read_bytes())
+    with pytest.raises(ValueError, match="got weights for patches of 28 px"):
+        Embedder(data_set("kitti"), [weights])
+    assert Embedder(data_set("sprites"), [weights]).networks[weights]["patch_size"] == 28

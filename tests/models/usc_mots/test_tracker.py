@@ -251,3 +251,25 @@ def test_real_sequences_streaming_shuffled_and_accurate(real_data):
 def test_a_window_that_a_gap_kept_from_filling_is_clustered_before_it_goes():
     ids, _ = run(line(1, (0, 1, 3), 5, 0))
     assert ids.tolist() == [1, 1, 1]
+
+
+def test_the_gate_bars_from_the_limit_on():
+    detections = make_detections(line(1, range(2), 0, 14))
+    for limit, linked in ((2.0, False), (2.0001, True)):
+        config = replace(LOOSE, gate="embedding", max_distance=limit, t_lag=2)
+        ids, _ = track_with(config, detections, np.array([[0.0], [2.0]]))
+        assert bool(ids[0] and ids[0] == ids[1]) == linked
+
+
+def test_a_cluster_reaches_lambda_when_it_equals_it():
+    config = replace(LOOSE, t_lag=2, min_score=0.25)
+    assert run(line(1, (0, 1), 5, 0, score=0.25), config)[0].all()
+    assert not run(line(1, (0, 1), 5, 0, score=0.2), config)[0].any()
+
+
+def test_without_a_graph_the_majority_of_a_cluster_names_it():
+    tracker = UscMotsTracker(replace(LOOSE, use_graph=False))
+    labels = np.array([0, 7, 5, 5])
+    points, frames = np.zeros((4, 1)), np.array([3, 2, 1, 0])
+    tracker._label([[0, 1, 2, 3]], range(4), frames, labels, np.ones(4), points)
+    assert labels.tolist() == [5, 7, 5, 5]
