@@ -165,3 +165,10 @@ def test_pillars_hide_people_in_the_video():
     left, right = occlusion_video.PILLARS[0]
     inside = (found.boxes_xywh[:, 0] > left) & (found.boxes_xywh[:, :3:2].sum(axis=1) < right)
     assert not inside.any() and not found.scored
+
+
+def test_the_bound_matches_from_an_iou_of_one_half_on():
+    truth = make_detections([(0, 1, 1, 1.0, (2, 2, 10, 10))])
+    for width, identity in ((6, 1), (5, 1), (4, 0)):
+        found = make_detections([(0, 0, 1, 0.9, (2, 2, width, 10))])
+        assert by_truth(found, truth).tolist() == [identity]

@@ -246,3 +246,11 @@ def test_boxes_of_the_file_are_believed_when_told_so():
     for boxes, expected in (("file", odd), ("mask", scene)):
         tracked = Pipeline(replace(settings, boxes=boxes)).track(odd)
         assert (tracked.detections.boxes_xywh == expected.boxes_xywh).all()
+
+
+def test_a_stream_of_a_sequence_in_steps_is_tracked_in_steps():
+    scene = make_detections([(5 * f, 1, 1, 1.0, (5 + 2 * f, 5, 8, 8)) for f in range(8)])
+    pipeline = Pipeline(changed(LOOSE, ["descriptor_weight=0", "trusted.memory=3"]))
+    pairs = [pair for part in pipeline.stream(scene) for pair in part]
+    assert len(pairs) == 8 and len({identity for _, identity in pairs}) == 1
+    assert (pipeline.track(scene).track_ids == 1).all()

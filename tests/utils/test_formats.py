@@ -306,3 +306,20 @@ def test_a_mask_that_is_hidden_whole_loses_its_id_and_nothing_else():
     objects = [(1, 1, 1, 0.9, (0, 0, 10, 10)), (1, 2, 1, 0.8, (2, 2, 4, 4))]
     result, dropped = finished(make_detections(objects), np.array([5, 6]))
     assert (result.ids.tolist(), dropped) == ([1001, 0], [1]) and len(result) == 2
+
+
+def test_rows_of_a_frame_come_by_score_then_class_then_place():
+    objects = [
+        (0, 1, 2, 0.5, (2, 2, 5, 5)),
+        (0, 2, 1, 0.5, (9, 2, 5, 5)),
+        (0, 3, 1, 0.9, (20, 2, 5, 5)),
+    ]
+    objects.append((0, 4, 1, 0.5, (8, 2, 5, 5)))
+    ((frame, rows),) = make_detections(objects).rows_by_frame()
+    assert (frame, rows.tolist()) == (0, [2, 3, 1, 0])
+
+
+def test_an_empty_file_merges_into_the_other():
+    found = make_detections([(0, 1, 1, 0.5, (2, 2, 5, 5))])
+    empty = found.select(np.zeros(0, int))
+    assert len(merge_sequences(empty, found)) == len(merge_sequences(found, empty)) == 1

@@ -195,3 +195,13 @@ def test_defaults_of_the_generators_are_the_papers_test_set():
     assert args.output.as_posix() == "data/mnist_mot/test"
     assert parse_args("sprites", ["--split", "train"]).split == "train"
     assert parse_args("sprites", ["--train", "1"]).output.as_posix() == "data/sprites_mot/train"
+
+
+def test_a_mask_is_what_is_brighter_than_half():
+    def draw(rng):
+        picture = np.full((20, 20, 3), 100, np.uint8)  # a dim rim
+        picture[5:15, 5:15] = 200
+        return picture
+
+    _, found = synthetic.generate_sequence("s", draw, 10, 30, 1, np.random.default_rng(0))
+    assert found.boxes_xywh[:, 2:].max() == 10

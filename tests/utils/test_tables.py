@@ -1,4 +1,4 @@
-from utils.tables import comparison
+from utils.tables import comparison, format_table
 
 
 def test_comparison_by_hand():
@@ -16,3 +16,8 @@ def test_comparison_by_hand():
         "| a \\| b | 98.2 (97.0, +1.2) | 12 (15, -3) | 50.0 |",
         "| c | 3.5 (3.5, +0.0) | not run | not run (3.5) |",
     ]
+
+
+def test_what_has_no_value_is_a_dash():
+    text = format_table("a", ("x", "y"), {"row": {"x": None}})
+    assert text.splitlines()[1].split() == ["row", "-", "-"]

@@ -111,3 +111,15 @@ def test_both_kinds_must_have_been_seen_often_enough():
     held.evidence._observe(0, np.ones(100, int), np.array([[1.0], [3.0]] * 50))
     held.evidence._observe(1, np.ones(10, int), np.array([[5.0], [7.0]] * 5))
     assert held.ratio(0, [2.0]) == 0
+
+
+def test_the_past_that_others_are_held_to_moves_every_ten_detections():
+    held = Held(1, memory=0.5)
+    held.add([[0.0]])
+    anchors = []
+    for value in range(1, 21):
+        held.update([0], [1], [[float(value)]])
+        anchors.append(float(held.tracks["anchor_looks"][0, 0]))
+    # The first detection counts: the ninth update is the tenth, the nineteenth the twentieth.
+    assert anchors[:8] == [0.0] * 8 and anchors[8] > 7
+    assert len(set(anchors[8:18])) == 1 and anchors[18] > 16 and anchors[19] == anchors[18]

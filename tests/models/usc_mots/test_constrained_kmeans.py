@@ -237,3 +237,11 @@ def test_known_identities_are_counted_class_by_class():
     classes = np.array([1, 1, 2, 2])
     frames = np.array([1, 0, 1, 0])
     assert plain_kmeans(points, frames, classes, classes) == [[0, 1], [2, 3]]
+
+
+def test_the_nearest_member_is_the_newest():
+    # First centres 6 and 20 (frame 0): {0, 5, 6} and {11, 20}. Their newest, 0 and 11, draw 6 over
+    # to 11, and 20, barred there by its frame, goes to 0.
+    clusters, _ = cluster_nodes([0, 5, 11, 6, 20], [2, 1, 1, 0, 0], centre_rule="nearest",
+                                initial=np.array([3, 4]))  # fmt: skip
+    assert clusters == {frozenset({0, 1, 4}), frozenset({2, 3})}

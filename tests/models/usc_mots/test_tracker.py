@@ -273,3 +273,12 @@ def test_without_a_graph_the_majority_of_a_cluster_names_it():
     points, frames = np.zeros((4, 1)), np.array([3, 2, 1, 0])
     tracker._label([[0, 1, 2, 3]], range(4), frames, labels, np.ones(4), points)
     assert labels.tolist() == [5, 7, 5, 5]
+
+
+def test_the_window_is_clustered_as_soon_as_it_is_full():
+    detections = make_detections(line(1, range(3), 5, 0))
+    tracker, started = UscMotsTracker(LOOSE), []
+    for frame in frames_of(LOOSE, detections, boxes_as_embeddings(detections)):
+        tracker.update(frame)
+        started.append(tracker.report["tracks"])
+    assert started == [0, 0, 1]
