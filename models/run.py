@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import Settings
-from models.tracking import COLOURS, EMBEDDINGS, IDS, trackers
+from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
 from utils import evaluation
 from utils.cli import check_backend, say
 from utils.detections import Detections
@@ -92,7 +92,7 @@ def begin(request: Request) -> Run:
         for file in made.boxes.values():
             read_mot(file)
     check_sequences(made)
-    meaning = trackers()[settings.name].meaning
+    meaning = tracker_class(settings.name).meaning
     say(f"tracker {settings.name} ({meaning}), data set {of.name}")
     return made
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from models.tracking import trackers
+from models.tracking import tracker_class
 from utils.config import ByClass, RefinementConfig, override, parts_of
 from utils.data_sets import DataSet, Preset
 from utils.detections import Detections
@@ -14,6 +14,7 @@ from utils.rules import DetectionRules
 
 BOXES = ("check", "file", "mask")
 PARTS = ("tracker", "trusted", "rules", "refinement")
+PRESETS = ("paper", "best")  # trackers that a data set has settings of its own for
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,14 @@ def settings_for(
         ValueError: no such tracker, or it has no preset for the data set.
     """
     name = tracker or data_set.default_tracker
-    known = trackers()
-    if name not in known:
-        raise ValueError(f"tracker must be one of {', '.join(known)}, got {name!r}")
+    kind = tracker_class(name)
     for wanted in (name, rules_of):
         if wanted is not None and wanted in PRESETS and wanted not in data_set.presets:
             own = ", ".join(data_set.presets)
             raise ValueError(f"{data_set.name} has the presets {own}, got {wanted}")
     rules = data_set.presets[rules_of or (name if name in data_set.presets else "paper")].rules
-    chosen = data_set.presets.get(name) or Preset(rules, known[name].settings())
+    chosen = data_set.presets.get(name) or Preset(rules, kind.settings())
     return Settings(data_set, name, chosen.tracker, chosen.trusted, rules, classes=data_set.tracked)
-
-
-PRESETS = ("paper", "best")  # trackers that a data set has settings of its own for
 
 
 def changed(settings: Settings, changes: Iterable[str]) -> Settings:

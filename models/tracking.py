@@ -149,6 +149,18 @@ def trackers() -> dict[str, type[Tracker]]:
     return {tracker.name: tracker for tracker in ordered}
 
 
+def tracker_class(name: str) -> type[Tracker]:
+    """Return the Tracker class of that name in the registry.
+
+    Raises:
+        ValueError: no such tracker.
+    """
+    known = trackers()
+    if name not in known:
+        raise ValueError(f"tracker must be one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
 def make_tracker(name: str, config: Any = None) -> Tracker:
     """Return a tracker by its name in the registry.
 
@@ -159,10 +171,7 @@ def make_tracker(name: str, config: Any = None) -> Tracker:
     Raises:
         ValueError: no such tracker.
     """
-    known = trackers()
-    if name not in known:
-        raise ValueError(f"tracker must be one of {', '.join(known)}, got {name!r}")
-    kind: Any = known[name]
+    kind: Any = tracker_class(name)
     made: Tracker = kind(kind.settings() if config is None else config)
     return made
 
