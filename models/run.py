@@ -22,6 +22,7 @@ from utils.cli import check_backend, say
 from utils.detections import Detections
 from utils.files import atomic_path, check_writable
 from utils.formats.mot import read_mot
+from utils.frames import FrameFolder
 from utils.inputs import Inputs, read_inputs
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pycocotools", "opencv-python", "trackeval")
@@ -66,6 +67,8 @@ class Run:
     inputs: Inputs
     boxes: dict[str, Path]
     notes: list[str]
+    images: dict[str, FrameFolder] = field(default_factory=dict)  # readers of the frames
+    complete: set[str] = field(default_factory=set)  # sequences with a picture of every frame
 
     @property
     def settings(self) -> Settings:
@@ -137,14 +140,17 @@ def check_sequences(made: Run) -> None:
     for detections in made.inputs.sequences:
         prepared = pipeline.prepare(detections)
         images = frames_of(request.images, detections)
-        numbers = np.unique(detections.frames).tolist()
         if images is not None:
+            numbers = np.unique(detections.frames).tolist()
+            made.images[detections.sequence] = images
             images.check(numbers)
             missing = images.missing(numbers)
             if len(missing) == len(numbers):
                 got = f"none of the {len(numbers)} frames that have detections"
                 raise ValueError(f"{images.folder}: must hold the frames' pictures, got {got}")
-            if missing:
+            if not missing:
+                made.complete.add(detections.sequence)
+            else:
                 shown = ", ".join(map(str, missing[:3])) + ", ..." * (len(missing) > 3)
                 made.notes.append(
                     f"{detections.sequence}: no picture of {len(missing)} frames ({shown}): they "
@@ -152,8 +158,8 @@ def check_sequences(made: Run) -> None:
                 )
         if len(prepared) and pipeline.needs_embeddings(prepared, images is not None):
             check_backend()
-            whole = images is not None and not images.missing(numbers)
-            if pipeline.embedder.needs_images(detections.sequence) and not whole:
+            complete = detections.sequence in made.complete
+            if pipeline.embedder.needs_images(detections.sequence) and not complete:
                 got = "none" if images is None else f"frames missing in {images.folder}"
                 raise ValueError(
                     f"--images must name the frames' folder for appearance weights, got {got}"
@@ -170,9 +176,9 @@ def track_all(made: Run) -> list[Tracked]:
     """Track every sequence."""
     tracked = []
     for detections in tqdm(made.inputs.sequences, desc="tracking", unit="seq", disable=None):
-        images = frames_of(made.request.images, detections)
-        whole = images is not None and not images.missing(np.unique(detections.frames).tolist())
-        tracked.append(made.pipeline.track(detections, images if whole else None))
+        name = detections.sequence
+        images = made.images[name] if name in made.complete else None
+        tracked.append(made.pipeline.track(detections, images))
         made.notes += tracked[-1].notes
         truth = made.inputs.truth.get(detections.sequence)
         if truth is not None:
@@ -218,7 +224,7 @@ def visualize(made: Run, tracked: Tracked, result: Detections) -> None:
     if not len(written):
         return
     folder = made.request.output / "pictures"
-    images = frames_of(made.request.images, result)
+    images = made.images.get(name)
     reader = None if images is None else images.drawn
     still = visualization.write_video(folder / f"{name}.mp4", result, reader, step=tracked.step)
     if still is not None:
