@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduction.experiments import Experiments
-from reproduction.tables import make_table
+from reproduction.experiments import PRESETS, Experiments
+from reproduction.tables import TABLES, make_tables
 from utils.cli import Parser, positive, run
 
 
@@ -13,13 +13,20 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--table", type=int, choices=(1, 2, 3, 4))
+    what.add_argument("--table", "--tables", dest="tables", nargs="+", help="numbers, or all")
     what.add_argument("--figure", type=int, choices=(3, 4, 5))
     parser.add_argument(
         "--data",
         type=Path,
         required=True,
         help="folder of kitti_mots, mots_challenge, mnist_mot and sprites_mot",
+    )
+    parser.add_argument(
+        "--preset",
+        nargs="+",
+        choices=PRESETS,
+        default=PRESETS[:1],
+        help="whose rules associate: the paper's text, its authors' code, or both",
     )
     parser.add_argument("--output", type=Path, default=Path("results/tables"))
     parser.add_argument("--sequences", nargs="+", help="names (default: all there are)")
@@ -33,6 +40,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="3 sequences, of the real ones the first 40 frames, to try it",
     )
     args = parser.parse_args(arguments)
+    known = {str(number): number for number in TABLES}
+    if args.tables == ["all"]:
+        args.tables = list(known)
+    for number in args.tables or ():
+        if number not in known:
+            parser.error(f"--tables must be among {', '.join(known)}, or all, got {number}")
+    args.tables = [known[number] for number in dict.fromkeys(args.tables or ())]
+    args.preset = list(dict.fromkeys(args.preset))
     if args.detections and Path(args.detections).name != args.detections:
         parser.error(f"--detections must be a folder's name, got {args.detections}")
     return args
@@ -52,7 +67,7 @@ def main() -> None:
         make = pictures.figure_3 if args.figure == 3 else pictures.figure_4
         make(experiments, args.output / f"figure_{args.figure}.png")
     else:
-        make_table(args, experiments)
+        make_tables(args, experiments)
 
 
 if __name__ == "__main__":

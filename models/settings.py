@@ -14,7 +14,7 @@ from utils.rules import DetectionRules
 
 BOXES = ("check", "file", "mask")
 PARTS = ("tracker", "trusted", "rules", "refinement")
-PRESETS = ("paper", "best")  # trackers that a data set has settings of its own for
+PRESETS = ("paper", "authors", "best")  # trackers that a data set has settings of its own for
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,16 @@ class Frame:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, chosen: Array) -> Frame:
+        """Return the frame with some of its detections only; chosen: (k,) bool."""
+        rows = np.flatnonzero(chosen).tolist()
+        columns = {
+            name: values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
+            for name, values in self.columns.items()
+        }
+        own = self.rows[rows], self.classes[rows], self.scores[rows]
+        return Frame(self.number, *own, self.size, columns)
+
     def __getitem__(self, column: str) -> Any:
         """Return a column.
 

@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from models.pipeline import Pipeline, Tracked, frames_of
 from models.settings import Settings, changed, settings_for
-from models.tracking import EMBEDDINGS
-from models.usc_mots.embedding import PRETRAINED
+from models.tracking import EMBEDDINGS, trackers
+from models.usc_mots.embedding import PRETRAINED, read_card
 from utils import evaluation
+from utils.config import UscMotsConfig
 from utils.data_sets import DataSet, data_set
 from utils.detections import Detections
 from utils.files import atomic_path, find_sequences
@@ -30,6 +31,10 @@ from utils.formats.registry import read_detections
 from utils.frames import FrameFolder
 from utils.rules import DetectionRules
 
+# The presets that read the paper: its text, and its authors' code.
+PRESETS = tuple(
+    name for name, kind in trackers().items() if issubclass(kind.settings, UscMotsConfig)
+)
 QUICK_FRAMES, QUICK_SEQUENCES = 40, 3
 PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "pycocotools", "trackeval", "motrics")
 
@@ -50,6 +55,7 @@ class Run:
         location_gain: replaces that of the weights; None keeps it.
         images: whether the weights need the frames.
         min_score: replaces the score rule of every class; None keeps the preset's.
+        preset: whose rules associate, "paper" or "authors".
     """
 
     dataset: str
@@ -59,6 +65,7 @@ class Run:
     location_gain: float | None = None
     images: bool = False
     min_score: float | None = None
+    preset: str = PRESETS[0]
 
     @property
     def of(self) -> DataSet:
@@ -66,9 +73,9 @@ class Run:
         return data_set(self.dataset)
 
     def settings(self) -> Settings:
-        """Return the paper's Settings with the run's changes."""
+        """Return the preset's Settings with the run's changes."""
         changes = [f"tracker.{name}={value}" for name, value in self.changes]
-        settings = changed(settings_for(self.of, "paper"), changes)
+        settings = changed(settings_for(self.of, self.preset), changes)
         rules = settings.rules
         if self.min_score is not None:
             rules = DetectionRules(dict.fromkeys(rules.min_score, self.min_score), rules.min_area)
@@ -78,6 +85,26 @@ class Run:
         """Return the Pipeline."""
         weights = [PRETRAINED / name for name in self.weights]
         return Pipeline(self.settings(), weights, self.location_gain)
+
+
+def chosen_gain(weights: Sequence[str]) -> float | None:
+    """Return the location gain that weights were given on their held-back sequences.
+
+    Args:
+        weights: file names in `pretrained/`; their cards must agree.
+
+    Returns:
+        None where none has a card that says so.
+
+    Raises:
+        ValueError: they do not agree.
+    """
+    cards = [read_card(PRETRAINED / name) or {} for name in weights]
+    scores = [card.get("scores_of_best_epoch", {}) for card in cards]
+    gains = {float(row["location_gain"]) for row in scores if "location_gain" in row}
+    if len(gains) > 1:
+        raise ValueError(f"the cards of {' and '.join(weights)} must agree, got gains {gains}")
+    return gains.pop() if gains else None
 
 
 class Missing(ValueError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from utils.config import BestConfig, UscMotsConfig
+from utils.config import AuthorsConfig, BestConfig, ByClass, UscMotsConfig
 from utils.detections import CAR, IGNORE, MAX_CLASS, PEDESTRIAN
 from utils.rules import DetectionRules
 
@@ -45,7 +45,8 @@ class DataSet:
         network: arguments of the DHAE. object_size: side in px that divides box sizes before it;
             None means the frame.
         weights: file names in `pretrained/`. weights_from: data sets whose weights may track this
-            one: their patches and boxes are made alike.
+            one: their patches and boxes are made alike. mtl_weights, equal_weights: those of
+            Table 4, which differ in the loss alone. appearance_weights: those that see colours.
         folder: in the --data folder. truth, detections, images: in `folder`, of `SEQ.txt` (of
             `SEQ/000000.png`); detections may be a pattern.
         box_truth: MOT ground truth of a sequence in `folder`, where boxes are scored, too, and the
@@ -74,6 +75,7 @@ class DataSet:
     images: str = "images"
     box_truth: str | None = None
     margin: int | None = None
+    mtl_weights: tuple[str, ...] = field(default=())
     equal_weights: tuple[str, ...] = field(default=())
     appearance_weights: tuple[str, ...] = field(default=())
 
@@ -116,17 +118,19 @@ _MOTS_PAGE = "https://www.vision.rwth-aachen.de/page/mots"
 _LICENCE = "(Voigtlaender et al., CVPR 2019; CC BY-NC-SA 3.0)"
 _TRUSTED = BestConfig(least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length={0: 3})
 _SHAPE = ("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras")
+_MTL = ("dhae_kitti_shape_mtl.keras", "dhae_kitti_shape_mtl_b.keras")
 _EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
 _APPEARANCE = ("dhae_mots_appearance.keras", "dhae_mots_appearance_b.keras")
 
 
-def _mots_presets(min_track_length: int) -> dict[str, Preset]:
+def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     """Return the presets of cars and pedestrians."""
+    lengths: ByClass = {0: min_track_length}
     rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
     best = BestConfig(confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7})
     return {
-        # The code has tau = 2 for MOTSChallenge, which reproduces its figures less (docs).
-        "paper": Preset(rules, UscMotsConfig(tau=1, min_track_length={0: min_track_length})),
+        "paper": Preset(rules, UscMotsConfig(tau=tau, min_track_length=lengths)),
+        "authors": Preset(rules, AuthorsConfig(tau=tau, min_track_length=lengths)),
         "best": Preset(
             replace(rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}, max_overlap=0.5), best, _TRUSTED
         ),
@@ -138,7 +142,7 @@ def _generated(
 ) -> DataSet:
     """Return one of the generated sets (paper, section 4.1)."""
     script = {"mnist": "gen_mnist.py", "sprites": "gen_sprite.py"}[name]
-    tracker = UscMotsConfig(
+    own: dict[str, Any] = dict(
         tau=2, gate="embedding", max_distance=limit, min_score=0.2, min_track_length={0: 1}
     )
     return DataSet(
@@ -146,7 +150,10 @@ def _generated(
         title,
         class_names=MOTS_CLASSES,
         tracked=(PEDESTRIAN,),
-        presets={"paper": Preset(DetectionRules(), tracker)},
+        presets={
+            "paper": Preset(DetectionRules(), UscMotsConfig(**own)),
+            "authors": Preset(DetectionRules(), AuthorsConfig(**own)),
+        },
         default_tracker="paper",
         network=MappingProxyType(
             dict(
@@ -176,7 +183,7 @@ _KITTI = DataSet(
     "KITTI MOTS",
     class_names=MOTS_CLASSES,
     tracked=(CAR, PEDESTRIAN),
-    presets=_mots_presets(min_track_length=3),
+    presets=_mots_presets(tau=1, min_track_length=3),
     default_tracker="paper",
     network=_REAL_NETWORK,
     object_size=None,
@@ -186,6 +193,7 @@ _KITTI = DataSet(
     source=f"KITTI MOTS, {_MOTS_PAGE}",
     licence=f"KITTI MOTS annotations {_LICENCE}",
     first_frame=0,
+    mtl_weights=_MTL,
     equal_weights=_EQUAL,
     appearance_weights=_APPEARANCE,
 )
@@ -197,6 +205,7 @@ _ANY = replace(
     tracked=None,
     presets={
         "paper": Preset(DetectionRules(), UscMotsConfig()),
+        "authors": Preset(DetectionRules(), AuthorsConfig()),
         # The limits of pedestrians for every class, lower: a detector may seldom say 0.7.
         "best": Preset(
             DetectionRules({0: 0.3}, max_overlap=0.5),
@@ -234,7 +243,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             name="mots",
             title="MOTSChallenge",
             tracked=(PEDESTRIAN,),
-            presets=_mots_presets(min_track_length=5),
+            presets=_mots_presets(tau=2, min_track_length=5),
             folder="mots_challenge",
             source=f"MOTSChallenge, {_MOTS_PAGE}",
             licence=f"MOTSChallenge annotations and frames {_LICENCE}",

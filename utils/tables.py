@@ -30,11 +30,12 @@ def format_table(title: str, columns: Sequence[str], rows: Mapping[str, Mapping[
     )
 
 
-def comparison(lines: Iterable[tuple[str, str, Any, Any]]) -> str:
+def comparison(lines: Iterable[tuple[str, str, Sequence[Any], Any]]) -> str:
     """Return a Markdown table: ours, and in brackets the paper's figure and our difference to it.
 
     Args:
-        lines: [(row, column, ours or None where it was not run, paper's or None)].
+        lines: [(row, column, our figures, each None where it was not run, paper's or None)]. Of
+            several figures of ours the difference is left out.
     """
     lines = list(lines)
     rows = list(dict.fromkeys(line[0] for line in lines))
@@ -42,17 +43,17 @@ def comparison(lines: Iterable[tuple[str, str, Any, Any]]) -> str:
     cells = {(row, column): (ours, theirs) for row, column, ours, theirs in lines}
     text = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
-        shown = [_compared(*cells.get((row, column), (None, None))) for column in columns]
+        shown = [_compared(*cells.get((row, column), ([None], None))) for column in columns]
         text.append(f"| {row.replace('|', chr(92) + '|')} | " + " | ".join(shown) + " |")
     return "\n".join(text)
 
 
-def _compared(ours: Any, theirs: Any) -> str:
-    mine = "not run" if ours is None else _cell(ours)
+def _compared(ours: Sequence[Any], theirs: Any) -> str:
+    mine = " / ".join("not run" if value is None else _cell(value) for value in ours)
     if theirs is None:
         return mine
-    if ours is None:
+    if len(ours) > 1 or ours[0] is None:
         return f"{mine} ({theirs})"
-    if isinstance(ours, int):
-        return f"{mine} ({theirs}, {ours - theirs:+d})"
-    return f"{mine} ({theirs}, {round(ours - theirs, 1) + 0.0:+.1f})"  # never -0.0
+    if isinstance(ours[0], int):
+        return f"{mine} ({theirs}, {ours[0] - theirs:+d})"
+    return f"{mine} ({theirs}, {round(ours[0] - theirs, 1) + 0.0:+.1f})"  # never -0.0

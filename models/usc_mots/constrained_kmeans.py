@@ -30,14 +30,22 @@ class Clustering:
     opened: int
 
 
-def fullest_frame(frames: Array) -> Array:
-    """Return the nodes (indices, ascending) of the frame with most nodes, the latest such.
+def fullest_frame(frames: Array, rule: str = UscMotsConfig.fullest) -> Array:
+    """Return the nodes (indices, ascending) of the frame with most nodes.
 
-    Their number is the first guess at |K|, their embeddings the first centres (section 3.3.2).
+    Their number is the first guess at |K|, their embeddings the first centres (section 3.3.2). Of
+    several such frames the current one counts, if it is among them.
+
+    Args:
+        frames: (n,) int frame numbers, the current frame first.
+        rule: which counts otherwise, "oldest" (authors' code) or "latest".
     """
     counts = Counter(frames.tolist())  # np.unique costs more for the few nodes of a window
-    fullest = max(counts, key=lambda number: (counts[number], number))
-    return np.flatnonzero(frames == fullest)
+    current, most = int(frames[0]), max(counts.values())
+    fullest = [number for number, count in counts.items() if count == most]
+    if current not in fullest:
+        current = min(fullest) if rule == "oldest" else max(fullest)
+    return np.flatnonzero(frames == current)
 
 
 def constrained_kmeans(
@@ -47,6 +55,7 @@ def constrained_kmeans(
     initial: Array | None = None,
     centre_rule: str = UscMotsConfig.centre_rule,
     order: str = UscMotsConfig.order,
+    fullest: str = UscMotsConfig.fullest,
     max_iterations: int = UscMotsConfig.max_iterations,
     tolerance: float = UscMotsConfig.tolerance,
     adaptive: bool = True,
@@ -66,8 +75,9 @@ def constrained_kmeans(
         centre_rule: "mean" of the members (paper) or "nearest", the member nearest in time to the
             current frame (authors' code).
         order: who chooses first, which decides where constraints collide and which the paper
-            leaves open: "distance", the node closest to its centre, or "time", the nodes of the
-            current frame, then those before (authors' code), by distance within a frame.
+            leaves open: "time", the nodes of the current frame, then those before (authors' code),
+            by distance within a frame, or "distance", the node closest to its centre.
+        fullest: see `fullest_frame`.
         max_iterations: upper limit of passes.
         tolerance: stop when the squared movement of the centres is at most this times the mean
             variance of the points' coordinates.
@@ -97,11 +107,13 @@ def constrained_kmeans(
         raise ValueError(f"centre_rule must be 'mean' or 'nearest', got {centre_rule!r}")
     if max_iterations < 1:
         raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
-    if order not in ("distance", "time"):
-        raise ValueError(f"order must be 'distance' or 'time', got {order!r}")
+    if order not in ("time", "distance"):
+        raise ValueError(f"order must be 'time' or 'distance', got {order!r}")
+    if fullest not in ("oldest", "latest"):
+        raise ValueError(f"fullest must be 'oldest' or 'latest', got {fullest!r}")
     if not n:
         return Clustering([], 0, 0)
-    initial = fullest_frame(frames) if initial is None else np.asarray(initial)
+    initial = fullest_frame(frames, fullest) if initial is None else np.asarray(initial)
     if not len(initial):
         raise ValueError("initial must name at least one node, got none")
     return _cluster(
@@ -242,11 +254,16 @@ def farthest_first(points: Array, initial: Array, count: int) -> Array:
 
 
 def plain_kmeans(
-    points: Array, frames: Array, classes: Array, truth: Array | None = None, seed: int = 0
+    points: Array,
+    frames: Array,
+    classes: Array,
+    truth: Array | None = None,
+    seed: int = 0,
+    restarts: int = UscMotsConfig.restarts,
 ) -> list[list[int]]:
     """Cluster the nodes of a window without constraints, class by class.
 
-    This is scikit-learn's KMeans as it comes, with its k-means++ start: the rows without G.
+    This is scikit-learn's KMeans with its k-means++ start: the rows without G.
 
     |K| is the largest number of detections in one frame, or the number of true identities.
 
@@ -254,6 +271,7 @@ def plain_kmeans(
         points: (n, F) float; frames: (n,) int; classes: (n,) int.
         truth: (n,) int true identities; None estimates |K|.
         seed: of the first centres.
+        restarts: with other first centres, the best of which counts.
 
     Returns:
         list of clusters, each an ascending list of nodes.
@@ -269,6 +287,6 @@ def plain_kmeans(
         else:
             count = len(np.unique(truth[nodes]))
         count = min(count, len(np.unique(points[nodes], axis=0)))
-        labels = KMeans(count, random_state=seed).fit_predict(points[nodes])
+        labels = KMeans(count, n_init=restarts, random_state=seed).fit_predict(points[nodes])
         clusters += [nodes[labels == k].tolist() for k in range(count)]
     return [members for members in clusters if members]
