@@ -18,8 +18,7 @@ from utils.data_sets import DATA_SETS, data_set
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
-    known = [of.name for of in DATA_SETS.values() if not of.any_class]
-    parser.add_argument("--dataset", choices=known, required=True)
+    parser.add_argument("--dataset", choices=DATA_SETS, required=True)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--input", choices=("shape", "appearance"), default="shape")
     parser.add_argument(

@@ -107,6 +107,17 @@ def chosen_gain(weights: Sequence[str]) -> float | None:
     return gains.pop() if gains else None
 
 
+def appearance_weights(of: DataSet) -> tuple[str, ...]:
+    """Return the appearance weights of a data set: the user's own where there are some.
+
+    Those of docs/training.md, `pretrained/dhae_kitti_appearance.keras` and `..._b.keras`, go before
+    the committed ones of another data set.
+    """
+    names = (f"dhae_{of.name}_appearance.keras", f"dhae_{of.name}_appearance_b.keras")
+    own = tuple(name for name in names if (PRETRAINED / name).is_file())
+    return own or of.appearance_weights
+
+
 class Missing(ValueError):
     """A run cannot be made: the message says what is missing and how to get it."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduction import paper
-from reproduction.experiments import PRESETS, Experiments, Run, chosen_gain
+from reproduction.experiments import PRESETS, Experiments, Run, appearance_weights, chosen_gain
 from utils.cli import say
 from utils.data_sets import DataSet, data_set
 from utils.files import atomic_path
@@ -86,16 +86,16 @@ def table_1() -> list[Cell]:
     return cells
 
 
-def network(row: str) -> tuple[tuple[str, ...], bool]:
+def network(row: str, of: DataSet) -> tuple[tuple[str, ...], bool]:
     """Return (weights, whether they need images) of a row of Tables 2 and 3."""
-    return (KITTI.appearance_weights, True) if "app" in row else (KITTI.weights, False)
+    return (appearance_weights(of), True) if "app" in row else (of.weights, False)
 
 
 def table_2() -> list[Cell]:
     """Return the cells of Table 2."""
     cells, metrics = [], ("sMOTSA", "MOTSA", "MOTSP", "F_DR")
     for row, values in paper.TABLE_2.items():
-        weights, images = network(row)
+        weights, images = network(row, KITTI)
         made = Run(KITTI.name, weights, "detections", images=images)
         for name in names_of(KITTI):
             cells += cells_of(row, name, made, name, metrics, (*values[name], None))
@@ -106,7 +106,7 @@ def table_3() -> list[Cell]:
     """Return the cells of Table 3."""
     cells, metrics = [], ("sMOTSA", "MOTSA", "MOTSP", "MT", "F_DR")
     for row, values in paper.TABLE_3.items():
-        weights, images = network(row)
+        weights, images = network(row, MOTS)
         changes = () if row.endswith("G") else NO_GRAPH
         made = Run(MOTS.name, weights, "detections", changes, images=images)
         cells += cells_of(row, "", made, "pedestrian", metrics, (*values, None))

@@ -558,7 +558,7 @@ def test_weights_of_another_data_set_are_refused(tmp_path):
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6), cls=2))
     weights = ROOT / "pretrained" / "dhae_mnist_shape.keras"
     message = refused(tmp_path, "--weights", weights, tracker=("--tracker", "best"))
-    assert "must be weights of kitti or mots to track custom (128 px patches), got" in message
+    assert "must be weights of kitti or mots or custom to track custom (128 px" in message
     sprites = ("--tracker", "paper", "--dataset", "sprites")
     assert "must be weights of sprites" in refused(tmp_path, "--weights", weights, tracker=sprites)
 

@@ -125,7 +125,7 @@ class UscMotsConfig:
             "centre_rule": ("mean", "nearest"),
             "order": ("time", "distance"),
             "fullest": ("oldest", "latest"),
-            "labelling": ("all", "newest"),
+            "labelling": ("newest", "all"),
             "score_rule": ("mean", "sum"),
         }
         rules = (

@@ -6,7 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import ablation, cross_validate, occlusion_video, tune_matchers
+from benchmarks import (
+    ablation,
+    cross_validate,
+    occlusion_video,
+    readings,
+    repeat_training,
+    tune_matchers,
+)
 from benchmarks.association import frames_per_second
 from benchmarks.compare_trackers import (
     BOUND,
@@ -18,6 +25,7 @@ from benchmarks.compare_trackers import (
     pipeline_of,
 )
 from benchmarks.scenes import crowd
+from reproduction.tables import table_4
 from tests.conftest import make_detections, write_tracks
 from utils.data_sets import data_set
 
@@ -172,3 +180,55 @@ def test_the_bound_matches_from_an_iou_of_one_half_on():
     for width, identity in ((6, 1), (5, 1), (4, 0)):
         found = make_detections([(0, 0, 1, 0.9, (2, 2, width, 10))])
         assert by_truth(found, truth).tolist() == [identity]
+
+
+def test_the_spread_of_seeds_by_hand():
+    cell = next(c for c in table_4() if c.row in repeat_training.ROWS and c.metric == "sMOTSA")
+    ids = replace(cell, column="IDS", metric="IDS", paper=12)
+    text = repeat_training.as_table([(cell, [97.0, 98.0, 99.0]), (ids, [10.0, 12.0, 14.0])])
+    first, second = text.splitlines()[2:]
+    assert first.endswith(f"| 98.0 | 1.0 | 97.0 to 99.0 | {cell.paper} |")
+    assert second.endswith("| IDS | 12 | 2 | 10 to 14 | 12 |")
+
+
+def test_seeds_are_compared_by_the_rows_and_weights_they_name(tmp_path, monkeypatch):
+    seen = []
+
+    class Fake:
+        def __init__(self, *_):
+            pass
+
+        def scores(self, runs):
+            seen.extend(runs)
+            names = ("car", "pedestrian")
+            by_run = {r: {"sMOTSA": float(r.weights[0][-1]), "IDS": 2} for r in seen}
+            return {r: dict.fromkeys(names, row) for r, row in by_run.items()}
+
+    monkeypatch.setattr(repeat_training, "Experiments", Fake)
+    args = repeat_training.parse_args(["--data", str(tmp_path), "--preset", "authors"])
+    found = repeat_training.headline(args, [["a/1", "b/1"], ["a/2", "b/2"]])
+    assert len(found) == len(repeat_training.ROWS) * 3 * 2
+    for cell, values in found:
+        assert values == ([1.0, 2.0] if cell.metric == "sMOTSA" else [2.0, 2.0])
+        assert cell.run.preset == "authors" and cell.row in repeat_training.ROWS
+    assert {r.weights for r in seen} == {("a/1", "b/1"), ("a/2", "b/2")}
+
+
+def test_seeds_that_say_nothing_are_refused(capsys):
+    for seeds in (["3"], ["1", "1"], ["0", "-1"]):
+        with pytest.raises(SystemExit):
+            repeat_training.parse_args(["--data", ".", "--seeds", *seeds])
+        assert "at least two different numbers" in capsys.readouterr().err
+
+
+def test_readings_change_one_rule_of_every_row():
+    cells = readings.rows_of(True)
+    assert {c.run.settings().tracker.t_lag for c in cells} == set(readings.T_LAGS)
+    for name, changes in readings.VARIANTS.items():
+        for cell, made in readings.runs_of(cells, changes).items():
+            own, other = (vars(r.settings().tracker) for r in (cell.run, made))
+            changed = {f: v for f, v in other.items() if own[f] != v}
+            assert set(changed) <= {name.partition("=")[0]} and made.weights == cell.run.weights
+    scores = {c.run: {n: {"sMOTSA": 98.25, "IDS": 7} for n in ("car", "pedestrian")} for c in cells}
+    row = readings.as_row("x", readings.runs_of(cells, ()), scores)
+    assert row == "| x | " + " | ".join([" ".join(["98.2 (7)"] * 3)] * 3) + " |"

@@ -16,10 +16,11 @@ from models.tracking import (
 )
 from models.trackrcnn.association import TrackRcnnConfig
 from tests.conftest import make_detections, random_scene
-from utils.config import BestConfig, UscMotsConfig
+from utils.config import AuthorsConfig, BestConfig, UscMotsConfig
 
 SETTINGS = {
     "paper": UscMotsConfig(min_track_length={0: 1}, min_score=0.0),
+    "authors": AuthorsConfig(min_track_length={0: 1}, min_score=0.0),
     "best": BestConfig(min_track_length={0: 1}),
     "mask_iou": None,
     "given": None,

@@ -65,13 +65,19 @@ def data(tmp_path, monkeypatch):
     weights = tmp_path / "pretrained"
     weights.mkdir()
     for number, name in enumerate(
-        (*KITTI.weights, *KITTI.equal_weights, *KITTI.appearance_weights)
+        (
+            *KITTI.weights,
+            *KITTI.mtl_weights,
+            *KITTI.equal_weights,
+            *KITTI.appearance_weights,
+        )
     ):
         keras.utils.set_random_seed(number)
         channels = 3 if "appearance" in name else 1
         network = {**KITTI.network_config(channels), "filters": (4,) * 5, "latent_dim": 8}
         DHAE(**network).save(weights / name)
         card = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": ["0001"]}
+        card["scores_of_best_epoch"] = {"location_gain": 4.0}
         (weights / name).with_suffix(".json").write_text(json.dumps(card))
     monkeypatch.setattr(experiments, "PRETRAINED", weights)
     return tmp_path / "data"
@@ -221,7 +227,8 @@ def test_unknown_and_left_out_sequences_are_named(data, tmp_path, monkeypatch, c
     ("arguments", "message"),
     [
         (["--table", "1", "--detections", "/a/b"], "must be a folder's name, got /a/b"),
-        (["--table", "5"], "invalid choice"),
+        (["--table", "5"], "--tables must be among 1, 2, 3, 4, or all, got 5"),
+        (["--table", "1", "--preset", "best"], "invalid choice: 'best'"),
         (["--table", "1", "--figure", "5"], "not allowed with"),
         (["--table", "1", "--jobs", "0"], "must be a positive integer"),
     ],
@@ -297,7 +304,7 @@ def test_table_4_runs_what_its_rows_say():
         assert ("equal" in cell.run.weights[0]) == (", equal, " in cell.row)
         assert cell.run.dataset == ("mots" if cell.column.startswith("MOTS") else "kitti")
         assert cell.column.startswith(("MOTSChallenge ", f"KITTI {cell.name} "))
-        assert (cell.run.source, cell.run.location_gain) == ("truth", 1.0)
+        assert (cell.run.source, cell.run.location_gain) == ("truth", 4.0)
         assert tracker.min_track_length == {0: 1}
     first = tables.table_4()[0]
     assert (first.metric, first.paper) == ("sMOTSA", 74.0)
@@ -359,3 +366,107 @@ def test_the_papers_figures_add_up():
     assert paper.TABLE_3["loc + app + G"] == (65.5, 76.5, 86.3, 53.1)
     assert paper.TABLE_4[3, True, True, True][0] == (97.8, 99.6, 548, 548)
     assert paper.TABLE_4[8, False, False, True][2] == (46.0, 38.2, 141, 227)
+
+
+def test_both_presets_stand_side_by_side(data, tmp_path, monkeypatch, capsys):
+    # A car whose newest detection has an identity: the second of the other frame differs.
+    for name in ("0001", "0002"):
+        found = scene(name)
+        jump = found.boxes_xywh.copy()
+        cars = (found.ids == 1) & (found.frames >= 5)
+        jump[cars, 0] += 25
+        moved = make_detections(
+            [
+                (int(f), int(i), int(c), 1.0, tuple(int(v) for v in box))
+                for f, i, c, box in zip(found.frames, found.ids, found.classes, jump, strict=True)
+            ],
+            **SIZE,
+            name=name,
+        )
+        write_tracks(data / "kitti_mots" / "instances_txt" / f"{name}.txt", moved, moved.ids)
+    out = tmp_path / "out"
+    make(monkeypatch, "--table", 4, "--data", data, "--output", out, "--preset", "authors", "paper")
+    text = capsys.readouterr().out
+    assert "60 runs made" in text and "authors / paper (the paper's)" in text
+    assert "Location gain 4 in every row" in text
+    paper_rows, authors_rows = (
+        rows_of(out / f"{stem}.csv") for stem in ("table_4", "table_4_authors")
+    )
+    assert len(paper_rows) == len(authors_rows) == 15 * 3 * 5
+    shown = (out / "table_4_presets.md").read_text()
+    row = next(
+        r for r in shown.splitlines() if r.startswith("| t_lag 3, G, MTL, \\|K\\| estimated")
+    )
+    own = [
+        next(
+            r["ours"]
+            for r in rows
+            if r["row"] == "t_lag 3, G, MTL, |K| estimated" and r["column"] == "KITTI car IDS"
+        )
+        for rows in (authors_rows, paper_rows)
+    ]
+    assert f"{float(own[0]):.0f} / {float(own[1]):.0f} (119)" in row
+    assert "preset authors" in (out / "table_4_authors.md").read_text()
+    assert "preset paper" in (out / "table_4.md").read_text()
+
+
+def test_a_presets_rules_make_its_cells():
+    cells = tables.table_4()
+    for preset, rule in (("paper", "mean"), ("authors", "nearest")):
+        for cell in tables.by_preset(cells, preset):
+            assert cell.run.settings().tracker.centre_rule == rule
+    rules = [
+        tables.by_preset(tables.table_2(), p)[0].run.settings().rules for p in ("paper", "authors")
+    ]
+    assert rules[0] == rules[1]
+
+
+def test_all_tables_in_one_command(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    make(monkeypatch, "--tables", "all", "--data", data, "--output", out, "--quick")
+    text = capsys.readouterr().out
+    for number in (1, 2, 3, 4):
+        assert f"# Table {number}: " in text and (out / f"table_{number}_quick.md").is_file()
+    args = reproduce_tables.parse_args(["--tables", "4", "2", "4", "--data", str(tmp_path)])
+    assert (args.tables, args.preset) == ([4, 2], ["paper"])
+
+
+def test_equal_and_mtl_rows_differ_in_the_weights_loss_alone():
+    cards = [
+        json.loads((ROOT / "pretrained" / name).with_suffix(".json").read_text())
+        for name in (*KITTI.mtl_weights, *KITTI.equal_weights)
+    ]
+    same = ("seed", "batch_size", "learning_rate", "stride", "dropout", "reduction")
+    same += ("trained_on", "held_back")
+    for mtl, equal in zip(cards[:2], cards[2:], strict=True):
+        assert (mtl["settings"]["loss"], equal["settings"]["loss"]) == ("uncertainty", "equal")
+        assert all(mtl["settings"][name] == equal["settings"][name] for name in same)
+        assert mtl["epochs_trained"] == equal["epochs_trained"] == 20
+        assert mtl["chosen_by"] == equal["chosen_by"] == "least loss on the held-back sequences"
+    by_row = {(c.row, c.column): c.run for c in tables.table_4()}
+    for (row, column), made in by_row.items():
+        if ", equal, " in row:
+            mtl_run = by_row[row.replace(", equal, ", ", MTL, "), column]
+            assert replace(made, weights=mtl_run.weights) == mtl_run
+
+
+def test_cards_that_do_not_agree_on_the_gain_are_refused(data):
+    card = experiments.PRETRAINED / KITTI.weights[1].replace(".keras", ".json")
+    content = json.loads(card.read_text())
+    content["scores_of_best_epoch"]["location_gain"] = 16.0
+    card.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"must agree, got gains"):
+        experiments.chosen_gain(KITTI.weights)
+    card.unlink()
+    assert experiments.chosen_gain(KITTI.weights) == 4.0
+    assert experiments.chosen_gain(("none.keras",)) is None
+
+
+def test_appearance_weights_of_the_users_own_go_first(data):
+    assert experiments.appearance_weights(KITTI) == KITTI.appearance_weights
+    own = experiments.PRETRAINED / "dhae_kitti_appearance_b.keras"
+    own.write_bytes(b"")
+    assert experiments.appearance_weights(KITTI) == (own.name,)
+    rows = {c.row: c.run.weights for c in tables.table_2()}
+    assert rows["loc + app + G"] == (own.name,) and rows["loc + shape + G"] == KITTI.weights
+    assert experiments.appearance_weights(data_set("mots")) == KITTI.appearance_weights

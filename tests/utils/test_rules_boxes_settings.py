@@ -28,7 +28,7 @@ def paper(name):
 
 def test_presets_are_the_papers():
     kitti, mots, mnist, sprites = (paper(n) for n in ("kitti", "mots", "mnist", "sprites"))
-    assert (kitti.tracker.tau, mots.tracker.tau) == (1, 1)
+    assert (kitti.tracker.tau, mots.tracker.tau) == (1, 2)
     assert kitti.tracker.min_track_length == {0: 3} and mots.tracker.min_track_length == {0: 5}
     assert (mnist.tracker.max_distance, sprites.tracker.max_distance) == (2.5, 1.0)
     assert (mnist.tracker.tau, mnist.tracker.gate, mnist.tracker.min_score) == (2, "embedding", 0.2)
@@ -42,7 +42,12 @@ def test_presets_are_the_papers():
         (dict(t_lag=1), "t_lag must be at least 2 frames, got 1"),
         (dict(gate="box"), "gate must be 'mask_iou' or 'embedding', got box"),
         (dict(centre_rule="last"), "centre_rule must be 'mean' or 'nearest', got last"),
-        (dict(order="random"), "order must be 'distance' or 'time', got random"),
+        (dict(order="random"), "order must be 'time' or 'distance', got random"),
+        (dict(gated="older"), "gated must be 'either' or 'newer', got older"),
+        (dict(fullest="first"), "fullest must be 'oldest' or 'latest', got first"),
+        (dict(labelling="none"), "labelling must be 'newest' or 'all', got none"),
+        (dict(score_rule="max"), "score_rule must be 'mean' or 'sum', got max"),
+        (dict(restarts=0), "restarts must be at least 1, got 0"),
         (dict(tau=-1), "tau must be at least 0"),
         (dict(min_track_length={0: 0}), "at least 1 detection"),
     ],
@@ -137,10 +142,15 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
     assert best.rules.min_area == {1: 150, 2: 100} and kitti.rules.max_overlap == 1
     assert data_set("mots").presets["best"] == best
     assert asdict(kitti.tracker) == dict(
-        t_lag=3, tau=1, gate="mask_iou", max_distance=float("inf"), centre_rule="nearest",
-        order="distance", use_graph=True, known_clusters=False, seed=0, min_score=0.1,
-        min_track_length={0: 3}, max_iterations=50, tolerance=1e-4,
+        t_lag=3, tau=1, gate="mask_iou", max_distance=float("inf"), gated="either",
+        centre_rule="mean", order="time", fullest="oldest", labelling="newest", score_rule="mean",
+        classes_apart=False, use_graph=True, restarts=10, known_clusters=False, seed=0,
+        min_score=0.1, min_track_length={0: 3}, max_iterations=50, tolerance=1e-4,
     )  # fmt: skip
+    authors = data_set("kitti").presets["authors"].tracker
+    assert asdict(authors) == asdict(kitti.tracker) | dict(
+        gated="newer", centre_rule="nearest", score_rule="sum", classes_apart=True
+    )
     custom = data_set("custom").presets["best"]
     assert (custom.rules.min_score, custom.rules.max_overlap) == ({0: 0.3}, 0.5)
     assert (custom.tracker.confident, custom.tracker.confirmed) == ({0: 0.4}, {0: 0.5})

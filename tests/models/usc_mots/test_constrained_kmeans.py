@@ -173,7 +173,7 @@ def test_many_objects_at_once():
         (dict(centre_rule="median"), "'mean' or 'nearest', got 'median'"),
         (dict(initial=[]), "at least one node"),
         (dict(max_iterations=0), "max_iterations must be at least 1"),
-        (dict(order="random"), "'distance' or 'time', got 'random'"),
+        (dict(order="random"), "'time' or 'distance', got 'random'"),
     ],
 )
 def test_bad_arguments(change, message):
