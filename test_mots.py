@@ -40,7 +40,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--classes", nargs="+", help="names or numbers (default: the data set's)")
     add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
     add("--tracker", help="any of --list (default: the data set's own)")
-    add("--preset", choices=PRESETS, help="settings of a tracker of ours (paper, best)")
+    add("--preset", choices=PRESETS, help="the paper's text, its authors' code, or ours")
     add("--matcher", choices=MATCHERS, help="associate by a competitor's rule, or keep given ids")
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
     add("--min-score", help="least score, as 0.3 or car=0.3,pedestrian=0.5")

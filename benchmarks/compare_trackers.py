@@ -32,7 +32,7 @@ from pycocotools import mask as coco_mask
 from benchmarks.association import package_boxes
 from models.assignment import assign_exactly
 from models.pipeline import Pipeline, Tracked, frames_of
-from models.settings import settings_for
+from models.settings import PRESETS, settings_for
 from models.tracking import Array
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
@@ -56,7 +56,7 @@ PACKAGE = {
     "OC-SORT": "OCSORTTracker",
     "C-BIoU": "CBIoUTracker",
 }
-OURS = ("paper", "best", "best + refinement")
+OURS = ("paper", "authors", "best", "best + refinement")
 MATCHED = {"mask IoU": "mask_iou", "TrackR-CNN matching": "trackrcnn", "MOTSNet LAP": "motsnet"}
 PASSES = 3  # of which the fastest is timed; the first imports and warms up
 BOUND = "true identities"  # no tracker: what an association without a mistake would make
@@ -101,7 +101,7 @@ def prepare(data: Path, output: Path) -> dict[str, Path]:
 
 def pipeline_of(tracker: str, of: DataSet) -> Pipeline:
     """Return the pipeline whose rules a tracker's detections have to meet, and ours who track."""
-    name, rules = MATCHED.get(tracker, "paper"), None
+    name, rules = MATCHED.get(tracker, tracker if tracker in PRESETS else "paper"), None
     if tracker.startswith("best") or tracker in (BOUND, "ByteTrack, weak too"):
         name = rules = "best"
     settings = settings_for(of, name, rules)

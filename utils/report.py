@@ -13,7 +13,7 @@ BY_TRACKER = {
     "weak": ("too weak to start a track", "--min-score"),
     "unconfirmed": ("of tracks that score too low on average", "--min-score"),
     "low_score": ("clusters below lambda", "--set tracker.min_score"),
-    "merged": ("taken for another one of their frame", ""),
+    "merged": ("that share the identity of another one of their frame", ""),
 }
 HIDDEN = ("masks that better ones cover", "")
 

@@ -72,7 +72,7 @@ def test_trackers_get_the_rows_that_their_rules_leave(tmp_path):
     assert pipeline_of("ByteTrack", KITTI).settings.rules.min_score[1] == 0.6
     assert pipeline_of("best + refinement", KITTI).settings.refine
     assert not pipeline_of("best", KITTI).settings.refine
-    for label, name in MATCHED.items():
+    for label, name in (*MATCHED.items(), ("paper", "paper"), ("authors", "authors")):
         assert pipeline_of(label, KITTI).settings.name == name
 
 
