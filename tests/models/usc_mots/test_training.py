@@ -224,3 +224,34 @@ def test_boxes_are_standardised_by_mean_and_deviation():
     found = train_dhae.box_statistics(boxes)
     assert found["box_mean"] == (2, 1, 2, 1)
     assert found["box_std"] == (2, 0.001, 1, 0.001)
+
+
+def test_weights_of_ones_own_data_see_colours_and_track_it(data, tmp_path):
+    # The sprites as a user's own set: MOTS txt with ids, and frames.
+    run = [sys.executable, "train_dhae.py", "--dataset", "custom", "--data", str(data)]
+    run += ["--input", "appearance", "--epochs", "1", "--batch-size", "64", "--stride", "9"]
+    run += [
+        "--held-back",
+        "--cache",
+        str(tmp_path / "cache"),
+        "--output",
+        str(tmp_path / "w.keras"),
+    ]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "w.md").read_text()
+    assert "data of the user" in card and load(tmp_path / "w.keras").config["channels"] == 3
+    run = [
+        sys.executable,
+        "test_mots.py",
+        "--preset",
+        "paper",
+        "--weights",
+        str(tmp_path / "w.keras"),
+    ]
+    run += ["--detections", str(data / "instances_txt"), "--output", str(tmp_path / "out")]
+    refused = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode == 2 and "--images must name the frames" in refused.stderr
+    run += ["--images", str(data / "images"), "--sequences", "0002"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "out" / "data" / "0002.txt").stat().st_size
