@@ -2,10 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import train_dhae
 from benchmarks import (
     ablation,
     cross_validate,
@@ -232,3 +235,31 @@ def test_readings_change_one_rule_of_every_row():
     scores = {c.run: {n: {"sMOTSA": 98.25, "IDS": 7} for n in ("car", "pedestrian")} for c in cells}
     row = readings.as_row("x", readings.runs_of(cells, ()), scores)
     assert row == "| x | " + " | ".join([" ".join(["98.2 (7)"] * 3)] * 3) + " |"
+
+
+def test_a_training_without_a_card_goes_on_and_one_with_a_card_is_done(tmp_path, monkeypatch):
+    called = []
+
+    def started(command, **_):
+        called.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(repeat_training.subprocess, "run", started)
+    args = repeat_training.parse_args(["--data", "data", "--output", str(tmp_path)])
+    weights = tmp_path / "kitti_b_2.keras"
+    weights.write_bytes(b"half trained")
+    assert repeat_training.train(args, "b", 2) == weights.resolve()
+    (command,) = called
+    script, *arguments = command[1:]
+    parsed = train_dhae.parse_args(arguments)
+    assert Path(script).is_file() and parsed.resume and parsed.output == weights.resolve()
+    assert (parsed.seed, parsed.held_back) == (2, ["0005", "0019"])
+    assert (parsed.choose, parsed.epochs, parsed.location_gain) == ("loss", 20, 4.0)
+    weights.with_suffix(".json").write_text("{}")
+    repeat_training.train(args, "b", 2)
+    assert len(called) == 1
+    monkeypatch.setattr(
+        repeat_training.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2)
+    )
+    with pytest.raises(ValueError, match="must be trained"):
+        repeat_training.train(args, "a", 2)

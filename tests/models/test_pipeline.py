@@ -23,7 +23,9 @@ def pipeline_of(name):
     return Pipeline(replace(settings, boxes="file"))
 
 
-@pytest.mark.parametrize("name", ["paper", "best", "mask_iou", "given", "trackrcnn", "motsnet"])
+@pytest.mark.parametrize(
+    "name", ["paper", "authors", "best", "mask_iou", "given", "trackrcnn", "motsnet"]
+)
 def test_a_stream_of_frames_gives_the_ids_of_the_whole(name):
     scene = random_scene(np.random.default_rng(5), frames=12, objects=6)
     pipeline = pipeline_of(name)
@@ -34,7 +36,7 @@ def test_a_stream_of_frames_gives_the_ids_of_the_whole(name):
         assert not streamed[row]
         streamed[row] = identity
     assert (streamed == whole).all() and whole.any()
-    if name in ("best", "mask_iou", "given", "paper"):
+    if name in ("best", "mask_iou", "given", "paper", "authors"):
         assert any(parts[:-1])  # while the video still runs
     # Frame by frame from a camera: rows are counted through.
     order = np.argsort(scene.frames, kind="stable")
@@ -152,7 +154,7 @@ def test_the_least_score_lowers_what_lies_above_it():
 
 
 def test_data_sets_without_a_preset_say_so():
-    with pytest.raises(ValueError, match="mnist has the presets paper, got best"):
+    with pytest.raises(ValueError, match="mnist has the presets paper, authors, got best"):
         settings_for(data_set("mnist"), "best")
     assert settings_for(data_set("kitti"), "mask_iou").rules.min_score == {1: 0.6, 2: 0.7}
     by_best = settings_for(data_set("kitti"), "mask_iou", "best")

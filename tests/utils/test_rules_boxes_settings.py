@@ -57,6 +57,11 @@ def test_tracker_config_refuses_settings_without_a_meaning(change, message):
         UscMotsConfig(**change)
 
 
+def test_the_least_settings_are_settings():
+    config = UscMotsConfig(t_lag=2, tau=0, restarts=1, seed=0, max_iterations=1)
+    assert (config.tau, config.restarts) == (0, 1)
+
+
 def test_unknown_data_sets():
     with pytest.raises(ValueError, match=r"dataset must be one of mnist, .*, got 'coco'"):
         data_set("coco")

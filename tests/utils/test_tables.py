@@ -18,6 +18,11 @@ def test_comparison_by_hand():
     ]
 
 
+def test_a_figure_of_zero_is_a_figure():
+    lines = [("a", "IDS", [0], 5), ("a", "x", [0.0], 5.0)]
+    assert comparison(lines).splitlines()[2] == "| a | 0 (5, -5) | 0.0 (5.0, -5.0) |"
+
+
 def test_several_figures_of_ours_stand_beside_the_papers():
     lines = [("a", "x", [98.25, 97.0], 96.0), ("a", "n", [12, None], 15), ("a", "e", [1, 2], None)]
     assert comparison(lines).splitlines()[2] == (

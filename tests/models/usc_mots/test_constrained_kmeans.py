@@ -245,3 +245,12 @@ def test_the_nearest_member_is_the_newest():
     clusters, _ = cluster_nodes([0, 5, 11, 6, 20], [2, 1, 1, 0, 0], centre_rule="nearest",
                                 initial=np.array([3, 4]))  # fmt: skip
     assert clusters == {frozenset({0, 1, 4}), frozenset({2, 3})}
+
+
+def test_plain_kmeans_counts_each_class_in_its_fullest_frame():
+    points = np.array([[0.0], [3.0], [6.0], [9.0]])
+    found = plain_kmeans(points, np.array([2, 2, 2, 1]), np.array([2, 2, 1, 1]))
+    assert sorted(found) == [[0], [1], [2, 3]]
+    # The fullest frame is not the current one.
+    points, frames = np.array([[0.0], [0.0], [9.0]]), np.array([2, 1, 1])
+    assert sorted(plain_kmeans(points, frames, np.ones(3, int))) == [[0, 1], [2]]

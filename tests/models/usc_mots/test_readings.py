@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.conftest import make_detections, track_with
+from models.usc_mots.tracker import UscMotsTracker
+from tests.conftest import frames_of, make_detections, track_with
 from utils.config import AuthorsConfig, UscMotsConfig
 from utils.data_sets import DATA_SETS
 
@@ -161,3 +162,78 @@ def test_without_a_graph_the_order_of_rows_decides_nothing(seed):
     ids, report = track_with(config, scene, embeddings)
     shuffled, _ = track_with(config, scene.select(order), embeddings[order])
     assert report["merged"] and (shuffled == ids[order]).all()
+
+
+def test_the_end_of_a_sequence_clusters_nothing_twice():
+    # Frames 0 to 2 make one window; at the end it is given out as it stands.
+    nodes = [(0, 4), (1, 4), (1, 0), (2, 9), (2, 12)]
+    assert ids_of(nodes) == [1, 1, 0, 0, 0]
+
+
+def test_lambda_asks_all_members_of_a_cluster():
+    # {1 (0.5), 1 (0.35)}: mean 0.425 exceeds 0.4, though the one without an identity does not.
+    nodes, scores = [(0, 1), (1, 1), (2, 1)], [0.5, 0.5, 0.35]
+    assert ids_of(nodes, scores, t_lag=2, min_score=0.4) == [1, 1, 1]
+
+
+def test_a_minimum_length_by_class():
+    nodes, classes = [(0, 1), (0, 20), (1, 1), (1, 20)], [1, 2, 1, 2]
+    assert ids_of(nodes, classes=classes, min_track_length={0: 1, 2: 3}) == [1, 0, 1, 0]
+
+
+def test_known_clusters_start_from_the_fullest_frame_of_the_rule():
+    # |K| is known, 2, so nothing is opened: from frame 0's centres 9 and 2, 4 goes to 2; from frame
+    # 1's, 10 and 9, another one is left out.
+    objects = [(0, 9, 1), (0, 2, 2), (1, 10, 1), (1, 9, 2), (2, 4, 2)]
+    scene = make_detections(
+        [(f, i, 1, 1.0, (2 + 5 * n, 2, 4, 4)) for n, (f, _, i) in enumerate(objects)]
+    )
+    embeddings = np.array([[float(z)] for _, z, _ in objects])
+    found = {
+        rule: track_with(replace(PAPER, known_clusters=True, fullest=rule), scene, embeddings)[0]
+        for rule in ("oldest", "latest")
+    }
+    assert found["oldest"].tolist() == [1, 0, 2, 1, 2]
+    assert found["latest"].tolist() == [1, 2, 1, 2, 2]
+
+
+def test_without_a_graph_the_one_near_to_what_was_written_is_written_wherever_it_stands():
+    # As above, with the rows of each frame the other way round.
+    nodes = [(0, 0), (0, 40), (1, 4), (1, 0), (2, 4), (2, 0), (3, 4), (3, 0)]
+    assert ids_of(nodes, **PLAIN) == [1, 0, 0, 1, 0, 1, 0, 1]
+
+
+def test_plain_kmeans_is_started_as_the_settings_say(monkeypatch):
+    seen = []
+
+    class Recorded:
+        def __init__(self, count, n_init, random_state):
+            seen.append((count, n_init, random_state))
+
+        def fit_predict(self, points):
+            return np.zeros(len(points), int)
+
+    monkeypatch.setattr("sklearn.cluster.KMeans", Recorded)
+    nodes = [(0, 0), (0, 40), (1, 4), (1, 0)]
+    for seed, restarts in ((0, 10), (0, 3), (1, 3)):
+        ids_of(nodes, seed=seed, restarts=restarts, **PLAIN)
+    (first, second, third) = seen
+    assert (first[:2], second[:2], third[:2]) == ((2, 10), (2, 3), (2, 3))
+    assert first[2] == second[2] != third[2]
+
+
+def test_a_class_that_has_left_is_given_out_while_the_video_runs():
+    nodes = [(f, 1) for f in range(9)] + [(f, 20) for f in range(3)]
+    objects = [(f, i, 2 if z == 1 else 1, 1.0, (2, 2, 4, 4)) for i, (f, z) in enumerate(nodes)]
+    config = AuthorsConfig(min_track_length={0: 1}, gate="embedding", max_distance=8.0)
+    tracker, given = UscMotsTracker(config), {}
+    embeddings = np.array([[float(z)] for _, z in nodes])
+    for frame in frames_of(config, make_detections(objects), embeddings):
+        given |= {row: frame.number for row, _ in tracker.update(frame)}
+    assert [given[row] for row in (9, 10, 11)] == [3, 4, 5]
+
+
+def test_plain_kmeans_needs_no_masks():
+    assert UscMotsTracker(UscMotsConfig(use_graph=False)).needs == ("embeddings",)
+    assert UscMotsTracker(UscMotsConfig()).needs == ("embeddings", "masks")
+    assert UscMotsTracker(replace(PAPER, known_clusters=True)).needs == ("embeddings", "ids")
