@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduction.experiments import PRESETS, Experiments
+from reproduction.experiments import Experiments
+from reproduction.runs import PRESETS
 from reproduction.tables import TABLES, make_tables
 from utils.cli import Parser, positive, run
 

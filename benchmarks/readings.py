@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reproduction.experiments import PRESETS, Experiments, Run
+from reproduction.experiments import Experiments
+from reproduction.runs import PRESETS, Run
 from reproduction.tables import Cell, by_preset, table_4
 from utils.cli import Parser, positive, run, say
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from reproduction.experiments import PRESETS, Experiments
+from reproduction.experiments import Experiments
+from reproduction.runs import PRESETS
 from reproduction.tables import Cell, by_preset, table_4
 from utils.cli import Parser, note, positive, run, say
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -18,108 +18,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from models.pipeline import Pipeline, Tracked, frames_of
-from models.settings import Settings, changed, settings_for
-from models.tracking import EMBEDDINGS, trackers
-from models.usc_mots.embedding import PRETRAINED, read_card
+from models.pipeline import Tracked
+from models.tracking import EMBEDDINGS
+from reproduction.runs import Run, weights_path
+from reproduction.sources import Missing, Sources, read_sequence
 from utils import evaluation
-from utils.config import UscMotsConfig
-from utils.data_sets import DataSet, data_set
 from utils.detections import Detections
-from utils.files import atomic_path, find_sequences
+from utils.files import atomic_path
 from utils.formats.registry import read_detections
-from utils.frames import FrameFolder
 from utils.rules import DetectionRules
 
-# The presets that read the paper: its text, and its authors' code.
-PRESETS = tuple(
-    name for name, kind in trackers().items() if issubclass(kind.settings, UscMotsConfig)
-)
-QUICK_FRAMES, QUICK_SEQUENCES = 40, 3
 PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "pycocotools", "trackeval", "motrics")
 
-
-Source = tuple[str, Path | None, Path]
 Embedded = tuple[str, Path | None, Path, Path]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One tracker setting on one data set.
-
-    Attributes:
-        dataset: "kitti", "mots", "mnist" or "sprites".
-        weights: file names in `pretrained/`; see `models.usc_mots.embedding.choose_weights`.
-        source: "truth" tracks the ground-truth masks, "detections" those of a detector.
-        changes: ((field, value), ...) of the preset's UscMotsConfig.
-        location_gain: replaces that of the weights; None keeps it.
-        images: whether the weights need the frames.
-        min_score: replaces the score rule of every class; None keeps the preset's.
-        preset: whose rules associate, "paper" or "authors".
-    """
-
-    dataset: str
-    weights: tuple[str, ...]
-    source: str
-    changes: tuple[tuple[str, Any], ...] = ()
-    location_gain: float | None = None
-    images: bool = False
-    min_score: float | None = None
-    preset: str = PRESETS[0]
-
-    @property
-    def of(self) -> DataSet:
-        """Return the data set."""
-        return data_set(self.dataset)
-
-    def settings(self) -> Settings:
-        """Return the preset's Settings with the run's changes."""
-        changes = [f"tracker.{name}={value}" for name, value in self.changes]
-        settings = changed(settings_for(self.of, self.preset), changes)
-        rules = settings.rules
-        if self.min_score is not None:
-            rules = DetectionRules(dict.fromkeys(rules.min_score, self.min_score), rules.min_area)
-        return replace(settings, rules=rules)
-
-    def pipeline(self) -> Pipeline:
-        """Return the Pipeline."""
-        weights = [PRETRAINED / name for name in self.weights]
-        return Pipeline(self.settings(), weights, self.location_gain)
-
-
-def chosen_gain(weights: Sequence[str]) -> float | None:
-    """Return the location gain that weights were given on their held-back sequences.
-
-    Args:
-        weights: file names in `pretrained/`; their cards must agree.
-
-    Returns:
-        None where none has a card that says so.
-
-    Raises:
-        ValueError: they do not agree.
-    """
-    cards = [read_card(PRETRAINED / name) or {} for name in weights]
-    scores = [card.get("scores_of_best_epoch", {}) for card in cards]
-    gains = {float(row["location_gain"]) for row in scores if "location_gain" in row}
-    if len(gains) > 1:
-        raise ValueError(f"the cards of {' and '.join(weights)} must agree, got gains {gains}")
-    return gains.pop() if gains else None
-
-
-def appearance_weights(of: DataSet) -> tuple[str, ...]:
-    """Return the appearance weights of a data set: the user's own where there are some.
-
-    Those of docs/training.md, `pretrained/dhae_kitti_appearance.keras` and `..._b.keras`, go before
-    the committed ones of another data set.
-    """
-    names = (f"dhae_{of.name}_appearance.keras", f"dhae_{of.name}_appearance_b.keras")
-    own = tuple(name for name in names if (PRETRAINED / name).is_file())
-    return own or of.appearance_weights
-
-
-class Missing(ValueError):
-    """A run cannot be made: the message says what is missing and how to get it."""
 
 
 class Experiments:
@@ -145,118 +56,28 @@ class Experiments:
         sequences: Sequence[str] | None = None,
         detections: str | None = None,
     ) -> None:
-        self.data, self.cache = Path(data), Path(output) / "cache"
-        self.jobs, self.quick, self.names = jobs, quick, sequences
-        self.detections = detections
+        self.data, self.cache, self.jobs = Path(data), Path(output) / "cache", jobs
+        self.sources = Sources(self.data, self.cache, quick, sequences, detections)
         self.made = 0  # runs made, not found in the cache
-        # (data set, source) -> sequences without detections: their objects count as missed
-        self.undetected: dict[tuple[str, str], list[str]] = {}
-        self._files: dict[tuple[str, str, bool], list[Source]] = {}
         self._digests: dict[Path, str] = {}
         self._checked: set[tuple[Path | None, Path]] = set()
 
-    def inputs(self, run: Run) -> list[Source]:
-        """Return [(sequence, detections file or None, ground-truth file)] of a run.
-
-        Raises:
-            Missing: a folder or weights are not there.
-        """
-        key = run.dataset, run.source, run.images
-        if key not in self._files:
-            self._files[key] = self._find(run)
-        for name in run.weights:
-            if not (PRETRAINED / name).is_file():
-                raise Missing(f"weights pretrained/{name} missing: make them with train_dhae.py")
-        return self._files[key]
-
-    def possible(self, run: Run) -> bool:
-        """Return whether all that a run needs is there."""
-        try:
-            self.inputs(run)
-        except Missing:
-            return False
-        return True
-
-    def _find(self, run: Run) -> list[Source]:
-        """List the files of a run's data set, cut to the first frames where all is quick."""
-        of, real = run.of, run.of.box_truth is None
-        folder = self.data / of.folder
-        truth = folder / of.truth
-        if not truth.is_dir():
-            raise Missing(f"{truth} missing: {of.source}")
-        if run.images and not (folder / of.images).is_dir():
-            raise Missing(f"{folder / of.images} missing: the frames of {of.source}")
-        source = truth
-        if not real or run.source == "detections":
-            pattern = self.detections if real and self.detections else of.detections
-            found = sorted(path for path in folder.glob(pattern) if path.is_dir())
-            if not found:
-                raise Missing(f"{folder / pattern} missing: {of.source}")
-            if len(found) > 1:
-                choice = ", ".join(path.name for path in found)
-                raise Missing(f"{folder}: --detections must name one of {choice}")
-            source = found[0]
-        files, truths = find_sequences(source), find_sequences(truth)
-        names = sorted({*files, *truths} & set(self.names) if self.names else {*files, *truths})
-        if self.quick:  # the largest files: most is in them
-            sized = sorted(set(names) & set(files), key=lambda n: -files[n].stat().st_size)
-            names = sized[:QUICK_SEQUENCES]
-        if not names:
-            raise Missing(f"{source} holds none of the sequences: {of.source}")
-        for name in names:
-            if name not in truths:
-                raise Missing(f"{truth / name}.txt missing: the ground truth of {source}")
-            boxes = folder / (of.box_truth or "").format(sequence=name)
-            if of.box_truth and not boxes.is_file():
-                raise Missing(f"{boxes} missing: {of.source}")
-        if run.images:
-            self._check_frames(run, {n: files[n] for n in names if n in files})
-        self.undetected[run.dataset, run.source] = sorted(set(names) - set(files))
-        found_files = [(name, files.get(name), truths[name]) for name in names]
-        if not self.quick or not real:
-            return found_files
-        return [(name, file and self._cut(file), self._cut(t)) for name, file, t in found_files]
-
-    def _check_frames(self, run: Run, files: dict[str, Path]) -> None:
-        """Refuse a run by appearance whose frames are not all there."""
-        for name, file in files.items():
-            detections = read_detections(file, name)
-            images = self.images(run, detections)
-            missing = images.missing(np.unique(detections.frames).tolist()) if images else []
-            if images and missing:
-                what = f"{len(missing)} frames of {images.folder} missing"
-                raise Missing(f"{what}: the frames of {run.of.source}")
-
-    def _cut(self, file: Path) -> Path:
-        """Return a copy of a file with its first frames only."""
-        read_detections(file)  # refuses bad lines by their number
-        lines = file.read_text().splitlines(keepends=True)
-        first = min((int(line.split()[0]) for line in lines if line.strip()), default=0)
-        kept = [s for s in lines if s.strip() and int(s.split()[0]) < first + QUICK_FRAMES]
-        text = "".join(kept)
-        folder = hashlib.sha256(str(file.parent.resolve()).encode()).hexdigest()[:12]
-        path = self.cache / "quick" / folder / file.parent.name / file.name
-        if not path.is_file() or path.read_text() != text:
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
-        return path
-
     def settings(self, run: Run) -> dict[str, Any]:
         """Return all that decides a run's scores, as a dict for JSON."""
-        inputs, settings = self.inputs(run), run.settings()
+        inputs, settings = self.sources.inputs(run), run.settings()
         return {
             "run": asdict(run),
             "settings": json.loads(json.dumps(settings.summary())),
-            "weights": {name: self._weights_digest(name) for name in run.weights},
+            "weights": {name: self._weights_digest(weights_path(name)) for name in run.weights},
             "files": {name: self._file_digests(run, name, f, t) for name, f, t in inputs},
             "code": code_digest(),
             "versions": {package: version(package) for package in PACKAGES},
         }
 
-    def _weights_digest(self, name: str) -> list[str | None]:
+    def _weights_digest(self, weights: Path) -> list[str | None]:
         """Return digests of weights and of their card, which says what they may track."""
-        card = (PRETRAINED / name).with_suffix(".json")
-        return [self._digest(PRETRAINED / name), self._digest(card) if card.is_file() else None]
+        card = weights.with_suffix(".json")
+        return [self._digest(weights), self._digest(card) if card.is_file() else None]
 
     def _file_digests(self, run: Run, name: str, file: Path | None, truth: Path) -> list[Any]:
         """Return digests of all files that a sequence's scores depend on."""
@@ -336,16 +157,16 @@ class Experiments:
         pipeline = run.pipeline()
         pipeline.settings = replace(pipeline.settings, rules=DetectionRules())
         found: list[Embedded] = []
-        for name, file, truth in self.inputs(run):
+        for name, file, truth in self.sources.inputs(run):
             self._check_once(file, truth, name)
-            weights = pipeline.embedder.weights_of(name).name
+            weights = pipeline.embedder.weights_of(name)
             parts: list[Any] = [self._file_digests(run, name, file, truth)]
             parts += [self._weights_digest(weights)]
             parts += [run.location_gain, code_digest()]
             path = self.cache / "embeddings" / f"{key_of(parts)}.npy"
             if not readable(path):
                 detections = read_sequence(name, file, truth)
-                images = self.images(run, detections) if run.images else None
+                images = self.sources.images(run, detections) if run.images else None
                 keep, _ = pipeline.mark(detections)
                 embeddings = pipeline.embedder.embed(detections, keep, images)
                 with atomic_path(path) as temporary, open(temporary, "wb") as stream:
@@ -359,18 +180,6 @@ class Experiments:
             detections = read_sequence(name, file, truth)
             evaluation.check_truth(read_detections(truth, name), detections, truth)
             self._checked.add((file, truth))
-
-    def images(self, run: Run, detections: Detections) -> FrameFolder | None:
-        """Return the reader of a sequence's frames, None where there are none."""
-        folder = self.data / run.of.folder / run.of.images
-        return frames_of(folder if folder.is_dir() else None, detections)
-
-
-def read_sequence(name: str, file: Path | None, truth: Path) -> Detections:
-    """Return a sequence's detections; none where it has no file."""
-    if file is None:
-        return Detections.empty(name, *read_detections(truth, name).size)
-    return read_detections(file, name)
 
 
 def track_and_score(job: tuple[Run, Path, list[Embedded]]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS
-from reproduction.experiments import Experiments, Missing, Run, track_sequence
+from reproduction.experiments import Experiments, track_sequence
 from reproduction.figures import Panel, enlarged, plot_frames, plot_windows
+from reproduction.runs import Run
+from reproduction.sources import Missing
 from utils import synthetic
 from utils.cli import say
 from utils.data_sets import data_set
@@ -93,7 +95,7 @@ def _pedestrians(experiments: Experiments) -> Panel:
     boxes = detections.boxes_xywh[rows]
     x1, y1 = np.maximum(boxes[:, :2].min(axis=0) - 10, 0).astype(int)
     x2, y2 = ((boxes[:, :2] + boxes[:, 2:]).max(axis=0) + 10).astype(int)
-    reader = experiments.images(run, detections)
+    reader = experiments.sources.images(run, detections)
     kept = np.where(np.isin(ids, chosen), ids, 0)
     shown = []
     for number in np.linspace(start, start + WINDOW - 1, SHOWN).round().astype(int).tolist():
@@ -136,7 +138,7 @@ def figure_4(experiments: Experiments, path: Path) -> None:
     for of in (data_set("kitti"), data_set("mots")):
         run = Run(of.name, of.weights, "detections")
         try:
-            if not experiments.possible(run):
+            if not experiments.sources.possible(run):
                 run = Run(of.name, of.weights, "truth")
             rows.append(_row(experiments, run, of.title))
         except Missing as reason:
@@ -159,7 +161,7 @@ def _row(experiments: Experiments, run: Run, label: str) -> tuple[str, list[tupl
     if not tracked:
         raise Missing("nothing was tracked")
     _, name, detections, ids, fullest = max(tracked, key=lambda item: item[:2])
-    reader = experiments.images(run, detections)
+    reader = experiments.sources.images(run, detections)
     if reader is None:
         say(f"Figure 4, {label}: no images, drawn on grey")
     numbers = np.unique(detections.frames[ids > 0])

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reproduction import paper
-from reproduction.experiments import PRESETS, Experiments, Run, appearance_weights, chosen_gain
+from reproduction.experiments import Experiments
+from reproduction.runs import PRESETS, Run, appearance_weights, chosen_gain
 from utils.cli import say
 from utils.data_sets import DataSet, data_set
 from utils.files import atomic_path
@@ -195,16 +196,16 @@ def describe(
     for cell in cells:
         made = cell.run
         key = made.dataset, made.source
-        if key in seen or not experiments.possible(made):
+        if key in seen or not experiments.sources.possible(made):
             continue
         seen.add(key)
-        inputs = experiments.inputs(made)
+        inputs = experiments.sources.inputs(made)
         names = listed([name for name, _, _ in inputs])
         folders = {file.parent.name for _, file, _ in inputs if file}
         folder = "the ground-truth masks" if made.source == "truth" else ", ".join(folders)
         lines.append(f"* {made.dataset}: {folder} of {len(inputs)} sequences ({names}).")
-        if experiments.undetected[key]:
-            names = listed(experiments.undetected[key])
+        if experiments.sources.undetected[key]:
+            names = listed(experiments.sources.undetected[key])
             why = "which have ground truth: their objects count as missed"
             lines.append(f"* {made.dataset}: no detections of {names}, {why}.")
     gains = {cell.run.location_gain for cell in cells if cell.run.location_gain is not None}
@@ -220,8 +221,8 @@ def check_sequences(
     args: argparse.Namespace, experiments: Experiments, cells: Sequence[Cell]
 ) -> None:
     """Refuse names of sequences that none of the cells' data sets has."""
-    runs = {cell.run for cell in cells if experiments.possible(cell.run)}
-    known = {name for made in runs for name, _, _ in experiments.inputs(made)}
+    runs = {cell.run for cell in cells if experiments.sources.possible(cell.run)}
+    known = {name for made in runs for name, _, _ in experiments.sources.inputs(made)}
     for name in args.sequences or ():
         if name not in known:
             got = ", ".join(sorted(known)) or "none"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from reproduction import figures, pictures
-from reproduction.experiments import Missing
+from reproduction.sources import Missing
 from tests.conftest import make_detections
 
 

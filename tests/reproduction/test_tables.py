@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import reproduce_tables
-from reproduction import experiments, paper, tables
+from reproduction import experiments, paper, runs, sources, tables
 from tests.conftest import make_detections, write_tracks
 from utils.cli import import_keras
 from utils.data_sets import data_set
@@ -79,7 +79,7 @@ def data(tmp_path, monkeypatch):
         card = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": ["0001"]}
         card["scores_of_best_epoch"] = {"location_gain": 4.0}
         (weights / name).with_suffix(".json").write_text(json.dumps(card))
-    monkeypatch.setattr(experiments, "PRETRAINED", weights)
+    monkeypatch.setattr(runs, "PRETRAINED", weights)
     return tmp_path / "data"
 
 
@@ -154,7 +154,7 @@ def test_tables_and_figures_of_small_data(data, tmp_path, monkeypatch, capsys):
 
 
 def test_quick_takes_the_first_frames(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiments, "QUICK_FRAMES", 4)
+    monkeypatch.setattr(sources, "QUICK_FRAMES", 4)
     out = tmp_path / "out"
     make(monkeypatch, "--table", 2, "--data", data, "--output", out, "--quick")
     assert "These are not the figures" in capsys.readouterr().out
@@ -320,11 +320,11 @@ def test_figure_5_replaces_the_score_rule_alone():
 
 def test_what_makes_a_run_is_what_it_says(data, tmp_path, monkeypatch):
     made = experiments.Experiments(data, tmp_path / "out", 1)
-    run = experiments.Run("kitti", KITTI.weights, "truth")
+    run = runs.Run("kitti", KITTI.weights, "truth")
     heavy = replace(run, location_gain=5.0)
     stored = [[np.load(f[3]) for f in made.embed(r)] for r in (run, heavy)]
     assert all((a != b).any() for a, b in zip(*stored, strict=True))
-    strict = experiments.Run("kitti", (), "detections", min_score=0.5).settings().rules
+    strict = runs.Run("kitti", (), "detections", min_score=0.5).settings().rules
     assert strict.min_area == {1: 150, 2: 100} and strict.min_score == {1: 0.5, 2: 0.5}
     # A changed card, or changed code, is another run.
     before = experiments.key_of(made.settings(run))
@@ -333,10 +333,10 @@ def test_what_makes_a_run_is_what_it_says(data, tmp_path, monkeypatch):
 
 
 def test_a_changed_card_makes_a_run_anew(data, tmp_path):
-    run = experiments.Run("kitti", KITTI.weights, "truth")
+    run = runs.Run("kitti", KITTI.weights, "truth")
     keys = []
     for names in (["0001"], ["0002"]):
-        card = (experiments.PRETRAINED / KITTI.weights[0]).with_suffix(".json")
+        card = (runs.PRETRAINED / KITTI.weights[0]).with_suffix(".json")
         content = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": names}
         card.write_text(json.dumps(content))
         made = experiments.Experiments(data, tmp_path / "out", 1)
@@ -345,13 +345,13 @@ def test_a_changed_card_makes_a_run_anew(data, tmp_path):
 
 
 def test_quick_takes_the_largest_files(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "QUICK_SEQUENCES", 1)
+    monkeypatch.setattr(sources, "QUICK_SEQUENCES", 1)
     found = scene("0002")
     small = found.select(found.frames < 3)
     write_tracks(data / "kitti_mots" / "instances_txt" / "0002.txt", small, small.ids)
     made = experiments.Experiments(data, tmp_path / "out", 1, quick=True)
-    run = experiments.Run("kitti", KITTI.weights, "truth")
-    assert [name for name, *_ in made.inputs(run)] == ["0001"]
+    run = runs.Run("kitti", KITTI.weights, "truth")
+    assert [name for name, *_ in made.sources.inputs(run)] == ["0001"]
 
 
 def test_the_papers_figures_add_up():
@@ -451,22 +451,34 @@ def test_equal_and_mtl_rows_differ_in_the_weights_loss_alone():
 
 
 def test_cards_that_do_not_agree_on_the_gain_are_refused(data):
-    card = experiments.PRETRAINED / KITTI.weights[1].replace(".keras", ".json")
+    card = runs.PRETRAINED / KITTI.weights[1].replace(".keras", ".json")
     content = json.loads(card.read_text())
     content["scores_of_best_epoch"]["location_gain"] = 16.0
     card.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"must agree, got gains"):
-        experiments.chosen_gain(KITTI.weights)
+        runs.chosen_gain(KITTI.weights)
     card.unlink()
-    assert experiments.chosen_gain(KITTI.weights) == 4.0
-    assert experiments.chosen_gain(("none.keras",)) is None
+    assert runs.chosen_gain(KITTI.weights) == 4.0
+    assert runs.chosen_gain(("none.keras",)) is None
 
 
 def test_appearance_weights_of_the_users_own_go_first(data):
-    assert experiments.appearance_weights(KITTI) == KITTI.appearance_weights
-    own = experiments.PRETRAINED / "dhae_kitti_appearance_b.keras"
+    assert runs.appearance_weights(KITTI) == KITTI.appearance_weights
+    own = runs.PRETRAINED / "dhae_kitti_appearance_b.keras"
     own.write_bytes(b"")
-    assert experiments.appearance_weights(KITTI) == (own.name,)
+    assert runs.appearance_weights(KITTI) == (own.name,)
     rows = {c.row: c.run.weights for c in tables.table_2()}
     assert rows["loc + app + G"] == (own.name,) and rows["loc + shape + G"] == KITTI.weights
-    assert experiments.appearance_weights(data_set("mots")) == KITTI.appearance_weights
+    assert runs.appearance_weights(data_set("mots")) == KITTI.appearance_weights
+
+
+def test_weights_from_elsewhere_score_as_those_of_the_folder(data, tmp_path):
+    named = runs.Run("kitti", KITTI.weights[:1], "truth")
+    elsewhere = tmp_path / "mine" / "a.keras"
+    elsewhere.parent.mkdir()
+    for suffix in (".keras", ".json"):
+        source = (runs.PRETRAINED / KITTI.weights[0]).with_suffix(suffix)
+        elsewhere.with_suffix(suffix).write_bytes(source.read_bytes())
+    own = replace(named, weights=(str(elsewhere),))
+    scores = experiments.Experiments(data, tmp_path / "out", 1).scores([named, own])
+    assert scores[named] == scores[own] and "sMOTSA" in scores[own]["car"]

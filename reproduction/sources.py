@@ -1,0 +1,148 @@
+"""What the experiments read: the files of a run's data set, or what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from models.pipeline import frames_of
+from reproduction.runs import Run, weights_path
+from utils.detections import Detections
+from utils.files import atomic_path, find_sequences
+from utils.formats.registry import read_detections
+from utils.frames import FrameFolder
+
+QUICK_FRAMES, QUICK_SEQUENCES = 40, 3
+Source = tuple[str, Path | None, Path]
+
+
+class Missing(ValueError):
+    """A run cannot be made: the message says what is missing and how to get it."""
+
+
+class Sources:
+    """Finds the files of runs.
+
+    Args:
+        data: folder that holds the data sets' own.
+        cache: folder for what is cut to the first frames.
+        quick: only the first frames of a few sequences.
+        sequences: names to keep; None keeps all.
+        detections: name of the folder of detections in a real data set; None takes the one that
+            is called `detections*`.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        cache: Path,
+        quick: bool = False,
+        sequences: Sequence[str] | None = None,
+        detections: str | None = None,
+    ) -> None:
+        self.data, self.cache = data, cache
+        self.quick, self.names, self.detections = quick, sequences, detections
+        # (data set, source) -> sequences without detections: their objects count as missed
+        self.undetected: dict[tuple[str, str], list[str]] = {}
+        self._files: dict[tuple[str, str, bool], list[Source]] = {}
+
+    def inputs(self, run: Run) -> list[Source]:
+        """Return [(sequence, detections file or None, ground-truth file)] of a run.
+
+        Raises:
+            Missing: a folder or weights are not there.
+        """
+        key = run.dataset, run.source, run.images
+        if key not in self._files:
+            self._files[key] = self._find(run)
+        for name in run.weights:
+            if not weights_path(name).is_file():
+                raise Missing(f"weights pretrained/{name} missing: make them with train_dhae.py")
+        return self._files[key]
+
+    def possible(self, run: Run) -> bool:
+        """Return whether all that a run needs is there."""
+        try:
+            self.inputs(run)
+        except Missing:
+            return False
+        return True
+
+    def _find(self, run: Run) -> list[Source]:
+        """List the files of a run's data set, cut to the first frames where all is quick."""
+        of, real = run.of, run.of.box_truth is None
+        folder = self.data / of.folder
+        truth = folder / of.truth
+        if not truth.is_dir():
+            raise Missing(f"{truth} missing: {of.source}")
+        if run.images and not (folder / of.images).is_dir():
+            raise Missing(f"{folder / of.images} missing: the frames of {of.source}")
+        source = truth
+        if not real or run.source == "detections":
+            pattern = self.detections if real and self.detections else of.detections
+            found = sorted(path for path in folder.glob(pattern) if path.is_dir())
+            if not found:
+                raise Missing(f"{folder / pattern} missing: {of.source}")
+            if len(found) > 1:
+                choice = ", ".join(path.name for path in found)
+                raise Missing(f"{folder}: --detections must name one of {choice}")
+            source = found[0]
+        files, truths = find_sequences(source), find_sequences(truth)
+        names = sorted({*files, *truths} & set(self.names) if self.names else {*files, *truths})
+        if self.quick:  # the largest files: most is in them
+            sized = sorted(set(names) & set(files), key=lambda n: -files[n].stat().st_size)
+            names = sized[:QUICK_SEQUENCES]
+        if not names:
+            raise Missing(f"{source} holds none of the sequences: {of.source}")
+        for name in names:
+            if name not in truths:
+                raise Missing(f"{truth / name}.txt missing: the ground truth of {source}")
+            boxes = folder / (of.box_truth or "").format(sequence=name)
+            if of.box_truth and not boxes.is_file():
+                raise Missing(f"{boxes} missing: {of.source}")
+        if run.images:
+            self._check_frames(run, {n: files[n] for n in names if n in files})
+        self.undetected[run.dataset, run.source] = sorted(set(names) - set(files))
+        found_files = [(name, files.get(name), truths[name]) for name in names]
+        if not self.quick or not real:
+            return found_files
+        return [(name, file and self._cut(file), self._cut(t)) for name, file, t in found_files]
+
+    def _check_frames(self, run: Run, files: dict[str, Path]) -> None:
+        """Refuse a run by appearance whose frames are not all there."""
+        for name, file in files.items():
+            detections = read_detections(file, name)
+            images = self.images(run, detections)
+            missing = images.missing(np.unique(detections.frames).tolist()) if images else []
+            if images and missing:
+                what = f"{len(missing)} frames of {images.folder} missing"
+                raise Missing(f"{what}: the frames of {run.of.source}")
+
+    def _cut(self, file: Path) -> Path:
+        """Return a copy of a file with its first frames only."""
+        read_detections(file)  # refuses bad lines by their number
+        lines = file.read_text().splitlines(keepends=True)
+        first = min((int(line.split()[0]) for line in lines if line.strip()), default=0)
+        kept = [s for s in lines if s.strip() and int(s.split()[0]) < first + QUICK_FRAMES]
+        text = "".join(kept)
+        folder = hashlib.sha256(str(file.parent.resolve()).encode()).hexdigest()[:12]
+        path = self.cache / "quick" / folder / file.parent.name / file.name
+        if not path.is_file() or path.read_text() != text:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text)
+        return path
+
+    def images(self, run: Run, detections: Detections) -> FrameFolder | None:
+        """Return the reader of a sequence's frames, None where there are none."""
+        folder = self.data / run.of.folder / run.of.images
+        return frames_of(folder if folder.is_dir() else None, detections)
+
+
+def read_sequence(name: str, file: Path | None, truth: Path) -> Detections:
+    """Return a sequence's detections; none where it has no file."""
+    if file is None:
+        return Detections.empty(name, *read_detections(truth, name).size)
+    return read_detections(file, name)
