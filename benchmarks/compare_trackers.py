@@ -92,7 +92,9 @@ def prepare(data: Path, output: Path) -> dict[str, Path]:
         prepared = []
         for scene in read_sequences(folder / detections):
             images = frames_of(folder / of.images, scene)
-            seen = images if images is not None and images.files else None
+            # A part of the frames is none: colours of some frames only would compare nothing.
+            whole = images is not None and not images.missing(np.unique(scene.frames).tolist())
+            seen = images if whole else None
             prepared.append(Scene(scene, pipeline.track(scene, seen).columns))
         files[name] = output / f"{of.name}_{detections}.pickle"
         files[name].write_bytes(pickle.dumps(prepared))

@@ -139,10 +139,13 @@ def _cluster(
     barred = _bitmasks(graph.cannot_link)
     norms = np.einsum("ij,ij->i", heads, heads)
     centres = points[initial]
-    limit, iteration = None, 0
+    limit, iteration, last = None, 0, None
     while iteration < max_iterations:
         iteration += 1
         clusters, opened, kept = _assign(heads, ages, norms, centres, barred, adaptive)
+        if clusters == last:
+            break  # the same members make the same centres
+        last = clusters
         # The centres these clusters were built around: what is left of the last ones, and the new.
         if opened or len(kept) < len(centres):
             around = np.concatenate([centres[kept], heads[opened]])

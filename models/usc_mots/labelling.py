@@ -65,16 +65,16 @@ def distances_to_mean(points: Array, members: Array) -> npt.NDArray[np.float64]:
     return gaps
 
 
-def scores_enough(scores: Array, new: bool, rule: str, least: float, t_lag: int) -> bool:
+def scores_enough(scores: Sequence[float], new: bool, rule: str, least: float, t_lag: int) -> bool:
     """Return whether a cluster's score lets it hand out an identity.
 
     Args:
-        scores: (m,) confidences of its members.
+        scores: confidences of its m members.
         new: whether none of them has an identity.
         rule: "mean": their mean must exceed `least`, lambda, whichever cluster it is (Alg. 1, lines
             8 and 9); "sum" (authors' code): of a new cluster, sum / t_lag must reach it.
         least: lambda. t_lag: frames in the window.
     """
     if rule == "mean":
-        return bool(scores.mean() > least)
-    return not new or bool(scores.sum() / t_lag >= least)
+        return sum(scores) / len(scores) > least
+    return not new or sum(scores) / t_lag >= least

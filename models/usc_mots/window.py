@@ -192,7 +192,7 @@ class Window:
         points: Array,
     ) -> None:
         """Write each cluster's identity into its unlabelled members' `labels`, in place."""
-        config, known = self.config, labels.tolist()
+        config, known, scored = self.config, labels.tolist(), scores.tolist()
         for nodes in clusters:
             held = [known[node] for node in nodes]
             if len(nodes) < MIN_DETECTIONS or NONE not in held:
@@ -201,7 +201,7 @@ class Window:
             identity, takers = identity_and_takers(nodes, held, newest, config.labelling)
             new = identity == NONE
             rule, least = config.score_rule, config.min_score
-            if not scores_enough(scores[nodes], new, rule, least, config.t_lag):
+            if not scores_enough([scored[n] for n in nodes], new, rule, least, config.t_lag):
                 self.report["low_score"] += 1
                 continue
             if new:

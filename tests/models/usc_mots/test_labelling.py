@@ -43,10 +43,10 @@ def test_of_several_newest_nodes_the_one_nearest_to_the_mean():
 
 
 def test_scores():
-    scores = np.array([0.2, 0.4])
+    scores = [0.2, 0.4]
     assert scores_enough(scores, True, "mean", 0.29, 3)
-    assert not scores_enough(np.array([0.25, 0.25]), True, "mean", 0.25, 3)
+    assert not scores_enough([0.25, 0.25], True, "mean", 0.25, 3)
     assert not scores_enough(scores, False, "mean", 0.31, 3)
-    assert scores_enough(np.array([0.25, 0.5]), True, "sum", 0.25, 3)
+    assert scores_enough([0.25, 0.5], True, "sum", 0.25, 3)
     assert not scores_enough(scores, True, "sum", 0.21, 3)
     assert scores_enough(scores, False, "sum", 0.9, 3)
