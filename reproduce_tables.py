@@ -26,8 +26,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--preset",
         nargs="+",
         choices=PRESETS,
-        default=PRESETS[:1],
-        help="whose rules associate: the paper's text, its authors' code, or both",
+        help="whose rules associate: the paper's text (default), its authors' code, or both",
     )
     parser.add_argument("--output", type=Path, default=Path("results/tables"))
     parser.add_argument("--sequences", nargs="+", help="names (default: all there are)")
@@ -48,7 +47,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         if number not in known:
             parser.error(f"--tables must be among {', '.join(known)}, or all, got {number}")
     args.tables = [known[number] for number in dict.fromkeys(args.tables or ())]
-    args.preset = list(dict.fromkeys(args.preset))
+    if args.preset and args.figure in (3, 4):
+        parser.error(f"--preset is for tables and Figure 5, got --figure {args.figure}")
+    args.preset = list(dict.fromkeys(args.preset or PRESETS[:1]))
     if args.detections and Path(args.detections).name != args.detections:
         parser.error(f"--detections must be a folder's name, got {args.detections}")
     return args

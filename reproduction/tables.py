@@ -242,8 +242,10 @@ def listed(names: Sequence[str]) -> str:
 
 def make_tables(args: argparse.Namespace, experiments: Experiments) -> None:
     """Make, print and save the tables, or Figure 5, that the command line asks for."""
-    for number in args.tables or (args.figure,):
-        cells = TABLES[number]() if args.tables else figure_5()
+    wanted = {n: TABLES[n]() for n in args.tables} or {args.figure: figure_5()}
+    if not args.quick:
+        check_sequences(args, experiments, [cell for cells in wanted.values() for cell in cells])
+    for number, cells in wanted.items():
         title = TITLES[number] if args.tables else "Figure 5: sMOTSA against the threshold"
         stem = f"{'table' if args.tables else 'figure'}_{number}{'_quick' * args.quick}"
         make_table(args, experiments, cells, title, stem)
@@ -253,32 +255,31 @@ def make_table(
     args: argparse.Namespace, experiments: Experiments, cells: list[Cell], title: str, stem: str
 ) -> None:
     """Make, print and save one table, by each preset that is asked for."""
-    if not args.quick:
-        check_sequences(args, experiments, cells)
     start, before = time.perf_counter(), experiments.made
     wanted = {preset: by_preset(cells, preset) for preset in args.preset}
     results = experiments.scores([cell.run for own in wanted.values() for cell in own])
     seconds, made = time.perf_counter() - start, experiments.made - before
     notes = [f"* Made by `{shlex.join(['python', Path(sys.argv[0]).name, *sys.argv[1:]])}`."]
     notes += describe(experiments, cells, args)
-    columns: list[list[Line]] = []
-    for preset, own in wanted.items():
-        lines, reasons = compare(own, results)
-        columns.append(lines)
-        of_all = [f"* Not run ({len(what)} cells): {why}" for why, what in reasons.items()]
+    # What cannot be run lacks files, whatever the preset.
+    compared = {preset: compare(own, results) for preset, own in wanted.items()}
+    columns = {preset: lines for preset, (lines, _) in compared.items()}
+    _, reasons = compared[args.preset[0]]
+    notes += [f"* Not run ({len(what)} cells): {why}" for why, what in reasons.items()]
+    for preset, lines in columns.items():
         head = f"# {title}, preset {preset}"
-        text = as_text(head, [(*line[:2], [line[2]], line[3]) for line in lines], notes + of_all)
-        own_stem = stem if preset == PRESETS[0] else f"{stem}_{preset}"
-        save(args, own_stem, lines, text)
-    if len(wanted) > 1:
+        text = as_text(head, [(*line[:2], [line[2]], line[3]) for line in lines], notes)
+        save(args, stem if preset == PRESETS[0] else f"{stem}_{preset}", lines, text)
+    if len(columns) > 1:
         together = [
             (*row[0][:2], [line[2] for line in row], row[0][3])
-            for row in zip(*columns, strict=True)
+            for row in zip(*columns.values(), strict=True)
         ]
         head = f"# {title}: {' / '.join(wanted)} (the paper's)"
-        text = as_text(head, together, notes + of_all)
-        with atomic_path(args.output / f"{stem}_presets.md") as temporary:
-            temporary.write_text(text)
+        text = as_text(head, together, notes)
+        if any(value is not None for line in together for value in line[2]):
+            with atomic_path(args.output / f"{stem}_presets.md") as temporary:
+                temporary.write_text(text)
     say(text)
     say(f"{args.output}/{stem}*: {made} runs made, {seconds:.1f} s")
 

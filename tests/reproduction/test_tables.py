@@ -229,6 +229,7 @@ def test_unknown_and_left_out_sequences_are_named(data, tmp_path, monkeypatch, c
         (["--table", "1", "--detections", "/a/b"], "must be a folder's name, got /a/b"),
         (["--table", "5"], "--tables must be among 1, 2, 3, 4, or all, got 5"),
         (["--table", "1", "--preset", "best"], "invalid choice: 'best'"),
+        (["--figure", "4", "--preset", "authors"], "--preset is for tables and Figure 5, got"),
         (["--table", "1", "--figure", "5"], "not allowed with"),
         (["--table", "1", "--jobs", "0"], "must be a positive integer"),
     ],
@@ -482,3 +483,26 @@ def test_weights_from_elsewhere_score_as_those_of_the_folder(data, tmp_path):
     own = replace(named, weights=(str(elsewhere),))
     scores = experiments.Experiments(data, tmp_path / "out", 1).scores([named, own])
     assert scores[named] == scores[own] and "sMOTSA" in scores[own]["car"]
+
+
+def test_sequences_that_one_of_the_tables_has_are_known(data, tmp_path, monkeypatch, capsys):
+    for folder in ("instances_txt", "detections_x"):
+        (data / "mots_challenge" / folder / "0001.txt").unlink()
+    out = tmp_path / "out"
+    arguments = ("--tables", 3, 2, "--data", data, "--output", out, "--preset", "authors")
+    make(monkeypatch, *arguments, "--sequences", "0001")
+    assert "holds none of the sequences" in capsys.readouterr().out
+    assert any(row["ours"] for row in rows_of(out / "table_2_authors.csv"))
+    with pytest.raises(ValueError, match="got 0009; of 0001"):
+        make(monkeypatch, *arguments, "--sequences", "0001", "0009")
+
+
+def test_both_presets_leave_what_nothing_could_be_run_for(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    arguments = ("--table", 2, "--data", data, "--output", out, "--preset", "paper", "authors")
+    make(monkeypatch, *arguments)
+    before = (out / "table_2_presets.md").read_text()
+    assert "not run / not run (80.8)" in before
+    (data / "kitti_mots" / "detections_x").rename(data / "kitti_mots" / "other")
+    make(monkeypatch, *arguments)
+    assert (out / "table_2_presets.md").read_text() == before
