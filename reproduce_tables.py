@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reproduction.experiments import Experiments
-from reproduction.runs import PRESETS
+from reproduction.runs import READINGS
+from reproduction.sources import Sources
 from reproduction.tables import TABLES, make_tables
 from utils.cli import Parser, positive, run
 
@@ -25,7 +26,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--preset",
         nargs="+",
-        choices=PRESETS,
+        choices=READINGS,
         help="whose rules associate: the paper's text (default), its authors' code, or both",
     )
     parser.add_argument("--output", type=Path, default=Path("results/tables"))
@@ -49,7 +50,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args.tables = [known[number] for number in dict.fromkeys(args.tables or ())]
     if args.preset and args.figure in (3, 4):
         parser.error(f"--preset is for tables and Figure 5, got --figure {args.figure}")
-    args.preset = list(dict.fromkeys(args.preset or PRESETS[:1]))
+    args.preset = list(dict.fromkeys(args.preset or READINGS[:1]))
     if args.detections and Path(args.detections).name != args.detections:
         parser.error(f"--detections must be a folder's name, got {args.detections}")
     return args
@@ -60,9 +61,8 @@ def main() -> None:
     args = parse_args()
     if not args.data.is_dir():
         raise ValueError(f"--data must be a folder, got {args.data}")
-    experiments = Experiments(
-        args.data, args.output, args.jobs, args.quick, args.sequences, args.detections
-    )
+    sources = Sources(args.data, args.output, args.quick, args.sequences, args.detections)
+    experiments = Experiments(sources, args.jobs)
     if args.figure in (3, 4):
         from reproduction import pictures
 

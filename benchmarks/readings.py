@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reproduction.experiments import Experiments
-from reproduction.runs import PRESETS, Run
+from reproduction.runs import READINGS, Run
+from reproduction.sources import Sources
 from reproduction.tables import Cell, by_preset, table_4
 from utils.cli import Parser, positive, run, say
 
@@ -68,15 +69,15 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder of kitti_mots and the like"
     )
     parser.add_argument("--output", type=Path, default=Path("results/readings"))
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0])
+    parser.add_argument("--preset", choices=READINGS, default=READINGS[0])
     parser.add_argument("--jobs", type=positive, default=2, help="processes")
     args = parser.parse_args()
-    experiments = Experiments(args.data, args.output, args.jobs)
+    experiments = Experiments(Sources(args.data, args.output), args.jobs)
     for graph, variants in ((True, VARIANTS), (False, WITHOUT_GRAPH)):
         cells = by_preset(rows_of(graph), args.preset)
         rows = {f"{args.preset} {n}".strip(): runs_of(cells, c) for n, c in variants.items()}
         if graph:
-            for preset in PRESETS:
+            for preset in READINGS:
                 rows.setdefault(preset, runs_of(by_preset(cells, preset), ()))
         scores = experiments.scores([r for row in rows.values() for r in row.values()])
         columns = list(dict.fromkeys(cell.column for cell in cells))

@@ -17,7 +17,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from reproduction.experiments import Experiments
-from reproduction.runs import PRESETS
+from reproduction.runs import READINGS
+from reproduction.sources import Sources
 from reproduction.tables import Cell, by_preset, table_4
 from utils.cli import Parser, note, positive, run, say
 
@@ -46,7 +47,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, default=Path("results/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[-1])
+    parser.add_argument("--preset", choices=READINGS, default=READINGS[-1])
     parser.add_argument("--jobs", type=positive, default=2, help="processes")
     args = parser.parse_args(arguments)
     if len(set(args.seeds)) < 2 or min(args.seeds) < 0:
@@ -73,7 +74,7 @@ def headline(args: argparse.Namespace, pairs: Sequence[Sequence[Path]]) -> Headl
     cells = [c for c in table_4() if c.row in ROWS and c.metric in METRICS]
     cells = by_preset(cells, args.preset)
     cells.sort(key=lambda cell: ROWS.index(cell.row))
-    experiments = Experiments(args.data, args.output, args.jobs)
+    experiments = Experiments(Sources(args.data, args.output), args.jobs)
     own = [tuple(map(str, pair)) for pair in pairs]
     runs = {(c.run, pair): replace(c.run, weights=pair) for c in cells for pair in own}
     scores = experiments.scores(runs.values())

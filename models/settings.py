@@ -8,13 +8,14 @@ from typing import Any
 
 from models.tracking import tracker_class
 from utils.config import ByClass, RefinementConfig, override, parts_of
-from utils.data_sets import DataSet, Preset
+from utils.data_sets import DATA_SETS, DataSet, Preset
 from utils.detections import Detections
 from utils.rules import DetectionRules
 
 BOXES = ("check", "file", "mask")
 PARTS = ("tracker", "trusted", "rules", "refinement")
-PRESETS = ("paper", "authors", "best")  # trackers that a data set has settings of its own for
+# Trackers that a data set has settings of its own for.
+PRESETS = tuple(dict.fromkeys(name for of in DATA_SETS.values() for name in of.presets))
 
 
 @dataclass(frozen=True)

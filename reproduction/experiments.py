@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
@@ -26,6 +26,7 @@ from utils import evaluation
 from utils.detections import Detections
 from utils.files import atomic_path
 from utils.formats.registry import read_detections
+from utils.frames import FrameFolder
 from utils.rules import DetectionRules
 
 PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "pycocotools", "trackeval", "motrics")
@@ -37,27 +38,13 @@ class Experiments:
     """Makes runs, sequences in parallel, and keeps what they score.
 
     Args:
-        data: folder that holds the data sets' own.
-        output: folder; `cache/` in it keeps scores, embeddings and tracks, each with the settings
-            that made it.
+        sources: Sources. Its cache keeps scores, embeddings and tracks, each with the settings that
+            made it.
         jobs: processes.
-        quick: only the first frames of a few sequences, to see that everything runs.
-        sequences: names to keep; None keeps all.
-        detections: name of the folder of detections in a real data set; None takes the one that
-            is called `detections*`.
     """
 
-    def __init__(
-        self,
-        data: Path,
-        output: Path,
-        jobs: int = 2,
-        quick: bool = False,
-        sequences: Sequence[str] | None = None,
-        detections: str | None = None,
-    ) -> None:
-        self.data, self.cache, self.jobs = Path(data), Path(output) / "cache", jobs
-        self.sources = Sources(self.data, self.cache, quick, sequences, detections)
+    def __init__(self, sources: Sources, jobs: int = 2) -> None:
+        self.sources, self.jobs = sources, jobs
         self.made = 0  # runs made, not found in the cache
         self._digests: dict[Path, str] = {}
         self._checked: set[tuple[Path | None, Path]] = set()
@@ -82,15 +69,12 @@ class Experiments:
     def _file_digests(self, run: Run, name: str, file: Path | None, truth: Path) -> list[Any]:
         """Return digests of all files that a sequence's scores depend on."""
         digests: list[Any] = [self._digest(file) if file else None, self._digest(truth)]
-        of, folder = run.of, self.data / run.of.folder
+        of, folder = run.of, self.sources.data / run.of.folder
         if of.box_truth:
             digests.append(self._digest(folder / of.box_truth.format(sequence=name)))
         if run.images:
-            stats = [
-                (p.name, p.stat().st_size, p.stat().st_mtime_ns)
-                for p in _frames(folder / of.images, name)
-            ]
-            digests.append(key_of(stats))
+            images = FrameFolder(folder / of.images, name, (0, 0))
+            digests.append(key_of([images.stamp(frame) for frame in sorted(images.files)]))
         return digests
 
     def _digest(self, file: Path) -> str:
@@ -112,7 +96,7 @@ class Experiments:
             except Missing as reason:
                 results[run] = str(reason)
                 continue
-            path = self.cache / f"{key_of(settings)}.json"
+            path = self.sources.cache / f"{key_of(settings)}.json"
             known = read_scores(path)
             if known is None:
                 todo.append((run, settings, path))
@@ -127,7 +111,7 @@ class Experiments:
         """Embed where needed, track and score in parallel, keep each run's scores at once."""
         jobs: list[tuple[Run, Path, list[Embedded]]] = []
         for run, settings, _ in tqdm(todo, desc="embedding", unit="run", disable=None):
-            folder = self.cache / "tracks" / key_of(settings)
+            folder = self.sources.cache / "tracks" / key_of(settings)
             sequences = self.embed(run)
             if run.of.box_truth is None:
                 jobs += [(run, folder, [s]) for s in sequences]
@@ -163,7 +147,7 @@ class Experiments:
             parts: list[Any] = [self._file_digests(run, name, file, truth)]
             parts += [self._weights_digest(weights)]
             parts += [run.location_gain, code_digest()]
-            path = self.cache / "embeddings" / f"{key_of(parts)}.npy"
+            path = self.sources.cache / "embeddings" / f"{key_of(parts)}.npy"
             if not readable(path):
                 detections = read_sequence(name, file, truth)
                 images = self.sources.images(run, detections) if run.images else None
@@ -241,10 +225,6 @@ def readable(path: Path) -> bool:
     except (OSError, ValueError, EOFError):
         return False
     return True
-
-
-def _frames(folder: Path, name: str) -> list[Path]:
-    return sorted((folder / name).glob("*"))
 
 
 @cache

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from utils.visualization import colour_of, plt, save
+from utils.visualization import draw_identities, plt, save
 
 Array = npt.NDArray[Any]
 Shown = Sequence[tuple[int, Array]]  # (frame number, (h, w, 3) uint8 RGB)
@@ -62,14 +62,7 @@ def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
 
 def _scatter(axes: Any, points: Array, frames: Array, ids: Array) -> None:
     """Draw embeddings: a colour per identity, a line along its frames."""
-    for identity in np.unique(ids).tolist():
-        rows = np.flatnonzero(ids == identity)
-        rows = rows[np.argsort(frames[rows])]
-        colour = np.array(colour_of(identity)) / 255
-        axes.plot(*points[rows].T, "-", color=colour, alpha=0.5, linewidth=1)
-        axes.scatter(
-            *points[rows].T, color=colour, edgecolors="black", linewidths=0.4, s=26, label=identity
-        )
+    draw_identities(axes, points, frames, ids, "{}", 0.5, s=26)
     axes.set_xlabel("t-SNE 1 (no unit)", fontsize=8)
     axes.set_ylabel("t-SNE 2 (no unit)", fontsize=8)
     axes.tick_params(labelsize=7)

@@ -51,7 +51,7 @@ def figure_3(experiments: Experiments, path: Path) -> None:
 
 def _digits(experiments: Experiments) -> Panel:
     """Return the panel of a window of MNIST-MOT with five digits."""
-    file = experiments.data / "mnist" / "mnist.npz"
+    file = experiments.sources.data / "mnist" / "mnist.npz"
     of = data_set("mnist")
     draw, _ = synthetic.source(of.name, "test", file if file.is_file() else None)
     rng = np.random.default_rng(SEED)
@@ -144,7 +144,9 @@ def figure_4(experiments: Experiments, path: Path) -> None:
         except Missing as reason:
             say(f"Figure 4, {of.title}, not run: {reason}")
     if not rows:
-        raise ValueError(f"{experiments.data} must hold kitti_mots or mots_challenge, got neither")
+        raise ValueError(
+            f"{experiments.sources.data} must hold kitti_mots or mots_challenge, got neither"
+        )
     plot_frames(path, rows)
     say(f"{path}: {len(rows)} of 2 data sets")
 

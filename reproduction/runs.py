@@ -16,7 +16,7 @@ from utils.data_sets import DataSet, data_set
 from utils.rules import DetectionRules
 
 # The presets that read the paper: its text, and its authors' code.
-PRESETS = tuple(
+READINGS = tuple(
     name for name, kind in trackers().items() if issubclass(kind.settings, UscMotsConfig)
 )
 
@@ -48,7 +48,7 @@ class Run:
     location_gain: float | None = None
     images: bool = False
     min_score: float | None = None
-    preset: str = PRESETS[0]
+    preset: str = READINGS[0]
 
     @property
     def of(self) -> DataSet:

@@ -28,8 +28,8 @@ class Sources:
 
     Args:
         data: folder that holds the data sets' own.
-        cache: folder for what is cut to the first frames.
-        quick: only the first frames of a few sequences.
+        output: folder; `cache/` in it keeps what is made on the way.
+        quick: only the first frames of a few sequences, to see that everything runs.
         sequences: names to keep; None keeps all.
         detections: name of the folder of detections in a real data set; None takes the one that
             is called `detections*`.
@@ -38,12 +38,12 @@ class Sources:
     def __init__(
         self,
         data: Path,
-        cache: Path,
+        output: Path,
         quick: bool = False,
         sequences: Sequence[str] | None = None,
         detections: str | None = None,
     ) -> None:
-        self.data, self.cache = data, cache
+        self.data, self.cache = Path(data), Path(output) / "cache"
         self.quick, self.names, self.detections = quick, sequences, detections
         # (data set, source) -> sequences without detections: their objects count as missed
         self.undetected: dict[tuple[str, str], list[str]] = {}

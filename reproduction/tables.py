@@ -15,7 +15,7 @@ from typing import Any
 
 from reproduction import paper
 from reproduction.experiments import Experiments
-from reproduction.runs import PRESETS, Run, appearance_weights, chosen_gain
+from reproduction.runs import READINGS, Run, appearance_weights, chosen_gain
 from utils.cli import say
 from utils.data_sets import DataSet, data_set
 from utils.files import atomic_path
@@ -267,28 +267,23 @@ def make_table(
     _, reasons = compared[args.preset[0]]
     notes += [f"* Not run ({len(what)} cells): {why}" for why, what in reasons.items()]
     for preset, lines in columns.items():
-        head = f"# {title}, preset {preset}"
-        text = as_text(head, [(*line[:2], [line[2]], line[3]) for line in lines], notes)
-        save(args, stem if preset == PRESETS[0] else f"{stem}_{preset}", lines, text)
+        text = as_text(f"# {title}, preset {preset}", [lines], notes)
+        save(args, stem if preset == READINGS[0] else f"{stem}_{preset}", lines, text)
     if len(columns) > 1:
-        together = [
-            (*row[0][:2], [line[2] for line in row], row[0][3])
-            for row in zip(*columns.values(), strict=True)
-        ]
-        head = f"# {title}: {' / '.join(wanted)} (the paper's)"
-        text = as_text(head, together, notes)
-        if any(value is not None for line in together for value in line[2]):
+        head = f"# {title}: {' / '.join(columns)} (the paper's)"
+        text = as_text(head, list(columns.values()), notes)
+        if any(ours is not None for lines in columns.values() for _, _, ours, _ in lines):
             with atomic_path(args.output / f"{stem}_presets.md") as temporary:
                 temporary.write_text(text)
     say(text)
     say(f"{args.output}/{stem}*: {made} runs made, {seconds:.1f} s")
 
 
-def as_text(
-    head: str, lines: Sequence[tuple[str, str, Sequence[Any], Any]], notes: Sequence[str]
-) -> str:
-    """Return a table with its heading and what stands under it, as Markdown."""
-    return "\n\n".join((head, comparison(lines), "\n".join(notes))) + "\n"
+def as_text(head: str, columns: Sequence[list[Line]], notes: Sequence[str]) -> str:
+    """Return tables of the same cells side by side, with heading and notes, as Markdown."""
+    rows = zip(*columns, strict=True)
+    beside = [(*row[0][:2], [ours for _, _, ours, _ in row], row[0][3]) for row in rows]
+    return "\n\n".join((head, comparison(beside), "\n".join(notes))) + "\n"
 
 
 def save(args: argparse.Namespace, stem: str, lines: list[Line], text: str) -> None:

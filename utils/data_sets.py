@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from utils.config import AuthorsConfig, BestConfig, ByClass, UscMotsConfig
+from utils.config import AuthorsConfig, BestConfig, UscMotsConfig
 from utils.detections import CAR, IGNORE, MAX_CLASS, PEDESTRIAN
 from utils.rules import DetectionRules
 
@@ -123,14 +123,20 @@ _EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
 _APPEARANCE = ("dhae_mots_appearance.keras", "dhae_mots_appearance_b.keras")
 
 
+def _readings(rules: DetectionRules, **own: Any) -> dict[str, Preset]:
+    """Return the two presets that read the paper, with settings that they share."""
+    return {
+        "paper": Preset(rules, UscMotsConfig(**own)),
+        "authors": Preset(rules, AuthorsConfig(**own)),
+    }
+
+
 def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     """Return the presets of cars and pedestrians."""
-    lengths: ByClass = {0: min_track_length}
     rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
     best = BestConfig(confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7})
     return {
-        "paper": Preset(rules, UscMotsConfig(tau=tau, min_track_length=lengths)),
-        "authors": Preset(rules, AuthorsConfig(tau=tau, min_track_length=lengths)),
+        **_readings(rules, tau=tau, min_track_length={0: min_track_length}),
         "best": Preset(
             replace(rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}, max_overlap=0.5), best, _TRUSTED
         ),
@@ -142,18 +148,19 @@ def _generated(
 ) -> DataSet:
     """Return one of the generated sets (paper, section 4.1)."""
     script = {"mnist": "gen_mnist.py", "sprites": "gen_sprite.py"}[name]
-    own: dict[str, Any] = dict(
-        tau=2, gate="embedding", max_distance=limit, min_score=0.2, min_track_length={0: 1}
-    )
     return DataSet(
         name,
         title,
         class_names=MOTS_CLASSES,
         tracked=(PEDESTRIAN,),
-        presets={
-            "paper": Preset(DetectionRules(), UscMotsConfig(**own)),
-            "authors": Preset(DetectionRules(), AuthorsConfig(**own)),
-        },
+        presets=_readings(
+            DetectionRules(),
+            tau=2,
+            gate="embedding",
+            max_distance=limit,
+            min_score=0.2,
+            min_track_length={0: 1},
+        ),
         default_tracker="paper",
         network=MappingProxyType(
             dict(
@@ -204,8 +211,7 @@ _ANY = replace(
     class_names={IGNORE: "ignore"},
     tracked=None,
     presets={
-        "paper": Preset(DetectionRules(), UscMotsConfig()),
-        "authors": Preset(DetectionRules(), AuthorsConfig()),
+        **_readings(DetectionRules()),
         # The limits of pedestrians for every class, lower: a detector may seldom say 0.7.
         "best": Preset(
             DetectionRules({0: 0.3}, max_overlap=0.5),

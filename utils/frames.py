@@ -43,6 +43,11 @@ class FrameFolder:
         """Return the numbers of the frames that have no picture."""
         return [frame for frame in frames if frame not in self.files]
 
+    def stamp(self, frame: int) -> tuple[str, int, int]:
+        """Return (name, bytes, time in ns) of a frame's file: another picture, another stamp."""
+        stat = self.files[frame].stat()
+        return self.files[frame].name, stat.st_size, stat.st_mtime_ns
+
     def check(self, frames: Iterable[int]) -> None:
         """Refuse pictures of another size, or that are none, by their headers alone.
 

@@ -138,6 +138,23 @@ def write_picture(path: Path, image: Image) -> None:
         cv2.imwrite(str(temporary), np.ascontiguousarray(image[:, :, ::-1]))
 
 
+def draw_identities(
+    axes: Any, points: Array, frames: Array, ids: Array, label: str, alpha: float, **dots: Any
+) -> None:
+    """Draw (n, 2) points: a colour per identity, a line of some alpha along its frames.
+
+    Args:
+        axes: of matplotlib. label: with {} for the identity. dots: further arguments of `scatter`.
+    """
+    for identity in np.unique(ids).tolist():
+        rows = np.flatnonzero(ids == identity)
+        rows = rows[np.argsort(frames[rows])]
+        colour = np.array(colour_of(identity)) / 255
+        axes.plot(*points[rows].T, "-", color=colour, alpha=alpha, linewidth=1)
+        dots = {**dots, "color": colour, "label": label.format(identity)}
+        axes.scatter(*points[rows].T, edgecolors="black", linewidths=0.4, **dots)
+
+
 def plot_embeddings(
     path: Path, embeddings: Array, frames: Array, ids: Array, title: str, seed: int = 0
 ) -> None:
@@ -156,20 +173,7 @@ def plot_embeddings(
         perplexity=perplexity, init="pca" if len(embeddings) > 2 else "random", random_state=seed
     ).fit_transform(embeddings)
     figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
-    for identity in np.unique(ids).tolist():
-        rows = np.flatnonzero(ids == identity)
-        rows = rows[np.argsort(frames[rows])]
-        colour = np.array(colour_of(identity)) / 255
-        axes.plot(*points[rows].T, "-", color=colour, alpha=0.4, linewidth=1)
-        axes.scatter(
-            *points[rows].T,
-            color=colour,
-            s=28,
-            edgecolors="black",
-            linewidths=0.4,
-            label=f"id {identity}",
-            zorder=3,
-        )
+    draw_identities(axes, points, frames, ids, "id {}", 0.4, s=28, zorder=3)
     axes.set(title=title, xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     if len(np.unique(ids)) <= 12:
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

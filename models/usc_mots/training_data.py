@@ -165,9 +165,9 @@ def _cached_patches(
     key.update(detections.frames.tobytes())
     for rle in detections.rles:
         key.update(rle)
-    for frame in numbers if images is not None else ():
-        file = images.files[frame] if images else Path()
-        key.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
+    if images is not None:
+        for frame in numbers:
+            key.update(repr(images.stamp(frame)).encode())
     name = f"{detections.sequence}_{size}x{size}x{channels}_{key.hexdigest()[:16]}.h5"
     path = Path(cache) / name
     try:

@@ -320,7 +320,7 @@ def test_figure_5_replaces_the_score_rule_alone():
 
 
 def test_what_makes_a_run_is_what_it_says(data, tmp_path, monkeypatch):
-    made = experiments.Experiments(data, tmp_path / "out", 1)
+    made = experiments.Experiments(sources.Sources(data, tmp_path / "out"), 1)
     run = runs.Run("kitti", KITTI.weights, "truth")
     heavy = replace(run, location_gain=5.0)
     stored = [[np.load(f[3]) for f in made.embed(r)] for r in (run, heavy)]
@@ -340,7 +340,7 @@ def test_a_changed_card_makes_a_run_anew(data, tmp_path):
         card = (runs.PRETRAINED / KITTI.weights[0]).with_suffix(".json")
         content = {"settings": {"dataset": "kitti"}, "held_back": [], "trained_on": names}
         card.write_text(json.dumps(content))
-        made = experiments.Experiments(data, tmp_path / "out", 1)
+        made = experiments.Experiments(sources.Sources(data, tmp_path / "out"), 1)
         keys.append(experiments.key_of(made.settings(run)))
     assert keys[0] != keys[1]
 
@@ -350,7 +350,7 @@ def test_quick_takes_the_largest_files(data, tmp_path, monkeypatch):
     found = scene("0002")
     small = found.select(found.frames < 3)
     write_tracks(data / "kitti_mots" / "instances_txt" / "0002.txt", small, small.ids)
-    made = experiments.Experiments(data, tmp_path / "out", 1, quick=True)
+    made = experiments.Experiments(sources.Sources(data, tmp_path / "out", quick=True), 1)
     run = runs.Run("kitti", KITTI.weights, "truth")
     assert [name for name, *_ in made.sources.inputs(run)] == ["0001"]
 
@@ -481,7 +481,9 @@ def test_weights_from_elsewhere_score_as_those_of_the_folder(data, tmp_path):
         source = (runs.PRETRAINED / KITTI.weights[0]).with_suffix(suffix)
         elsewhere.with_suffix(suffix).write_bytes(source.read_bytes())
     own = replace(named, weights=(str(elsewhere),))
-    scores = experiments.Experiments(data, tmp_path / "out", 1).scores([named, own])
+    scores = experiments.Experiments(sources.Sources(data, tmp_path / "out"), 1).scores(
+        [named, own]
+    )
     assert scores[named] == scores[own] and "sMOTSA" in scores[own]["car"]
 
 
