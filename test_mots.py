@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.run import Request, execute
-from models.settings import BOXES, PRESETS, Settings, changed, settings_for, with_min_score
+from models.settings import BOXES, PRESETS, Settings, changed, settings_for
 from models.tracking import describe_trackers, trackers
 from utils import evaluation
 from utils.cli import Parser, note, positive, run, say, warn
@@ -51,6 +51,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--frame-step", type=positive, help="frame numbers in a step (default: found out)")
     add("--boxes", choices=BOXES, default="check", help="check, believe, or take the masks'")
     add("--trusted", choices=("yes", "no"), help="are masks free of misses and inventions")
+    add(
+        "--calibrate",
+        choices=("online", "video"),
+        default="online",
+        help="learn what scores mean on the way, or on the whole video first (best)",
+    )
     add("--refine", action="store_true", help="merge tracklets afterwards, offline (ReMOTS)")
     add(
         "--weights",
@@ -104,14 +110,14 @@ def settings_of(args: argparse.Namespace) -> Settings:
     changes += [f"rules.min_area={args.min_area}"] if args.min_area else []
     if args.min_length:
         changes += [f"min_track_length={args.min_length}"]
+    changes += [f"rules.min_score={args.min_score}"] if args.min_score else []
     settings = changed(settings, changes)
-    if args.min_score:
-        settings = with_min_score(settings, args.min_score)
     if args.classes:
         settings = replace(settings, classes=class_numbers(args.classes, chosen))
     return replace(
         settings,
         refine=args.refine,
+        calibrate=args.calibrate == "video",
         trust=None if args.trusted is None else args.trusted == "yes",
         frame_step=args.frame_step,
         boxes=args.boxes,

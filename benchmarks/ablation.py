@@ -29,11 +29,14 @@ SHORT = {
     "KITTI ground truth": "GT",
     "KITTI detections_rrc": "rrc",
     "MOTSChallenge ground truth": "MOTS",
+    "MOTSChallenge detections_yolov8n_seg": "yolov8n",
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "best": {},
     "no masks": {"mask_weight": 0.0},
     "no change of size": {"size_weight": 0.0},
+    "no reach in clean files": {"reach": 0.0},
+    "all reach everywhere": {"clutter": 0.0},
     "no descriptors": {"descriptor_weight": 0.0, "colour_weight": 0.0},
     "no colours, shape embedding only": {"colours": False},
     "no shape embedding, colours only": {"descriptor_weight": 0.0},
@@ -41,7 +44,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "velocity of the last step": {"smoothing": 1.0},
     "no wider limit after a gap": {"slack": 0.0},
     "velocity for one frame only": {"damping": 1e-9},
-    "no confirmation by score": {"confirmed": {}},
+    "all detections choose at once": {"confident": 0.0},
+    "all detections written": {"written": 0.0},
+    "no patience": {"patience": 0},
 }
 
 
@@ -52,9 +57,8 @@ def measure(job: Job) -> dict[str, Any]:
     columns = dict(scene.columns)
     if not changes.pop("colours", True):
         columns.pop(COLOURS, None)
-    settings = pipeline.settings
-    config = replace(settings.tracker_of(scene.detections), **changes)
-    pipeline.settings = replace(settings, tracker=config, trusted=config)
+    config = replace(pipeline.settings.tracker, **changes)
+    pipeline.settings = replace(pipeline.settings, tracker=config)
     result, _ = run_ours(pipeline, Scene(scene.detections, columns)).result()
     objects = read_detections(truth)
     return pipeline.counts(objects, result, pipeline.scored_classes([objects]))

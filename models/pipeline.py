@@ -136,7 +136,7 @@ class Pipeline:
 
     def tracker(self, detections: Detections) -> Tracker:
         """Return a fresh tracker for a sequence."""
-        return make_tracker(self.settings.name, self.settings.tracker_of(detections))
+        return make_tracker(self.settings.name, self.settings.tracker)
 
     def needs_embeddings(self, detections: Detections, images: bool = False) -> bool:
         """Return whether something reads the embeddings of a sequence.
@@ -219,7 +219,10 @@ class Pipeline:
         tracker = self.tracker(detections)
         columns = self.columns(detections, keep, tracker, images, given)
         with self.watch("associate"):
-            track_ids, report = track(detections, tracker, columns, keep, step)
+            scored = self._judged(detections)
+            track_ids, report = track(scored, tracker, columns, keep, step)
+            if self.settings.calibrate:
+                track_ids, report = track(scored, tracker.again(), columns, keep, step)
         if self.settings.refine:
             track_ids, merged = self._refine(detections, track_ids, columns)
             report = report + merged
@@ -227,6 +230,12 @@ class Pipeline:
         return Tracked(
             detections, keep, dropped, step, columns, track_ids, report, images, tuple(notes)
         )
+
+    def _judged(self, detections: Detections) -> Detections:
+        """Return a sequence with the scores that count: none where its masks are trusted."""
+        if detections.scored and self.settings.trusts(detections):
+            return replace(detections, scores=np.ones_like(detections.scores))
+        return detections
 
     def _refine(
         self, detections: Detections, track_ids: Array, columns: Mapping[str, Array]
@@ -261,8 +270,6 @@ class Pipeline:
         if s.trust is not None or detections.scored or not len(detections):
             return []
         what = "no score or area rule applies"
-        if s.trusted is not None:
-            what += f", and {s.name} takes its settings for trusted masks"
         return [f"{detections.sequence}: no scores in the file: {what} (--trusted no: as scored 1)"]
 
     def stream(
@@ -282,8 +289,12 @@ class Pipeline:
         Raises:
             ValueError: refinement is asked for, which needs the whole video; or see `track`.
         """
-        if self.settings.refine:
-            raise ValueError("refining needs the whole video, got a stream of frames")
+        for asked, what in (
+            (self.settings.refine, "refining"),
+            (self.settings.calibrate, "calibrating"),
+        ):
+            if asked:
+                raise ValueError(f"{what} needs the whole video, got a stream of frames")
         tracker: Tracker | None = None
         step, parts = self._frame_by_frame(frames)
         for part, rows in parts:
@@ -294,7 +305,7 @@ class Pipeline:
                 tracker = self.tracker(part)
             columns = self.columns(part, keep, tracker, images) if keep.any() else {}
             done: Finished = []
-            for frame in iterate_frames(part, tracker, columns, keep, step):
+            for frame in iterate_frames(self._judged(part), tracker, columns, keep, step):
                 done += tracker.update(replace(frame, rows=rows[frame.rows]))
             yield done
         if tracker is not None:

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from models.tracking import tracker_class
-from utils.config import ByClass, RefinementConfig, override, parts_of
+from utils.config import RefinementConfig, override, parts_of
 from utils.data_sets import DATA_SETS, DataSet, Preset
 from utils.detections import Detections
 from utils.rules import DetectionRules
 
 BOXES = ("check", "file", "mask")
-PARTS = ("tracker", "trusted", "rules", "refinement")
+PARTS = ("tracker", "rules", "refinement")
 # Trackers that a data set has settings of its own for.
 PRESETS = tuple(dict.fromkeys(name for of in DATA_SETS.values() for name in of.presets))
 
@@ -26,11 +26,12 @@ class Settings:
         data_set: DataSet.
         name: of the tracker, in the registry.
         tracker: its settings.
-        trusted: the same for masks that are trusted; None means `tracker`.
         rules: which detections take part.
         classes: numbers to track; None: every class but ignore regions.
         refine: whether tracklets are merged afterwards; refinement: how.
-        trust: whether masks are trusted; None: those of files without scores are.
+        calibrate: whether the tracker measures the whole video first.
+        trust: whether masks are trusted, so that their scores and areas decide nothing; None: those
+            of files without scores are.
         frame_step: frame numbers that make one step of the video; None finds out.
         boxes: "check" refuses boxes that are not around their masks, "file" believes them, "mask"
             takes those around the masks.
@@ -39,11 +40,11 @@ class Settings:
     data_set: DataSet
     name: str
     tracker: Any
-    trusted: Any
     rules: DetectionRules
     classes: tuple[int, ...] | None
     refine: bool = False
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    calibrate: bool = False
     trust: bool | None = None
     frame_step: int | None = None
     boxes: str = "check"
@@ -52,30 +53,22 @@ class Settings:
         """Return whether the masks of a sequence are trusted."""
         return self.trust if self.trust is not None else not detections.scored
 
-    def tracker_of(self, detections: Detections) -> Any:
-        """Return the tracker's settings for one sequence."""
-        trusted = self.trusted is not None and self.trusts(detections)
-        return self.trusted if trusted else self.tracker
-
     def summary(self) -> dict[str, Any]:
         """Return the settings for summary.json."""
         held: dict[str, Any] = {
             "dataset": self.data_set.name,
             "tracker_name": self.name,
             "tracker": asdict(self.tracker),
-            "trusted": None if self.trusted is None else asdict(self.trusted),
             "rules": asdict(self.rules),
             "refined": self.refine,
             "refinement": asdict(self.refinement) if self.refine else None,
+            "calibrate": self.calibrate,
             "trust": self.trust,
             "frame_step": self.frame_step,
             "boxes": self.boxes,
         }
-        for part in ("tracker", "trusted"):
-            # JSON has no infinity.
-            held[part] = {
-                k: None if v == float("inf") else v for k, v in (held[part] or {}).items()
-            }
+        # JSON has no infinity.
+        held["tracker"] = {k: None if v == float("inf") else v for k, v in held["tracker"].items()}
         return held
 
 
@@ -101,7 +94,7 @@ def settings_for(
             raise ValueError(f"{data_set.name} has the presets {own}, got {wanted}")
     rules = data_set.presets[rules_of or (name if name in data_set.presets else "paper")].rules
     chosen = data_set.presets.get(name) or Preset(rules, kind.settings())
-    return Settings(data_set, name, chosen.tracker, chosen.trusted, rules, classes=data_set.tracked)
+    return Settings(data_set, name, chosen.tracker, rules, classes=data_set.tracked)
 
 
 def changed(settings: Settings, changes: Iterable[str]) -> Settings:
@@ -136,30 +129,3 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
     names = settings.data_set.numbers
     fresh = {part: override(held[part], values, names) for part, values in by_part.items()}
     return replace(settings, **fresh)
-
-
-def with_min_score(settings: Settings, text: str) -> Settings:
-    """Return settings whose least score is as given, for the tracker's own limits, too.
-
-    What --min-score lets in may also start a track and confirm it: limits above it fall to it.
-    """
-    settings = changed(settings, [f"rules.min_score={text}"])
-    least = settings.rules.min_score
-    parts = {n: getattr(settings, n) for n in ("tracker", "trusted")}
-    for part, config in parts.items():
-        lowered = {
-            name: _lowered(getattr(config, name), least)
-            for name in ("confident", "confirmed")
-            if config is not None and name in parts_of(config)
-        }
-        parts[part] = replace(config, **lowered) if lowered else config
-    return replace(settings, **parts)
-
-
-def _lowered(limits: ByClass, least: ByClass) -> ByClass:
-    """Return limits that are at most `least`, class by class, where that says something."""
-    result = {cls: min(v, least.get(cls, least.get(0, v))) for cls, v in limits.items()}
-    for cls, limit in least.items():
-        if cls and cls not in result and 0 in limits:
-            result[cls] = min(limits[0], limit)
-    return result

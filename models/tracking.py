@@ -101,6 +101,7 @@ class Tracker(ABC):
 
     Attributes:
         name: in the registry. meaning: one line for --list. settings: its dataclass.
+        measures: whether it can measure a whole video first, see `again`.
         needs: columns without which it cannot run; uses: those it reads where they are.
         report: Counter of what happened.
     """
@@ -108,6 +109,7 @@ class Tracker(ABC):
     name: ClassVar[str]
     meaning: ClassVar[str]
     settings: ClassVar[type]
+    measures: ClassVar[bool] = False
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
 
@@ -139,6 +141,16 @@ class Tracker(ABC):
     @abstractmethod
     def flush(self) -> Finished:
         """Return [(row, id)] of all that is still open, and forget the sequence."""
+
+    def again(self) -> Tracker:
+        """Return a fresh tracker that knows what this one measured on a video, now flushed.
+
+        Raises:
+            ValueError: the tracker measures nothing.
+        """
+        raise ValueError(
+            f"calibrating on the whole video needs a tracker that measures, got {self.name}"
+        )
 
 
 TRACKERS: dict[str, type[Tracker]] = {}

@@ -106,9 +106,7 @@ def test_a_common_step_is_found(frames, step):
         (range(2), 0.9, 1, (*PAPER, "--min-area", "0"), "short", "--min-length"),
         (range(6), 0.5, 1, PAPER, "low_score", "--min-score"),
         (range(6), 0.9, 1, ("--tracker", "paper", "--dataset", "mots"), "other_class", "--classes"),
-        (range(6), 0.35, 1, BEST, "weak", "--min-score"),
-        (range(6), 0.45, 1, BEST, "unconfirmed", "--min-score"),
-        (range(6), 0.2, 1, BEST, "low_score", "--min-score"),
+        (range(6), 0.2, 1, (*BEST, "--min-score", "0.3"), "low_score", "--min-score"),
     ],
 )
 def test_nothing_written_names_the_rule_and_the_flag(
@@ -459,7 +457,7 @@ def test_a_missing_score_column_is_said_and_trust_can_be_told(tmp_path, capsys):
     found = walkers(range(6))
     write_tracks(tmp_path / "in" / "0001.txt", found, found.ids)
     summary, text = run(capsys, tmp_path, tracker=BEST)
-    assert "0001: no scores in the file" in text and "settings for trusted masks" in text
+    assert "0001: no scores in the file: no score or area rule applies (" in text
     _, text = run(capsys, tmp_path, "--trusted", "no", "--min-area", "91", tracker=BEST)
     assert "no scores in the file" not in text and "18 boxes below the least area" in text
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6), 0.1))
@@ -632,12 +630,11 @@ def test_what_needs_no_embeddings_loads_no_network(tmp_path, tracker):
 
 def test_any_setting_is_overridden_by_name_and_type(tmp_path, capsys):
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
-    sets = ["--set", "memory=60", "--set", "trusted.slack=0.5", "--set", "max_overlap=0.9"]
-    summary, _ = run(capsys, tmp_path, *sets, "--set", "confident=1=0.2,3=0.6", tracker=BEST)
-    assert (summary["tracker"]["memory"], summary["trusted"]["memory"]) == (60, 60)
-    assert (summary["tracker"]["slack"], summary["trusted"]["slack"]) == (0.0, 0.5)
+    sets = ["--set", "memory=60", "--set", "tracker.slack=0.5", "--set", "max_overlap=0.9"]
+    summary, _ = run(capsys, tmp_path, *sets, "--set", "min_track_length=1=2,3=4", tracker=BEST)
+    assert (summary["tracker"]["memory"], summary["tracker"]["slack"]) == (60, 0.5)
     assert summary["rules"]["max_overlap"] == 0.9
-    assert summary["tracker"]["confident"] == {"1": 0.2, "3": 0.6}
+    assert summary["tracker"]["min_track_length"] == {"1": 2, "3": 4}
 
 
 @pytest.mark.parametrize(
@@ -648,7 +645,7 @@ def test_any_setting_is_overridden_by_name_and_type(tmp_path, capsys):
         ("memory=0", "memory must be at least 1 frame, got 0"),
         ("memry=3", "--set must name a setting of best ("),
         ("tracker.tau=2", "--set must name a setting of best ("),
-        ("tracer.memory=2", "--set must name one of tracker, trusted, rules, refinement, got 'tr"),
+        ("tracer.memory=2", "--set must name one of tracker, rules, refinement, got 'tracer'"),
         ("memory", "--set must be FIELD=VALUE, got 'memory'"),
         ("slack=nan", "slack must be a number, got 'nan'"),
     ],

@@ -160,12 +160,20 @@ class AuthorsConfig(UscMotsConfig):
 class BestConfig:
     """How detections become tracks by expected positions (preset `best`)."""
 
-    least_overlap: float = setting(
-        0.0,
-        "generalised IoU of an expected box and a detection at which, and below, the two cannot "
-        "link",
+    reach: float = setting(
+        0.6,
+        "by how much the least generalised IoU of an expected box and a detection that may link "
+        "falls where every detection is an object",
     )
-    slack: float = setting(0.0, "by how much that limit falls as a position becomes uncertain")
+    clutter: float = setting(
+        6.0,
+        "power of the share of objects among detections with which reach falls, and the size comes "
+        "to count",
+    )
+    innovation: float = setting(
+        6.5, "times the mean innovation of links, 1 - generalised IoU, at which a pair cannot link"
+    )
+    slack: float = setting(0.2, "by how much that limit falls as a position becomes uncertain")
     smoothing: float = setting(0.25, "share of the newest step in the velocity")
     damping: float = setting(0.9, "factor on the velocity for each further frame missed")
     mask_weight: float = setting(1.0, "of the IoU of masks; that of boxes weighs 1")
@@ -176,14 +184,22 @@ class BestConfig:
     colour_weight: float = setting(0.4, "the same for colours")
     memory: int = setting(30, "frames for which a missed track stays")
     t_lag: int = setting(3, "frames within which a second detection must join the first")
-    min_track_length: ByClass = by_class("tracks with fewer detections are dropped, by class", 5)
-    confident: ByClass = by_class("score from which a detection may start a track, by class")
-    confirmed: ByClass = by_class("mean score that a track must reach to be written, by class")
+    min_track_length: ByClass = by_class("tracks with fewer detections are dropped, by class", 3)
+    confident: float = setting(
+        0.4, "P(object) from which a detection, and a track by its latest ones, choose first"
+    )
+    written: float = setting(
+        0.6, "P(object), of a detection and its track's latest ones, from which it is written"
+    )
+    patience: int = setting(30, "frames in which a track may still show that it is an object")
+    recency: float = setting(0.1, "share of the newest detection in a track's P(object)")
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
         rules = (
-            ("least_overlap", -1 <= self.least_overlap < 1, "in [-1, 1)"),
+            ("reach", 0 <= self.reach <= 1, "in [0, 1]"),
+            ("clutter", self.clutter >= 0, "at least 0"),
+            ("innovation", self.innovation > 0, "above 0"),
             ("slack", 0 <= self.slack <= 1, "in [0, 1]"),
             ("mask_weight", self.mask_weight >= 0, "at least 0"),
             ("size_weight", self.size_weight >= 0, "at least 0"),
@@ -194,6 +210,10 @@ class BestConfig:
             ("memory", self.memory >= 1, "at least 1 frame"),
             ("t_lag", self.t_lag >= 2, "at least 2 frames"),
             ("min_track_length", at_least_one(self.min_track_length), "at least 1 detection"),
+            ("confident", 0 <= self.confident <= 1, "in [0, 1]"),
+            ("written", 0 <= self.written <= 1, "in [0, 1]"),
+            ("patience", self.patience >= 0, "at least 0 frames"),
+            ("recency", 0 < self.recency <= 1, "in (0, 1]"),
         )
         check_settings(self, rules)
 

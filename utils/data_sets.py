@@ -23,13 +23,10 @@ class Preset:
     Attributes:
         rules: which detections take part.
         tracker: the tracker's settings.
-        trusted: the same for files without scores (ground truth, or another tracker's output),
-            which miss nothing and invent nothing; None means `tracker`.
     """
 
     rules: DetectionRules
     tracker: Any
-    trusted: Any = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,8 @@ _REAL_NETWORK = MappingProxyType(
 )
 _MOTS_PAGE = "https://www.vision.rwth-aachen.de/page/mots"
 _LICENCE = "(Voigtlaender et al., CVPR 2019; CC BY-NC-SA 3.0)"
-_TRUSTED = BestConfig(least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length={0: 3})
+# One for all: what scores and motions mean is measured on the video.
+_BEST = Preset(DetectionRules(max_overlap=0.5), BestConfig())
 _SHAPE = ("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras")
 _MTL = ("dhae_kitti_shape_mtl.keras", "dhae_kitti_shape_mtl_b.keras")
 _EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
@@ -134,13 +132,8 @@ def _readings(rules: DetectionRules, **own: Any) -> dict[str, Preset]:
 def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     """Return the presets of cars and pedestrians."""
     rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
-    best = BestConfig(confident={CAR: 0.4, PEDESTRIAN: 0.5}, confirmed={CAR: 0.7, PEDESTRIAN: 0.7})
-    return {
-        **_readings(rules, tau=tau, min_track_length={0: min_track_length}),
-        "best": Preset(
-            replace(rules, min_score={CAR: 0.2, PEDESTRIAN: 0.4}, max_overlap=0.5), best, _TRUSTED
-        ),
-    }
+    readings = _readings(rules, tau=tau, min_track_length={0: min_track_length})
+    return {**readings, "best": _BEST}
 
 
 def _generated(
@@ -210,15 +203,7 @@ _ANY = replace(
     title="your data",
     class_names={IGNORE: "ignore"},
     tracked=None,
-    presets={
-        **_readings(DetectionRules()),
-        # The limits of pedestrians for every class, lower: a detector may seldom say 0.7.
-        "best": Preset(
-            DetectionRules({0: 0.3}, max_overlap=0.5),
-            BestConfig(confident={0: 0.4}, confirmed={0: 0.5}, min_track_length={0: 3}),
-            _TRUSTED,
-        ),
-    },
+    presets={**_readings(DetectionRules()), "best": _BEST},
     default_tracker="best",
     folder=CUSTOM,
     source="yours",

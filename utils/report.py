@@ -10,8 +10,11 @@ from utils.rules import RULES
 BY_TRACKER = {
     "tentative": ("that no second one joined", "--t-lag, --frame-step or --min-length"),
     "short": ("of tracks that are too short", "--min-length"),
-    "weak": ("too weak to start a track", "--min-score"),
-    "unconfirmed": ("of tracks that score too low on average", "--min-score"),
+    "weak": ("below the tracker's own least score", "--set tracker.min_score"),
+    "doubtful": (
+        "that, by their scores and how tracks of such scores go on here, are no objects",
+        "--set written",
+    ),
     "low_score": ("clusters below lambda", "--set tracker.min_score"),
     "merged": ("that share the identity of another one of their frame", ""),
 }

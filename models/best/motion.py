@@ -16,6 +16,8 @@ from utils.boxes import generalised_iou, xywh_to_xyxy
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
 STILL = 0.25  # px; a smaller shift is none
+USUAL = (50, 0.15)  # links and their mean innovation, assumed before some were seen
+GATES = (-0.2, 0.3)  # between which a measured limit on the generalised IoU lies
 
 Array = npt.NDArray[Any]
 Pairs = tuple[Array, Array]  # rows and columns
@@ -97,6 +99,33 @@ class Motion:
             "frames": frame,
             "steps": steps,
         }
+
+
+class Innovations:
+    """How far the boxes of sure links lie from where they were expected, by class.
+
+    A link is sure where a settled track of the last frame took a detection; its innovation is 1 -
+    generalised IoU. The mean says what a frame changes here: at this frame rate, of these objects,
+    with this camera and detector.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[int, tuple[float, float]] = {}  # class -> number, sum
+
+    def observe(self, classes: Array, overlap: Array) -> None:
+        """Take the (k,) generalised IoUs of sure links."""
+        for cls in set(classes.tolist()):
+            mine = overlap[classes == cls]
+            number, total = self._sums.get(cls, (USUAL[0], USUAL[0] * USUAL[1]))
+            self._sums[cls] = number + len(mine), total + float((1 - mine).sum())
+
+    def least_overlap(self, classes: Array, times: float) -> Array:
+        """Return (k,) float64: 1 - `times` the mean innovation of each class, within GATES."""
+        result = np.empty(len(classes))
+        for cls in set(classes.tolist()):
+            number, total = self._sums.get(cls, (1, USUAL[1]))
+            result[classes == cls] = np.clip(1 - times * total / number, *GATES)
+        return result
 
 
 def camera_shift(predicted: Array, boxes_xyxy: Array, pairs: Pairs) -> Array:

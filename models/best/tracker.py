@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from models.assignment import assign_exactly
+from models.best.confidence import Confidence
 from models.best.evidence import Evidence
-from models.best.motion import Motion, expected_overlap
+from models.best.motion import Innovations, Motion, expected_overlap
+from models.best.release import Release
 from models.best.track_table import TrackTable
 from models.tracking import (
     BOXES,
@@ -22,7 +24,7 @@ from models.tracking import (
     register,
 )
 from utils.boxes import xywh_to_xyxy
-from utils.config import BestConfig, limit_of, limits_of
+from utils.config import BestConfig
 from utils.mask_grids import grids, moved_iou
 
 SETTLED = 0.5  # generalised IoU from which a pair without near rivals needs no other evidence
@@ -30,6 +32,7 @@ RIVAL = 0.7  # generalised IoU by which others must fall short of a pair to be n
 FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
 GONE = 3  # frames after which a track that left at the frame's border is not expected back
 BORDER = 2  # px
+SURE = 3  # steps from which a track's next one says what innovations are usual
 
 
 def _settled(overlap: Array) -> Array:
@@ -52,40 +55,47 @@ class BestTracker(Tracker):
 
     Every live track is a cluster, represented by a virtual observation at the current frame: its
     box, and its mask, as its motion expects them. Detections and clusters are barred from each
-    other below a generalised IoU (a cannot-link) that falls with the uncertainty of the position,
-    and assigned exactly, by that IoU, the overlap of the masks, the change of size and the
-    `Evidence` of descriptors. A track that is missed stays for `memory` frames, unless it left at
-    the border. Confident detections choose first; weak ones only continue tracks seen at the last
-    frame, and never start one.
+    other below a generalised IoU (a cannot-link) that follows from the innovations measured on the
+    video, and falls with the uncertainty of the position and where detections are seldom false.
+    They are assigned exactly, by that IoU, the overlap of the masks, the change of size and the
+    `Evidence` of descriptors. What a score means is measured, too (`Confidence`): likely objects
+    choose first, the rest only continues tracks seen at the last frame or starts tracks of its own,
+    and what is written is decided on P(object) (`Release`). A track that is missed stays for
+    `memory` frames, unless it left at the border.
 
     Args:
         config: BestConfig.
+        confidence: what scores mean, as measured on the whole video before; None measures on the
+            way.
 
     Attributes:
-        report: Counter: `tracks` started, `tentative` detections that no second one joined,
-            `weak` detections that continued no track, `short` detections of tracks that were too
-            short, `unconfirmed` of tracks that scored too low on average.
+        report: Counter: `tracks` started, and what `Release` counts.
     """
 
     name = "best"
     meaning = "expected positions, exact assignment, evidence measured on the video"
     settings = BestConfig
+    measures = True
 
-    def __init__(self, config: BestConfig | None = None) -> None:
+    def __init__(
+        self, config: BestConfig | None = None, confidence: Confidence | None = None
+    ) -> None:
         super().__init__()
-        self.config = config or BestConfig()
+        self.config, self._given = config or BestConfig(), confidence
         self.needs = (MASKS, BOXES, *(EMBEDDINGS,) * (self.config.descriptor_weight > 0))
         self.uses = (COLOURS,) * (self.config.colour_weight > 0)
         self._motion = Motion(self.config.smoothing, self.config.damping)
         self._next_id = 1
+        self._learned: Confidence | None = None
         self._reset()
 
     def _reset(self) -> None:
         """Forget all tracks; identities go on."""
         self._tracks: TrackTable | None = None
         self._evidence: dict[str, Evidence] = {}
-        # id -> (class, [(row, score)]) of a track that is not confirmed yet
-        self._pending: dict[int, tuple[int, list[tuple[int, float]]]] = {}
+        self._innovations = Innovations()
+        self.confidence = self._given or Confidence()
+        self._release = Release(self.confidence, self.config, self.report)
         self._last = None
 
     def _begin(self, frame: Frame) -> TrackTable:
@@ -96,6 +106,7 @@ class BestTracker(Tracker):
             "classes": np.zeros(0, np.int64),
             "ids": np.zeros(0, np.int64),
             "rles": np.zeros(0, object),  # of the last detection
+            "belief": np.zeros(0),  # P(object), the running mean of its detections'
             **Motion.columns(),
         }
         for name, evidence in self._evidence.items():
@@ -105,50 +116,71 @@ class BestTracker(Tracker):
     def update(self, frame: Frame) -> Finished:
         """Take the next frame, see `Tracker`."""
         self._follow(frame)
+        finished: Finished = []
         if self._tracks is not None:
-            self._forget(frame, self._tracks)
+            finished += self._forget(frame, self._tracks)
         if not len(frame):
-            return []
+            return finished
         if self._tracks is None:
             self._tracks = self._begin(frame)
         tracks, owner = self._tracks, np.full(len(frame), -1)
-        confident = frame.scores >= limits_of(frame.classes, self.config.confident)
+        probability = self.confidence.probability(frame.classes, frame.scores)
         if len(tracks):
-            gain = self._gain(frame, tracks)
-            self._assign(owner, gain, np.arange(len(gain)), confident)
-            if not confident.all():
-                # Only what was seen a frame ago: a weak detection is no ground to revive a track.
-                seen = tracks["frames"] == frame.number - 1
-                free = np.flatnonzero(seen & ~np.isin(np.arange(len(gain)), owner))
-                self._assign(owner, gain, free, ~confident)
+            overlap, gain = self._gain(frame, tracks)
+            likely = tracks["belief"] >= self.config.confident
+            confident = probability >= self.config.confident
+            self._assign(owner, gain, np.flatnonzero(likely), confident)
+            # Only what was seen a frame ago: a weak detection is no ground to revive a track.
+            free = (tracks["frames"] == frame.number - 1) | ~likely
+            free[owner[owner >= 0]] = False
+            self._assign(owner, gain, np.flatnonzero(free), owner < 0)
+            self._measure(frame, tracks, owner, overlap)
         self._move(frame, tracks, owner)
-        self._start(frame, tracks, owner, confident)
-        return self._release(frame, tracks, owner)
+        self._start(frame, tracks, owner)
+        return finished + self._write(frame, tracks, owner, probability)
 
-    def _gain(self, frame: Frame, tracks: TrackTable) -> Array:
-        """Return the (m, k) gain of every pair over leaving both alone; 0 or less for none."""
+    def _measure(self, frame: Frame, tracks: TrackTable, owner: Array, overlap: Array) -> None:
+        """Learn from the innovations of settled, likely tracks of the last frame."""
+        taken = np.flatnonzero(owner >= 0)
+        rows = owner[taken]
+        sure = (tracks["frames"][rows] == frame.number - 1) & (tracks["steps"][rows] >= SURE)
+        sure &= tracks["belief"][rows] >= self.config.confident
+        self._innovations.observe(tracks["classes"][rows[sure]], overlap[rows[sure], taken[sure]])
+
+    def _gain(self, frame: Frame, tracks: TrackTable) -> tuple[Array, Array]:
+        """Return (m, k): generalised IoU of every pair, and its gain over leaving both alone.
+
+        A gain of 0 or less is none.
+        """
         config, motion = self.config, self._motion
-        comparable = tracks["classes"][:, None] == frame.classes
+        classes = tracks["classes"]
+        comparable = classes[:, None] == frame.classes
+        certain = self.confidence.purity(classes) ** config.clutter
+        least = self._innovations.least_overlap(classes, config.innovation)
+        least = least * (1 - certain) - config.reach * certain
         overlap, expected = expected_overlap(
             motion,
             tracks,
             frame.number,
             frame[BOXES],
             comparable,
-            lambda similarity: assign_exactly(similarity, config.least_overlap),
+            lambda similarity: assign_exactly(similarity, float(least.min())),
         )
-        gate = config.least_overlap - config.slack * motion.uncertainty(tracks, frame.number)
+        gate = least - config.slack * motion.uncertainty(tracks, frame.number)
         possible = comparable & (overlap > gate[:, None])
-        gain: Array = np.where(possible, overlap - config.least_overlap, -1.0)
+        gain: Array = np.where(possible, overlap - least[:, None], -1.0)
         rows, detections = np.nonzero(possible & ~_settled(overlap))
         if len(rows):
-            gain[rows, detections] += self._other_cues(frame, tracks, expected, rows, detections)
-        return gain
+            others = self._other_cues(frame, tracks, expected, rows, detections)
+            change = self._size_change(frame, tracks, rows, detections)
+            others -= config.size_weight * (1 - certain[rows]) * change
+            gain[rows, detections] += others
+        return overlap, gain
 
     def _other_cues(
         self, frame: Frame, tracks: TrackTable, expected: Array, rows: Array, detections: Array
     ) -> Array:
-        """Return what masks, sizes and descriptors add to the gain of (p,) pairs."""
+        """Return what masks and descriptors add to the gain of (p,) pairs."""
         config = self.config
         added = np.zeros(len(rows))
         gap = frame.number - tracks["frames"][rows]
@@ -156,9 +188,6 @@ class BestTracker(Tracker):
         if config.mask_weight and len(fresh):
             iou = self._mask_overlap(frame, tracks, expected, rows[fresh], detections[fresh])
             added[fresh] += config.mask_weight * iou
-        if config.size_weight:
-            change = np.log(tracks["sizes"][rows] / frame[BOXES][detections, 2:])
-            added -= config.size_weight * np.minimum(np.abs(change).sum(axis=1), 2)
         share = np.where(gap == 1, 0.5, 1.0)
         weights = {EMBEDDINGS: config.descriptor_weight, COLOURS: config.colour_weight}
         for name, evidence in self._evidence.items():
@@ -166,6 +195,13 @@ class BestTracker(Tracker):
             ratio = evidence.log_ratio(tracks, rows, classes, frame[name][detections])
             added += weights[name] * share * ratio
         return added
+
+    @staticmethod
+    def _size_change(frame: Frame, tracks: TrackTable, rows: Array, detections: Array) -> Array:
+        """Return (p,) in [0, 2], the change of log width and log height of pairs."""
+        change = np.log(tracks["sizes"][rows] / frame[BOXES][detections, 2:])
+        bounded: Array = np.minimum(np.abs(change).sum(axis=1), 2)
+        return bounded
 
     def _mask_overlap(
         self, frame: Frame, tracks: TrackTable, expected: Array, rows: Array, detections: Array
@@ -198,11 +234,9 @@ class BestTracker(Tracker):
         moved = self._motion.moved(tracks, rows, frame[BOXES][taken], frame.number)
         tracks.update(rows, **moved, rles=_rles(frame, taken))
 
-    def _start(self, frame: Frame, tracks: TrackTable, owner: Array, confident: Array) -> None:
-        """Start tracks with the confident detections that are left; write them into `owner`."""
-        free = owner < 0
-        new = np.flatnonzero(free & confident)
-        self.report["weak"] += int(free.sum()) - len(new)
+    def _start(self, frame: Frame, tracks: TrackTable, owner: Array) -> None:
+        """Start tracks with the detections that are left; write them into `owner`."""
+        new = np.flatnonzero(owner < 0)
         if not len(new):
             return
         owner[new] = len(tracks) + np.arange(len(new))
@@ -210,62 +244,55 @@ class BestTracker(Tracker):
         columns: dict[str, Any] = Motion.start(frame[BOXES][new], frame.number)
         for name, evidence in self._evidence.items():
             columns |= evidence.start(frame[name][new])
-        classes = frame.classes[new]
-        tracks.append(ids=fresh, classes=classes, rles=_rles(frame, new), **columns)
+        classes, nothing = frame.classes[new], np.zeros(len(new))
+        tracks.append(ids=fresh, classes=classes, rles=_rles(frame, new), belief=nothing, **columns)
         self._next_id += len(new)
-        for identity, cls in zip(fresh.tolist(), classes.tolist(), strict=True):
-            self._pending[identity] = (cls, [])
+        self._release.start(fresh, classes)
         self.report["tracks"] += len(new)
 
-    def _release(self, frame: Frame, tracks: TrackTable, owner: Array) -> Finished:
-        """Return the [(row, id)] of confirmed tracks; what waits is released with its track."""
-        finished: Finished = []
-        used = np.flatnonzero(owner >= 0)
-        columns = (frame.rows[used], tracks["ids"][owner[used]], frame.scores[used])
-        for row, identity, score in zip(*(c.tolist() for c in columns), strict=True):
-            if identity not in self._pending:
-                finished.append((row, identity))
-                continue
-            cls, waiting = self._pending[identity]
-            waiting.append((row, score))
-            mean = sum(score for _, score in waiting) / len(waiting)
-            # Scores are float32: 0.7 must reach 0.7.
-            enough = mean >= limit_of(cls, self.config.confirmed) - 1e-6
-            if enough and len(waiting) >= limit_of(cls, self.config.min_track_length):
-                del self._pending[identity]
-                finished += [(row, identity) for row, _ in waiting]
-        return finished
+    def _write(
+        self, frame: Frame, tracks: TrackTable, owner: Array, probability: Array
+    ) -> Finished:
+        """Learn from the frame's detections, all of which have a track; return what is final."""
+        ids, before = tracks["ids"][owner], tracks["belief"][owner]
+        if self._given is None:
+            self.confidence.observe(frame.number, frame.classes, frame.scores, ids)
+        share = np.maximum(1 / (tracks["steps"][owner] + 1), self.config.recency)
+        tracks.update(owner, belief=before + share * (probability - before))
+        finished, beliefs = self._release.learn()
+        if beliefs:
+            judged = np.flatnonzero(np.isin(tracks["ids"], list(beliefs)))
+            values = [beliefs[identity] for identity in tracks["ids"][judged].tolist()]
+            tracks.update(judged, belief=np.array(values))
+        columns = (frame.rows, ids, frame.scores, probability, tracks["belief"][owner])
+        return finished + self._release.take(frame.number, *columns)
 
-    def _forget(self, frame: Frame, tracks: TrackTable) -> None:
-        """Drop tracks that are not expected any more; tentative ones and exits go first."""
+    def _forget(self, frame: Frame, tracks: TrackTable) -> Finished:
+        """Drop tracks that are not expected any more, single detections and exits first.
+
+        Return what is released of them.
+        """
         if (tracks["frames"] >= frame.number - 1).all():
-            return  # every limit is 1 frame at least
+            return []  # every limit is 1 frame at least
         limit = np.where(tracks["steps"] == 0, self.config.t_lag - 1, self.config.memory)
         boxes = self._motion.boxes(tracks)
         exits = (boxes[:, 0] <= BORDER) | (boxes[:, 2] >= frame.size[1] - BORDER)
         limit[exits] = np.minimum(limit[exits], GONE)
         keep = frame.number - tracks["frames"] <= limit
-        if keep.all():
-            return
-        for identity in tracks["ids"][~keep].tolist():
-            if identity in self._pending:
-                self._drop(*self._pending.pop(identity))
+        gone = tracks["ids"][~keep].tolist()
         tracks.keep(keep)
-
-    def _drop(self, cls: int, rows: list[tuple[int, float]]) -> None:
-        """Count the detections of a track that is not written, under the rule that dropped it."""
-        if len(rows) >= limit_of(cls, self.config.min_track_length):
-            why = "unconfirmed"
-        else:
-            why = "tentative" if len(rows) == 1 else "short"
-        self.report[why] += len(rows)
+        return self._release.end(gone)
 
     def flush(self) -> Finished:
-        """Forget the sequence; nothing becomes final any more. Return []."""
-        for cls, rows in self._pending.values():
-            self._drop(cls, rows)
+        """Return [(row, id)] of what waited for a verdict, and forget the sequence."""
+        finished = self._release.flush()
+        self._learned = self.confidence
         self._reset()
-        return []
+        return finished
+
+    def again(self) -> BestTracker:
+        """Return a tracker for the same video that knows its scores from the start."""
+        return BestTracker(self.config, self._learned)
 
 
 def _rles(frame: Frame, rows: Array) -> Array:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from models.pipeline import Pipeline, frames_of
-from models.settings import changed, settings_for, with_min_score
+from models.settings import changed, settings_for
 from tests.conftest import make_detections, random_scene, write_scored
 from utils.data_sets import data_set
 from utils.formats.registry import read_detections
 
 CUSTOM = settings_for(data_set("custom"))
-LOOSE = changed(CUSTOM, ["min_track_length=1", "tracker.confirmed=0", "confident=0"])
+LOOSE = changed(CUSTOM, ["min_track_length=1", "written=0"])
 
 
 def pipeline_of(name):
@@ -27,7 +27,8 @@ def pipeline_of(name):
     "name", ["paper", "authors", "best", "mask_iou", "given", "trackrcnn", "motsnet"]
 )
 def test_a_stream_of_frames_gives_the_ids_of_the_whole(name):
-    scene = random_scene(np.random.default_rng(5), frames=12, objects=6)
+    # Long enough for `best` to know what scores mean before the end.
+    scene = random_scene(np.random.default_rng(5), frames=120, objects=6)
     pipeline = pipeline_of(name)
     whole = pipeline.track(scene).track_ids
     streamed = np.zeros(len(scene), int)
@@ -127,30 +128,35 @@ def test_colours_tell_apart_what_looks_different(tmp_path):
     assert same < 0.1 < np.linalg.norm(looks[0] - looks[25])
 
 
-def test_trust_decides_settings_and_rules():
-    scored = make_detections([(0, 1, 1, 0.2, (5, 5, 8, 8))])
-    plain = replace(scored, scored=False)
-    settings = settings_for(data_set("kitti"), "best")
+def test_trust_decides_rules_and_whether_scores_count():
+    objects = [(f, i, 1, (0.9, 0.1)[i], (5 + 30 * i, 5, 8, 8)) for f in range(9) for i in (0, 1)]
+    low = make_detections(objects)
+    plain = replace(low, scored=False)
+    changes = ["min_track_length=1", "tracker.min_score=0.5"]
+    settings = changed(settings_for(data_set("kitti"), "mask_iou"), changes)
     for detections, trust, trusted in (
-        (scored, None, False),
+        (low, None, False),
         (plain, None, True),
-        (scored, True, True),
+        (low, True, True),
         (plain, False, False),
     ):
         chosen = replace(settings, trust=trust)
-        expected = settings.trusted if trusted else settings.tracker
-        assert chosen.tracker_of(detections) is expected
         keep, dropped = Pipeline(chosen).mark(detections)
         assert keep.all() == trusted and ("small_box" in dropped) == (not trusted)
+    trusting = Pipeline(replace(settings, trust=True, boxes="file"))
+    assert trusting.track(low).track_ids.all()
+    streamed = [row for part in trusting.stream(low) for row, _ in part]
+    assert sorted(streamed) == list(range(18))
 
 
-def test_the_least_score_lowers_what_lies_above_it():
-    settings = with_min_score(settings_for(data_set("kitti"), "best"), "car=0.3,pedestrian=0.9")
-    assert settings.rules.min_score == {1: 0.3, 2: 0.9}
-    assert settings.tracker.confident == {1: 0.3, 2: 0.5}
-    assert settings.tracker.confirmed == {1: 0.3, 2: 0.7}
-    open_ended = with_min_score(CUSTOM, "7=0.1")
-    assert open_ended.tracker.confirmed == {0: 0.5, 7: 0.1}
+def test_calibrating_on_the_whole_video_needs_it_and_a_tracker_that_measures():
+    scene = random_scene(np.random.default_rng(5), frames=12, objects=6)
+    settings = replace(LOOSE, boxes="file", calibrate=True)
+    with pytest.raises(ValueError, match="calibrating needs the whole video, got a stream"):
+        list(Pipeline(settings).stream(scene))
+    other = replace(settings_for(data_set("custom"), "mask_iou"), boxes="file", calibrate=True)
+    with pytest.raises(ValueError, match="needs a tracker that measures, got mask_iou"):
+        Pipeline(other).track(scene)
 
 
 def test_data_sets_without_a_preset_say_so():
@@ -158,7 +164,7 @@ def test_data_sets_without_a_preset_say_so():
         settings_for(data_set("mnist"), "best")
     assert settings_for(data_set("kitti"), "mask_iou").rules.min_score == {1: 0.6, 2: 0.7}
     by_best = settings_for(data_set("kitti"), "mask_iou", "best")
-    assert by_best.rules.min_score == {1: 0.2, 2: 0.4}
+    assert by_best.rules.min_score == {} and by_best.rules.max_overlap == 0.5
 
 
 def test_frames_of_nothing_are_none(tmp_path):
@@ -208,15 +214,6 @@ def test_refining_adds_to_what_the_tracker_counted():
     assert report["tracks"] > 0 and report["unclear"] > 0
 
 
-def test_one_least_score_is_for_every_class():
-    settings = with_min_score(settings_for(data_set("kitti"), "best"), "0.3")
-    assert settings.rules.min_score == {0: 0.3}
-    assert settings.tracker.confident == settings.tracker.confirmed == {1: 0.3, 2: 0.3}
-    higher = with_min_score(settings_for(data_set("kitti"), "best"), "0.6")
-    assert higher.tracker.confident == {1: 0.4, 2: 0.5}
-    assert higher.tracker.confirmed == {1: 0.6, 2: 0.6}
-
-
 def test_the_least_score_of_detections_is_not_lambda():
     settings = changed(settings_for(data_set("kitti"), "paper"), ["min_score=0.8"])
     assert settings.rules.min_score == {0: 0.8} and settings.tracker.min_score == 0.1
@@ -252,7 +249,7 @@ def test_boxes_of_the_file_are_believed_when_told_so():
 
 def test_a_stream_of_a_sequence_in_steps_is_tracked_in_steps():
     scene = make_detections([(5 * f, 1, 1, 1.0, (5 + 2 * f, 5, 8, 8)) for f in range(8)])
-    pipeline = Pipeline(changed(LOOSE, ["descriptor_weight=0", "trusted.memory=3"]))
+    pipeline = Pipeline(changed(LOOSE, ["descriptor_weight=0", "memory=3"]))
     pairs = [pair for part in pipeline.stream(scene) for pair in part]
     assert len(pairs) == 8 and len({identity for _, identity in pairs}) == 1
     assert (pipeline.track(scene).track_ids == 1).all()

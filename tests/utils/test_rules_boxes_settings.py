@@ -135,17 +135,13 @@ def test_the_least_area_is_of_the_box_not_of_the_mask():
 def test_the_settings_that_the_figures_in_docs_were_measured_with():
     best, kitti = data_set("kitti").presets["best"], data_set("kitti").presets["paper"]
     assert asdict(best.tracker) == dict(
-        least_overlap=0.0, slack=0.0, smoothing=0.25, damping=0.9, mask_weight=1.0,
-        size_weight=0.4, descriptor_weight=0.2, colour_weight=0.4, memory=30, t_lag=3,
-        min_track_length={0: 5}, confident={1: 0.4, 2: 0.5}, confirmed={1: 0.7, 2: 0.7},
+        reach=0.6, clutter=6.0, innovation=6.5, slack=0.2, smoothing=0.25, damping=0.9,
+        mask_weight=1.0, size_weight=0.4, descriptor_weight=0.2, colour_weight=0.4, memory=30,
+        t_lag=3, min_track_length={0: 3}, confident=0.4, written=0.6, patience=30, recency=0.1,
     )  # fmt: skip
-    assert asdict(best.trusted) == asdict(best.tracker) | dict(
-        least_overlap=-0.6, slack=0.2, size_weight=0.0, min_track_length={0: 3}, confident={},
-        confirmed={},
-    )  # fmt: skip
-    assert best.rules.min_score == {1: 0.2, 2: 0.4} and best.rules.max_overlap == 0.5
-    assert best.rules.min_area == {1: 150, 2: 100} and kitti.rules.max_overlap == 1
-    assert data_set("mots").presets["best"] == best
+    assert best.rules == DetectionRules(max_overlap=0.5) and kitti.rules.max_overlap == 1
+    assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
+    assert data_set("mots").presets["best"] == data_set("custom").presets["best"] == best
     assert asdict(kitti.tracker) == dict(
         t_lag=3, tau=1, gate="mask_iou", max_distance=float("inf"), gated="either",
         centre_rule="mean", order="time", fullest="oldest", labelling="newest", score_rule="mean",
@@ -156,10 +152,6 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
     assert asdict(authors) == asdict(kitti.tracker) | dict(
         gated="newer", centre_rule="nearest", score_rule="sum", classes_apart=True
     )
-    custom = data_set("custom").presets["best"]
-    assert (custom.rules.min_score, custom.rules.max_overlap) == ({0: 0.3}, 0.5)
-    assert (custom.tracker.confident, custom.tracker.confirmed) == ({0: 0.4}, {0: 0.5})
-    assert custom.trusted == best.trusted
     defaults = asdict(RefinementConfig())
     assert (defaults["horizon"], defaults["max_error"], defaults["span"]) == (120, 0.75, 60)
     assert (MatchingConfig().window, MatchingConfig().limit) == (3, 1.0)

@@ -1,0 +1,188 @@
+"""What a detector's scores mean, measured on the video itself: P(object | score)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.isotonic import isotonic_regression
+
+HORIZONS = (5, 7, 10, 14, 20)  # frames over which a detection's track has to go on
+CHANCE = 0.5  # of the best scores' continuation: what false detections make at most
+BINS = 12  # of the scores' ranks, at most
+PER_BIN = 30  # observations; fewer make fewer bins
+PRIOR = 10  # observations like the average that a bin starts with
+KEPT = 4096  # latest observations of a class
+READY = 400  # observations of a class before its tracks are judged by them,
+WAIT = 60  # or frames since its first; or, while all its scores are alike, HORIZONS[0] frames
+GROWTH = 1.1  # by which observations grow before they are evaluated again
+ASSUMED = 0.8  # share of objects among detections of different scores, before it is known
+
+Array = npt.NDArray[Any]
+
+
+class Confidence:
+    """P(object | score) of each class, from how detections of such a score are continued.
+
+    A detector is not asked what its scores mean. The share of the next frames in which the track
+    that a detection belongs to has another one is averaged over the ranks of the scores, and made
+    to rise with them. The best scores' share is taken for that of objects, the worst scores' for
+    that of false detections, though for CHANCE of the former at most, since a detector may not show
+    its worst; what lies between is a mixture of both. False detections last as long as the scene
+    looks the same, longer at a high frame rate or with a still camera: the horizon is the shortest
+    of HORIZONS at which the worst scores' share has fallen to CHANCE.
+
+    Only the order of scores counts, so that a detector that counts in percent, in logits or on any
+    other rising scale is the same detector. Where all scores are alike, as in files without them,
+    every detection is an object.
+    """
+
+    def __init__(self) -> None:
+        self._classes: dict[int, _Scale] = {}
+        self._open: list[deque[_Taken]] = [deque() for _ in HORIZONS]
+        self._totals = np.zeros(64, np.int32)  # detections that each id has taken
+
+    def observe(self, frame: int, classes: Array, scores: Array, ids: Array) -> None:
+        """Take (k,) detections of the next frame and the tracks (ids) that they belong to."""
+        for place, waiting in enumerate(self._open):
+            while waiting and waiting[0].frame + HORIZONS[place] < frame:
+                self._close(place, waiting.popleft())
+        if not len(ids):
+            return
+        if ids.max() >= len(self._totals):
+            added = np.zeros(2 * int(ids.max()) - len(self._totals), np.int32)
+            self._totals = np.concatenate([self._totals, added])
+        self._totals[ids] += 1
+        taken = _Taken(frame, classes, scores, ids, self._totals[ids])
+        for waiting in self._open:
+            waiting.append(taken)
+        for cls, mine in _by_class(classes):
+            self._classes.setdefault(cls, _Scale(frame)).see(frame, scores[mine])
+
+    def _close(self, place: int, taken: _Taken) -> None:
+        shares = (self._totals[taken.ids] - taken.totals) / HORIZONS[place]
+        for cls, mine in _by_class(taken.classes):
+            self._classes[cls].add(place, taken.scores[mine], shares[mine])
+
+    def ready(self, cls: int) -> bool:
+        """Return whether enough was seen of a class to judge its tracks."""
+        return cls in self._classes and self._classes[cls].ready
+
+    def purity(self, classes: Array) -> Array:
+        """Return (k,) float64, the share of each class' detections that are objects."""
+        result = np.ones(len(classes))
+        for cls, mine in _by_class(classes):
+            if cls in self._classes:
+                result[mine] = self._classes[cls].purity
+        return result
+
+    def probability(self, classes: Array, scores: Array) -> Array:
+        """Return (k,) float64 P(object | score); 1 for classes of which nothing was seen yet."""
+        result = np.ones(len(scores))
+        for cls, mine in _by_class(classes):
+            if cls in self._classes:
+                result[mine] = self._classes[cls].probability(scores[mine])
+        return result
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The detections of a frame whose continuation is not known yet."""
+
+    frame: int
+    classes: Array
+    scores: Array
+    ids: Array
+    totals: Array  # detections of their tracks, these included
+
+
+def _by_class(classes: Array) -> Iterator[tuple[int, Array]]:
+    """Yield (class, (k,) bool) of the classes that are there."""
+    for cls in set(classes.tolist()):
+        yield cls, classes == cls
+
+
+class _Scale:
+    """The scores of one class, and what they mean."""
+
+    def __init__(self, frame: int) -> None:
+        self._since, self._frames = frame, 0
+        self._parts: list[deque[tuple[Array, Array]]] = [deque() for _ in HORIZONS]
+        self._counts = [0] * len(HORIZONS)
+        self._due = 1.0
+        self._first: float | None = None
+        self._varied = False
+        self._sorted = self._ranks = self._values = np.zeros(0)
+        self._mean = 1.0
+
+    @property
+    def ready(self) -> bool:
+        """Return whether there are enough observations."""
+        least = WAIT if self._varied else HORIZONS[0]
+        return self._counts[0] >= READY or self._frames >= least
+
+    @property
+    def purity(self) -> float:
+        """Return the mean P(object)."""
+        if not self._varied:
+            return 1.0
+        return self._mean if self.ready else ASSUMED
+
+    def see(self, frame: int, scores: Array) -> None:
+        """Take note of how long the class is known, and of whether its scores differ."""
+        self._frames = frame - self._since
+        if not self._varied:
+            self._first = float(scores[0]) if self._first is None else self._first
+            self._varied = bool((scores != self._first).any())
+
+    def add(self, place: int, scores: Array, shares: Array) -> None:
+        """Add (k,) scores and the shares of a horizon in which they were continued."""
+        parts = self._parts[place]
+        parts.append((scores, shares))
+        self._counts[place] += len(scores)
+        held = sum(len(part) for part, _ in parts)
+        while held - len(parts[0][0]) >= KEPT:
+            held -= len(parts.popleft()[0])
+        if place == 0 and self._counts[0] >= self._due:
+            self._due = self._counts[0] + min((GROWTH - 1) * self._counts[0], KEPT / 4)
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        """Find the horizon, and P(object) by rank."""
+        for place, parts in enumerate(self._parts):
+            if place and self._counts[place] < READY:
+                return
+            scores, shares = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._sorted = np.sort(scores)
+            ranks = self._rank(scores)
+            bins = int(np.clip(len(scores) // PER_BIN, 1, BINS))
+            of = np.minimum((ranks * bins).astype(int), bins - 1)
+            number = np.bincount(of, minlength=bins)
+            used = np.flatnonzero(number)
+            number = number[used]
+            total = np.bincount(of, shares, minlength=bins)[used] + PRIOR * shares.mean()
+            rising = isotonic_regression(total / (number + PRIOR), sample_weight=number)
+            chance = CHANCE * rising[-1]
+            fallen = rising[0] <= chance
+            chance = min(rising[0], chance)
+            self._ranks = np.bincount(of, ranks, minlength=bins)[used] / number
+            self._values = (rising - chance) / max(rising[-1] - chance, 1e-9)
+            self._mean = float(np.average(self._values, weights=number))
+            if fallen:
+                return
+
+    def _rank(self, scores: Array) -> Array:
+        """Return the share of known scores below each, those equal to it counted half."""
+        left, right = (np.searchsorted(self._sorted, scores, side) for side in ("left", "right"))
+        ranks: Array = (left + right) / (2 * len(self._sorted))
+        return ranks
+
+    def probability(self, scores: Array) -> Array:
+        """Return (k,) P(object | score)."""
+        if not len(self._sorted):
+            return np.ones(len(scores))
+        return np.interp(self._rank(scores), self._ranks, self._values)

@@ -1,0 +1,178 @@
+"""Which detections of a track are written, and when: those more likely objects than not."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.best.confidence import Confidence
+from models.tracking import Finished
+from utils.config import BestConfig, limit_of
+
+OWN = 0.3  # share of a detection's own P(object) in its verdict; its track's has the rest
+ROUNDING = 1e-6
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class _Waiting:
+    """A detection without a verdict; passed: it has one, those before it have none."""
+
+    row: int
+    frame: int
+    score: float
+    probability: float
+    passed: bool
+
+
+@dataclass
+class _Queue:
+    """What waits of one track, oldest first, and how many detections the track had."""
+
+    cls: int
+    taken: int = 0
+    waiting: deque[_Waiting] = field(default_factory=deque)
+
+
+class Release:
+    """Holds detections back until their track has shown that they are objects.
+
+    A detection passes if OWN of its P(object) and the rest of its track's, the running mean of its
+    latest detections', reach `written`. What does not pass at once has `patience` frames in which
+    the track may rise. The detections of a track leave in order, once it has `min_track_length`.
+    Until enough was seen of a class to know what its scores mean, all wait, to be judged together.
+
+    Args:
+        confidence: what scores mean. config: BestConfig.
+        report: Counter, in which what is dropped is counted: `tentative` detections that no second
+            one joined, `short` ones of tracks that were too short, `doubtful` ones that are less
+            likely objects.
+    """
+
+    def __init__(self, confidence: Confidence, config: BestConfig, report: Counter[str]) -> None:
+        self._confidence, self._config, self._report = confidence, config, report
+        self._queues: dict[int, _Queue] = {}
+        self._ended: dict[int, list[tuple[int, _Queue]]] = {}  # by class, before it was ready
+        self._ready: set[int] = set()
+
+    def start(self, ids: Array, classes: Array) -> None:
+        """Expect detections of new tracks."""
+        for identity, cls in zip(ids.tolist(), classes.tolist(), strict=True):
+            self._queues[identity] = _Queue(cls)
+
+    def take(
+        self, frame: int, rows: Array, ids: Array, scores: Array, probability: Array, belief: Array
+    ) -> Finished:
+        """Take (k,) detections of a frame; return what is released, [(row, id)].
+
+        Args:
+            frame: number; rows: what the caller calls them; ids: their tracks; scores: theirs;
+            probability: P(object) of each; belief: that of their tracks, them included.
+        """
+        finished: Finished = []
+        columns = (rows, ids, scores, probability, belief, self._verdict(probability, belief))
+        for row, identity, score, p, track, passed in zip(
+            *(c.tolist() for c in columns), strict=True
+        ):
+            queue = self._queues[identity]
+            queue.taken += 1
+            ready = queue.cls in self._ready
+            if passed and ready and not queue.waiting and self._long_enough(queue):
+                finished.append((row, identity))
+                continue
+            queue.waiting.append(_Waiting(row, frame, score, p, passed and ready))
+            if ready:
+                finished += self._leave(identity, queue, track, frame)
+        return finished
+
+    def _verdict(self, probability: Array, belief: Array | float) -> Array:
+        together = OWN * probability + (1 - OWN) * belief
+        verdict: Array = together >= self._config.written - ROUNDING
+        return verdict
+
+    def _long_enough(self, queue: _Queue) -> bool:
+        return queue.taken >= limit_of(queue.cls, self._config.min_track_length)
+
+    def _leave(self, identity: int, queue: _Queue, belief: float, frame: int) -> Finished:
+        """Return what leaves a queue: what passed, up to the first that may still do."""
+        finished: Finished = []
+        needed = (self._config.written - ROUNDING - (1 - OWN) * belief) / OWN
+        for held in queue.waiting:
+            held.passed |= held.probability >= needed
+        while queue.waiting:
+            held = queue.waiting[0]
+            if held.passed and self._long_enough(queue):
+                finished.append((held.row, identity))
+            elif held.frame + self._config.patience > frame:
+                break
+            else:
+                self._report["doubtful"] += 1
+            queue.waiting.popleft()
+        return finished
+
+    def learn(self) -> tuple[Finished, dict[int, float]]:
+        """Judge what waited for classes of which enough is known now.
+
+        Returns:
+            finished: [(row, id)] of tracks that have ended; {id: P(object)} of those that have not.
+        """
+        finished: Finished = []
+        beliefs: dict[int, float] = {}
+        known = {queue.cls for queue in self._queues.values()} | self._ended.keys()
+        for cls in sorted(known - self._ready):
+            if not self._confidence.ready(cls):
+                continue
+            self._ready.add(cls)
+            for identity, queue in self._ended.pop(cls, ()):
+                self._judge(queue)
+                finished += self._close(identity, queue)
+            for identity, queue in self._queues.items():
+                if queue.cls == cls and queue.waiting:
+                    beliefs[identity] = self._judge(queue)
+        return finished, beliefs
+
+    def _judge(self, queue: _Queue) -> float:
+        """Give all that waits a verdict by what is known now; return the track's P(object)."""
+        scores = np.array([held.score for held in queue.waiting])
+        probability = self._confidence.probability(np.full(len(scores), queue.cls), scores)
+        belief = float(probability.mean())
+        passed = self._verdict(probability, belief)
+        for held, p, verdict in zip(queue.waiting, probability, passed, strict=True):
+            held.probability, held.passed = float(p), bool(verdict)
+        return belief
+
+    def _close(self, identity: int, queue: _Queue) -> Finished:
+        """Return what is left of a track that has ended; count what is dropped."""
+        if not self._long_enough(queue):
+            self._report["tentative" if queue.taken == 1 else "short"] += len(queue.waiting)
+            return []
+        finished = [(held.row, identity) for held in queue.waiting if held.passed]
+        self._report["doubtful"] += len(queue.waiting) - len(finished)
+        return finished
+
+    def end(self, ids: list[int]) -> Finished:
+        """Return what is released of tracks that have ended."""
+        finished: Finished = []
+        for identity in ids:
+            queue = self._queues.pop(identity)
+            if queue.cls in self._ready:
+                finished += self._close(identity, queue)
+            elif queue.waiting:
+                self._ended.setdefault(queue.cls, []).append((identity, queue))
+        return finished
+
+    def flush(self) -> Finished:
+        """Return what is released at the end of the video, judged by what is known then."""
+        finished: Finished = []
+        ended = [pair for pairs in self._ended.values() for pair in pairs]
+        for identity, queue in [*ended, *self._queues.items()]:
+            if queue.cls not in self._ready and queue.waiting:
+                self._judge(queue)
+            finished += self._close(identity, queue)
+        self._queues, self._ended = {}, {}
+        return finished
