@@ -133,7 +133,8 @@ def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     """Return the presets of cars and pedestrians."""
     rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
     readings = _readings(rules, tau=tau, min_track_length={0: min_track_length})
-    return {**readings, "best": _BEST}
+    # The least areas are the benchmark's; no least score is anyone's.
+    return {**readings, "best": replace(_BEST, rules=replace(rules, min_score={}, max_overlap=0.5))}
 
 
 def _generated(

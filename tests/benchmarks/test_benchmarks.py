@@ -1,6 +1,5 @@
 """What the benchmarks' figures rest on, on scenes small enough to work out by hand."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,41 +99,41 @@ def test_ablation_measures_what_a_change_does(tmp_path, scored):
     assert all(ablation.VARIANTS[name] for name in ablation.VARIANTS if name != "best")
 
 
-def test_cross_validation_chooses_on_other_folds_and_counts_on_its_own(monkeypatch):
-    # Value b is best everywhere but in fold 0, whose scenes must not choose for themselves.
-    table = {"a": (9, 6, 6, 6), "b": (6, 8, 8, 8)}
-    scenes = [("set", scene_of(cars(name=str(i))), None) for i in range(4)]
-
-    def identities(given):
-        _, scene, _, changes = given
-        value = table[changes["memory"]][int(scene.detections.sequence)]
-        return {"car": (value, 20)}
-
-    monkeypatch.setattr(cross_validate, "identities", identities)
-    monkeypatch.setattr(
-        cross_validate, "data_set", lambda name: replace(KITTI, presets={"best": _Preset()})
-    )
-    with ThreadPoolExecutor(1) as pool:
-        row = cross_validate.choose(pool, scenes, np.arange(4), "memory", None, ("a", "b"))
-    assert row["chosen by fold"] == "b b b b"
-    assert row["held-out IDF1"] == pytest.approx(200 * (6 + 8 + 8 + 8) / 80)
-    assert row["preset IDF1"] == pytest.approx(200 * (9 + 6 + 6 + 6) / 80)
+def test_a_constant_is_chosen_without_the_data_set_it_counts_on():
+    table = {
+        "a": {"x": 90.0, "y": 60.0, "z": 60.0},
+        "b": {"x": 60.0, "y": 80.0, "z": 80.0},
+    }
+    row = cross_validate.choose(table, "a")
+    # Without x, b is better; without y, 75 against 70; the same without z.
+    assert row["chosen without each"] == "b a a"
+    assert row["left out"] == pytest.approx((60 + 60 + 60) / 3)
+    assert row["preset's mean"] == pytest.approx(70)
+    level = {"a": {"x": 1.0, "y": 1.0}, "b": {"x": 1.0, "y": 1.0}}
+    assert cross_validate.choose(level, "b")["chosen without each"] == "b b"
 
 
-class _Preset:
-    class tracker:
-        memory = "a"
+def test_distortions_rename_scores_or_lose_what_they_say():
+    scene = scene_of(cars(8, 0.64))
+    changed = {name: change(scene) for name, change in cross_validate.DISTORTIONS.items()}
+    scores = {name: float(s.detections.scores[0]) for name, s in changed.items()}
+    assert scores["scores squared"] == pytest.approx(0.4096)
+    assert scores["square roots of scores"] == pytest.approx(0.8)
+    assert scores["scores rounded to 0.1"] == pytest.approx(0.6)
+    assert scores["scores less 0.15"] == pytest.approx(0.49)
+    assert set(changed["every second frame"].detections.frames.tolist()) == {0, 2, 4, 6}
+    assert 0 < len(changed["10% of detections dropped"].detections) < 16
+    thinner = changed["masks eroded by 2 px"].detections
+    assert (thinner.boxes_xywh[:, 2:] == 10).all() and (
+        scene.detections.boxes_xywh[:, 2:] == 14
+    ).all()
+    assert all(len(s.detections) == len(next(iter(s.columns.values()))) for s in changed.values())
 
 
-def test_mean_idf1_is_of_rows_and_skips_what_is_not_there():
-    parts = [
-        ("x", {"car": (1, 4), "person": (0, 0)}),
-        ("x", {"car": (1, 4)}),
-        ("y", {"car": (4, 8)}),
-    ]
-    assert cross_validate.mean_idf1(parts) == pytest.approx((50 + 100) / 2)
-    kinds = [cross_validate.in_kind(k, scene_of(cars())) for k in (None, "tracker", "trusted")]
-    assert kinds == [True, True, False]
+def test_means_are_over_the_classes_of_a_data_set():
+    row = {"sMOTSA": 60.0, "IDF1": 70.0, "HOTA": 80.0}
+    rows = {("x", "car"): row, ("x", "person"): {m: 0.0 for m in row}, ("y", "car"): row}
+    assert cross_validate.means(rows) == {"x": 35, "y": 70}
 
 
 def test_the_data_of_the_comparison_is_named_once():

@@ -139,9 +139,12 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
         mask_weight=1.0, size_weight=0.4, descriptor_weight=0.2, colour_weight=0.4, memory=30,
         t_lag=3, min_track_length={0: 3}, confident=0.4, written=0.6, patience=30, recency=0.1,
     )  # fmt: skip
-    assert best.rules == DetectionRules(max_overlap=0.5) and kitti.rules.max_overlap == 1
+    assert best.rules == DetectionRules({}, {1: 150, 2: 100}, 0.5)
+    assert kitti.rules.max_overlap == 1
     assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
-    assert data_set("mots").presets["best"] == data_set("custom").presets["best"] == best
+    custom = data_set("custom").presets["best"]
+    assert data_set("mots").presets["best"] == best and custom.tracker == best.tracker
+    assert custom.rules == DetectionRules(max_overlap=0.5)
     assert asdict(kitti.tracker) == dict(
         t_lag=3, tau=1, gate="mask_iou", max_distance=float("inf"), gated="either",
         centre_rule="mean", order="time", fullest="oldest", labelling="newest", score_rule="mean",
