@@ -6,9 +6,12 @@
 Ours (both presets, `best` with offline refinement, too), the competitors of the registry, and
 SORT, ByteTrack, OC-SORT and C-BIoU of the package `trackers` with its settings, but that the first
 frame counts, one instance per class. Everything gets the same files. `trackers` and the competitors
-see what the paper's thresholds leave of `detections_rrc`; ByteTrack, which is made for weak
-detections, is run with all of them, too. Each runs in a process of its own, from detections (and,
+see what the paper's thresholds leave of a detector's; ByteTrack, which is made for weak detections,
+is run with those that `best` gets, too. Each runs in a process of its own, from detections (and,
 where used, embeddings) in memory to identities; reading, embedding and scoring are not timed.
+
+`--peers boxmot=PYTHON pyxtrackers=PYTHON trackers=PYTHON` adds the trackers of packages that other
+environments have (`benchmarks.peers`), each with both kinds of detections.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from benchmarks.association import package_boxes
+from benchmarks.peers import call
 from models.assignment import assign_exactly
 from models.pipeline import Pipeline, Tracked, frames_of
 from models.settings import PRESETS, settings_for
@@ -48,11 +52,13 @@ DATA = {
     "KITTI ground truth": (data_set("kitti"), "instances_txt"),
     "KITTI detections_rrc": (data_set("kitti"), "detections_rrc"),
     "MOTSChallenge ground truth": (data_set("mots"), "instances_txt"),
+    "MOTSChallenge detections_yolov8n_seg": (data_set("mots"), "detections_yolov8n_seg"),
 }
+WEAK = ", weak too"  # ends the rows whose trackers get weak detections
 PACKAGE = {
     "SORT": "SORTTracker",
     "ByteTrack": "ByteTrackTracker",
-    "ByteTrack, weak too": "ByteTrackTracker",
+    f"ByteTrack{WEAK}": "ByteTrackTracker",
     "OC-SORT": "OCSORTTracker",
     "C-BIoU": "CBIoUTracker",
 }
@@ -104,7 +110,7 @@ def prepare(data: Path, output: Path) -> dict[str, Path]:
 def pipeline_of(tracker: str, of: DataSet) -> Pipeline:
     """Return the pipeline whose rules a tracker's detections have to meet, and ours who track."""
     name, rules = MATCHED.get(tracker, tracker if tracker in PRESETS else "paper"), None
-    if tracker.startswith("best") or tracker in (BOUND, "ByteTrack, weak too"):
+    if tracker.startswith("best") or tracker == BOUND or tracker.endswith(WEAK):
         name = rules = "best"
     settings = settings_for(of, name, rules)
     return Pipeline(replace(settings, refine=tracker.endswith("refinement")))
@@ -168,18 +174,33 @@ def by_package(name: str, scene: Detections) -> Array:
     return ids
 
 
-def measure(job: tuple[str, str, Path, Path]) -> dict[str, Any]:
+def by_peer(peer: call.Peer, pipeline: Pipeline, scenes: list[Scene]) -> call.Answer:
+    """Return a peer's ids, (n,) per scene, of what a pipeline's rules leave; seconds and memory."""
+    kept = [np.flatnonzero(pipeline.mark(scene.detections)[0]) for scene in scenes]
+    parts = [scene.detections.select(rows) for scene, rows in zip(scenes, kept, strict=True)]
+    answer = call.track(peer, parts)
+    tracked = [np.zeros(len(scene.detections), np.int32) for scene in scenes]
+    for ids, rows, of_rows in zip(tracked, kept, answer.ids, strict=True):
+        ids[rows] = of_rows
+    return replace(answer, ids=tracked)
+
+
+def measure(job: tuple[str, str, Path, Path, call.Peer | None]) -> dict[str, Any]:
     """Track and score one data set with one tracker; runs in a process of its own."""
-    tracker, name, file, data = job
+    tracker, name, file, data, peer = job
     of, _ = DATA[name]
     scenes: list[Scene] = pickle.loads(file.read_bytes())
     truth, seconds = data / of.folder / of.truth, float("inf")
-    for _ in range(PASSES):
-        start = time.perf_counter()
-        tracked = [associate(tracker, of, truth, scene) for scene in scenes]
-        seconds = min(seconds, time.perf_counter() - start)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     pipeline, parts = pipeline_of(tracker, of), []
+    if peer is not None:
+        answer = by_peer(peer, pipeline, scenes)
+        tracked, seconds, memory = answer.ids, answer.seconds, answer.mib
+    else:
+        for _ in range(PASSES):
+            start = time.perf_counter()
+            tracked = [associate(tracker, of, truth, scene) for scene in scenes]
+            seconds = min(seconds, time.perf_counter() - start)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for scene, ids in zip(scenes, tracked, strict=True):
         result, _ = finished(scene.detections, ids)
         objects = read_detections(truth / f"{result.sequence}.txt")
@@ -199,8 +220,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/compare"))
     parser.add_argument("--trackers", nargs="+", choices=ALL)
     parser.add_argument("--jobs", type=positive, default=1, help="more disturb the timing")
+    parser.add_argument("--peers", nargs="+", default=[], metavar="PACKAGE=PYTHON")
     args = parser.parse_args()
-    chosen = args.trackers or ALL
+    peers = {f"{peer}{weak}": peer for peer in call.peers_of(args.peers) for weak in ("", WEAK)}
+    chosen = [*(args.trackers or ALL), *peers]
     if not PACKAGE.keys().isdisjoint(chosen) and importlib.util.find_spec("trackers") is None:
         raise ValueError("package trackers must be installed: requirements-benchmark.txt")
     args.output.mkdir(parents=True, exist_ok=True)
@@ -212,7 +235,9 @@ def main() -> None:
         raise ValueError(
             f"{args.data}: must hold {' or '.join(of.folder for of, _ in DATA.values())}"
         )
-    jobs = [(t, name, file, args.data) for name, file in files.items() for t in chosen]
+    jobs = [
+        (t, name, file, args.data, peers.get(t)) for name, file in files.items() for t in chosen
+    ]
     with ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
         results = dict(zip([job[:2] for job in jobs], pool.map(measure, jobs), strict=True))
     for name in files:
