@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +75,17 @@ def scenes_of(files: Mapping[str, Path], data: Path) -> list[tuple[str, Scene, P
     return scenes
 
 
+def combined(
+    names: Sequence[str], parts: Sequence[dict[str, Any]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return {(data set, class): scores} of sequences, from what `measure` made of each."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in dict.fromkeys(names):
+        mine = [part for of, part in zip(names, parts, strict=True) if of == name]
+        rows |= {(name, cls): row for cls, row in evaluation.combine_masks(mine).items()}
+    return rows
+
+
 def main() -> None:
     """Measure and print."""
     parser = Parser(description=__doc__.splitlines()[0])
@@ -90,12 +101,10 @@ def main() -> None:
         for variant, changes in VARIANTS.items():
             parts = list(pool.map(measure, [(*scene, changes) for scene in scenes]))
             rows[variant] = {}
-            for name in files:
-                mine = [p for p, scene in zip(parts, scenes, strict=True) if scene[0] == name]
-                for cls, row in evaluation.combine_masks(mine).items():
-                    column = f"{SHORT[name]} {cls}"
-                    rows[variant][column] = f"{row['IDS']} / {row['IDF1']:.1f}"
-                    columns += [] if column in columns else [column]
+            for (name, cls), row in combined([scene[0] for scene in scenes], parts).items():
+                column = f"{SHORT[name]} {cls}"
+                rows[variant][column] = f"{row['IDS']} / {row['IDF1']:.1f}"
+                columns += [] if column in columns else [column]
     say(format_table("IDS / IDF1", columns, rows))
 
 

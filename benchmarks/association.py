@@ -73,7 +73,7 @@ def compare(scenes: Scenes, repeat: int) -> dict[str, str]:
     def ours(name: str) -> None:
         pipeline = Pipeline(settings_for(data_set("kitti"), name))
         for detections, embeddings in scenes:
-            track(detections, pipeline.tracker(detections), {EMBEDDINGS: embeddings})
+            track(detections, pipeline.tracker(), {EMBEDDINGS: embeddings})
 
     def theirs(tracker_class: Any) -> None:
         for sequence in inputs:

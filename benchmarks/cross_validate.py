@@ -25,12 +25,13 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from benchmarks.ablation import Job, measure, scenes_of
+from benchmarks.ablation import Job, combined, measure, scenes_of
 from benchmarks.compare_trackers import Scene, prepare
 from models.tracking import Array
-from utils import evaluation, masks
+from utils import masks
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
+from utils.detections import Detections
 from utils.formats import mots_txt
 from utils.formats.registry import read_detections
 from utils.tables import format_table
@@ -72,9 +73,14 @@ def rows_of(scene: Scene, rows: Array) -> Scene:
     return Scene(scene.detections.select(rows), columns)
 
 
+def in_even_frames(found: Detections) -> Array:
+    """Return the rows of every second frame."""
+    return np.flatnonzero(found.frames % 2 == 0)
+
+
 def half(scene: Scene) -> Scene:
     """Return every second frame."""
-    return rows_of(scene, np.flatnonzero(scene.detections.frames % 2 == 0))
+    return rows_of(scene, in_even_frames(scene.detections))
 
 
 def dropped(scene: Scene) -> Scene:
@@ -106,17 +112,6 @@ DISTORTIONS: dict[str, Distortion] = {
     "every second frame": half,
     f"{DROPPED:.0%} of detections dropped": dropped,
 }
-
-
-def combined(
-    names: Sequence[str], parts: Sequence[dict[str, Any]]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return {(data set, class): scores} of sequences."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for name in dict.fromkeys(names):
-        mine = [part for of, part in zip(names, parts, strict=True) if of == name]
-        rows |= {(name, cls): row for cls, row in evaluation.combine_masks(mine).items()}
-    return rows
 
 
 def means(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, float]:
@@ -174,7 +169,7 @@ def distort(pool: ProcessPoolExecutor, scenes: Sequence[Named], folder: Path) ->
                 objects = read_detections(truth)
                 truth = folder / name / truth.name
                 truth.parent.mkdir(exist_ok=True)
-                mots_txt.write(truth, objects.select(np.flatnonzero(objects.frames % 2 == 0)))
+                mots_txt.write(truth, objects.select(in_even_frames(objects)))
             jobs.append((name, change(scene), truth, {}))
         scores = combined(names, list(pool.map(measure, jobs)))
         rows[label] = {

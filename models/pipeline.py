@@ -24,6 +24,7 @@ from models.tracking import (
     iterate_frames,
     make_tracker,
     track,
+    tracker_class,
 )
 from models.usc_mots.embedding import Embedder
 from utils import evaluation, masks
@@ -107,7 +108,8 @@ class Pipeline:
         watch: Stopwatch; None makes one.
 
     Raises:
-        ValueError: weights that are missing or of another data set, where they may be needed.
+        ValueError: weights that are missing or of another data set, where they may be needed; the
+            whole video is to be measured first by a tracker that measures nothing.
 
     Example:
         >>> pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
@@ -122,6 +124,9 @@ class Pipeline:
         location_gain: float | None = None,
         watch: Stopwatch | None = None,
     ) -> None:
+        if settings.calibrate and not tracker_class(settings.name).measures:
+            rule = "calibrating on the whole video needs a tracker that measures"
+            raise ValueError(f"{rule}, got {settings.name}")
         self.settings, self.watch = settings, watch or Stopwatch()
         self._weights = None if weights is None else list(weights)
         self._location_gain = location_gain
@@ -134,7 +139,7 @@ class Pipeline:
             self._embedder = Embedder(self.settings.data_set, self._weights, self._location_gain)
         return self._embedder
 
-    def tracker(self, detections: Detections) -> Tracker:
+    def tracker(self) -> Tracker:
         """Return a fresh tracker for a sequence."""
         return make_tracker(self.settings.name, self.settings.tracker)
 
@@ -144,7 +149,7 @@ class Pipeline:
         Args:
             images: whether there are frames, whose colours `refine` takes instead.
         """
-        needs = self.tracker(detections).needs
+        needs = self.tracker().needs
         if EMBEDDINGS in needs or (VECTORS in needs and detections.vectors is None):
             return True
         return self.settings.refine and not images
@@ -216,7 +221,7 @@ class Pipeline:
         detections = self.prepare(detections)
         keep, dropped = self.mark(detections)
         step, notes = self._step(detections)
-        tracker = self.tracker(detections)
+        tracker = self.tracker()
         columns = self.columns(detections, keep, tracker, images, given)
         with self.watch("associate"):
             scored = self._judged(detections)
@@ -302,7 +307,7 @@ class Pipeline:
             if tracker is None:
                 if not len(part):
                     continue
-                tracker = self.tracker(part)
+                tracker = self.tracker()
             columns = self.columns(part, keep, tracker, images) if keep.any() else {}
             done: Finished = []
             for frame in iterate_frames(self._judged(part), tracker, columns, keep, step):

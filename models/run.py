@@ -164,7 +164,7 @@ def check_sequences(made: Run) -> None:
                 raise ValueError(
                     f"--images must name the frames' folder for appearance weights, got {got}"
                 )
-        if IDS in pipeline.tracker(prepared).needs:
+        if IDS in pipeline.tracker().needs:
             without = (prepared.ids == 0) & pipeline.mark(prepared)[0]
             if without.any():
                 rule = f"tracker {made.settings.name} needs MOTS txt with ids"

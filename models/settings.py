@@ -108,7 +108,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
     Raises:
         ValueError: no such part or field, or a value of another type or without a meaning.
     """
-    held = {n: getattr(settings, n) for n in PARTS if getattr(settings, n) is not None}
+    held = {n: getattr(settings, n) for n in PARTS}
     by_part: dict[str, dict[str, str]] = {}
     for change in changes:
         path, equals, value = change.partition("=")

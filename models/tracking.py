@@ -101,7 +101,7 @@ class Tracker(ABC):
 
     Attributes:
         name: in the registry. meaning: one line for --list. settings: its dataclass.
-        measures: whether it can measure a whole video first, see `again`.
+        measures: whether it can measure a whole video first, and then track it `again`.
         needs: columns without which it cannot run; uses: those it reads where they are.
         report: Counter of what happened.
     """
@@ -145,12 +145,9 @@ class Tracker(ABC):
     def again(self) -> Tracker:
         """Return a fresh tracker that knows what this one measured on a video, now flushed.
 
-        Raises:
-            ValueError: the tracker measures nothing.
+        Only trackers with `measures` have it.
         """
-        raise ValueError(
-            f"calibrating on the whole video needs a tracker that measures, got {self.name}"
-        )
+        raise NotImplementedError
 
 
 TRACKERS: dict[str, type[Tracker]] = {}

@@ -134,7 +134,7 @@ def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
     readings = _readings(rules, tau=tau, min_track_length={0: min_track_length})
     # The least areas are the benchmark's; no least score is anyone's.
-    return {**readings, "best": replace(_BEST, rules=replace(rules, min_score={}, max_overlap=0.5))}
+    return {**readings, "best": replace(_BEST, rules=replace(_BEST.rules, min_area=rules.min_area))}
 
 
 def _generated(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,12 @@ CAR, PEDESTRIAN, IGNORE = 1, 2, 10  # class numbers of KITTI MOTS and MOTSChalle
 MAX_CLASS = 32767  # class numbers are int16
 
 Rows = npt.NDArray[Any]  # a boolean mask or indices
+
+
+def each_class(classes: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Yield (class, (k,) bool) of the classes that are among (k,) classes."""
+    for cls in set(classes.tolist()):
+        yield cls, classes == cls
 
 
 @dataclass(frozen=True)

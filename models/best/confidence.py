@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import isotonic_regression
+
+from utils.detections import each_class
 
 HORIZONS = (5, 7, 10, 14, 20)  # frames over which a detection's track has to go on
 CHANCE = 0.5  # of the best scores' continuation: what false detections make at most
@@ -57,16 +58,15 @@ class Confidence:
             added = np.zeros(2 * int(ids.max()) - len(self._totals), np.int32)
             self._totals = np.concatenate([self._totals, added])
         self._totals[ids] += 1
-        taken = _Taken(frame, classes, scores, ids, self._totals[ids])
-        for waiting in self._open:
-            waiting.append(taken)
-        for cls, mine in _by_class(classes):
+        for cls, mine in each_class(classes):
             self._classes.setdefault(cls, _Scale(frame)).see(frame, scores[mine])
+            taken = _Taken(frame, cls, scores[mine], ids[mine], self._totals[ids[mine]])
+            for waiting in self._open:
+                waiting.append(taken)
 
     def _close(self, place: int, taken: _Taken) -> None:
         shares = (self._totals[taken.ids] - taken.totals) / HORIZONS[place]
-        for cls, mine in _by_class(taken.classes):
-            self._classes[cls].add(place, taken.scores[mine], shares[mine])
+        self._classes[taken.cls].add(place, taken.scores, shares)
 
     def ready(self, cls: int) -> bool:
         """Return whether enough was seen of a class to judge its tracks."""
@@ -75,7 +75,7 @@ class Confidence:
     def purity(self, classes: Array) -> Array:
         """Return (k,) float64, the share of each class' detections that are objects."""
         result = np.ones(len(classes))
-        for cls, mine in _by_class(classes):
+        for cls, mine in each_class(classes):
             if cls in self._classes:
                 result[mine] = self._classes[cls].purity
         return result
@@ -83,7 +83,7 @@ class Confidence:
     def probability(self, classes: Array, scores: Array) -> Array:
         """Return (k,) float64 P(object | score); 1 for classes of which nothing was seen yet."""
         result = np.ones(len(scores))
-        for cls, mine in _by_class(classes):
+        for cls, mine in each_class(classes):
             if cls in self._classes:
                 result[mine] = self._classes[cls].probability(scores[mine])
         return result
@@ -91,19 +91,13 @@ class Confidence:
 
 @dataclass(frozen=True)
 class _Taken:
-    """The detections of a frame whose continuation is not known yet."""
+    """The detections of a frame and class whose continuation is not known yet."""
 
     frame: int
-    classes: Array
+    cls: int
     scores: Array
     ids: Array
     totals: Array  # detections of their tracks, these included
-
-
-def _by_class(classes: Array) -> Iterator[tuple[int, Array]]:
-    """Yield (class, (k,) bool) of the classes that are there."""
-    for cls in set(classes.tolist()):
-        yield cls, classes == cls
 
 
 class _Scale:
@@ -113,6 +107,7 @@ class _Scale:
         self._since, self._frames = frame, 0
         self._parts: list[deque[tuple[Array, Array]]] = [deque() for _ in HORIZONS]
         self._counts = [0] * len(HORIZONS)
+        self._held = [0] * len(HORIZONS)  # of them, those in the parts
         self._due = 1.0
         self._first: float | None = None
         self._varied = False
@@ -144,9 +139,9 @@ class _Scale:
         parts = self._parts[place]
         parts.append((scores, shares))
         self._counts[place] += len(scores)
-        held = sum(len(part) for part, _ in parts)
-        while held - len(parts[0][0]) >= KEPT:
-            held -= len(parts.popleft()[0])
+        self._held[place] += len(scores)
+        while self._held[place] - len(parts[0][0]) >= KEPT:
+            self._held[place] -= len(parts.popleft()[0])
         if place == 0 and self._counts[0] >= self._due:
             self._due = self._counts[0] + min((GROWTH - 1) * self._counts[0], KEPT / 4)
             self._evaluate()

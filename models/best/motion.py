@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from models.best.track_table import TrackTable
 from utils.boxes import generalised_iou, xywh_to_xyxy
+from utils.detections import each_class
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
 STILL = 0.25  # px; a smaller shift is none
@@ -114,17 +115,16 @@ class Innovations:
 
     def observe(self, classes: Array, overlap: Array) -> None:
         """Take the (k,) generalised IoUs of sure links."""
-        for cls in set(classes.tolist()):
-            mine = overlap[classes == cls]
+        for cls, mine in each_class(classes):
             number, total = self._sums.get(cls, (USUAL[0], USUAL[0] * USUAL[1]))
-            self._sums[cls] = number + len(mine), total + float((1 - mine).sum())
+            self._sums[cls] = number + int(mine.sum()), total + float((1 - overlap[mine]).sum())
 
     def least_overlap(self, classes: Array, times: float) -> Array:
         """Return (k,) float64: 1 - `times` the mean innovation of each class, within GATES."""
         result = np.empty(len(classes))
-        for cls in set(classes.tolist()):
+        for cls, mine in each_class(classes):
             number, total = self._sums.get(cls, (1, USUAL[1]))
-            result[classes == cls] = np.clip(1 - times * total / number, *GATES)
+            result[mine] = np.clip(1 - times * total / number, *GATES)
         return result
 
 

@@ -90,10 +90,9 @@ class Release:
                 finished += self._leave(identity, queue, track, frame)
         return finished
 
-    def _verdict(self, probability: Array, belief: Array | float) -> Array:
-        together = OWN * probability + (1 - OWN) * belief
-        verdict: Array = together >= self._config.written - ROUNDING
-        return verdict
+    def _verdict(self, probability: Any, belief: Any) -> Any:
+        """Return whether detections of (k,) P(object), or one, pass, given their tracks'."""
+        return OWN * probability + (1 - OWN) * belief >= self._config.written - ROUNDING
 
     def _long_enough(self, queue: _Queue) -> bool:
         return queue.taken >= limit_of(queue.cls, self._config.min_track_length)
@@ -101,9 +100,8 @@ class Release:
     def _leave(self, identity: int, queue: _Queue, belief: float, frame: int) -> Finished:
         """Return what leaves a queue: what passed, up to the first that may still do."""
         finished: Finished = []
-        needed = (self._config.written - ROUNDING - (1 - OWN) * belief) / OWN
         for held in queue.waiting:
-            held.passed |= held.probability >= needed
+            held.passed |= self._verdict(held.probability, belief)
         while queue.waiting:
             held = queue.waiting[0]
             if held.passed and self._long_enough(queue):

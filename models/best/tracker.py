@@ -279,6 +279,8 @@ class BestTracker(Tracker):
         exits = (boxes[:, 0] <= BORDER) | (boxes[:, 2] >= frame.size[1] - BORDER)
         limit[exits] = np.minimum(limit[exits], GONE)
         keep = frame.number - tracks["frames"] <= limit
+        if keep.all():
+            return []
         gone = tracks["ids"][~keep].tolist()
         tracks.keep(keep)
         return self._release.end(gone)

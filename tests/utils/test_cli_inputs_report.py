@@ -166,7 +166,7 @@ def test_what_dropped_most_is_named_whatever_its_name():
     counts = {"read": 9, "written": 0, "dropped_empty_mask": 6, "tracker_weak": 3}
     assert "6 are masks without a pixel (rule empty_mask)" in why_nothing({"counts": counts})
     counts = {"read": 9, "written": 0, "dropped_empty_mask": 3, "tracker_weak": 6}
-    assert "(rule weak): --min-score changes that" in why_nothing({"counts": counts})
+    assert "(rule weak): --set tracker.min_score changes that" in why_nothing({"counts": counts})
 
 
 def test_a_named_sequence_without_detections_counts_even_beside_a_single_file(tmp_path):

@@ -118,7 +118,6 @@ def test_memory_is_that_of_the_latest_observations():
     assert sum(len(scores) for scores, _ in held) < confidence.KEPT + 17
     # A detector whose scores come to mean something else is followed.
     turned = street(1)
-    watch(lambda f: (1.2 - turned(f)[0], turned(f)[1]), 0, known=known)
     for frame in range(600, 1200):
         scores, ids = turned(frame)
         known.observe(frame, np.ones(len(ids), int), 1.2 - scores, ids)
