@@ -183,6 +183,8 @@ class BestConfig:
     )
     colour_weight: float = setting(0.4, "the same for colours")
     memory: int = setting(30, "frames for which a missed track stays")
+    recall: int = setting(100, "the same for one that descriptors alone may bring back after that")
+    proof: float = setting(0.7, "weighted evidence of descriptors that brings it back")
     t_lag: int = setting(3, "frames within which a second detection must join the first")
     min_track_length: ByClass = by_class("tracks with fewer detections are dropped, by class", 3)
     confident: float = setting(
@@ -208,6 +210,8 @@ class BestConfig:
             ("smoothing", 0 < self.smoothing <= 1, "in (0, 1]"),
             ("damping", 0 < self.damping <= 1, "in (0, 1]"),
             ("memory", self.memory >= 1, "at least 1 frame"),
+            ("recall", self.recall >= 0, "at least 0 frames"),
+            ("proof", self.proof > 0, "above 0"),
             ("t_lag", self.t_lag >= 2, "at least 2 frames"),
             ("min_track_length", at_least_one(self.min_track_length), "at least 1 detection"),
             ("confident", 0 <= self.confident <= 1, "in [0, 1]"),

@@ -11,9 +11,40 @@ from models.best.track_table import TrackTable
 
 PAIRS = 50  # of each kind before a descriptor says anything
 LIMIT = 2.0  # of the log-likelihood ratio either way: distances are no better known than that
-ANCHOR = 10  # frames after which a track's present mean becomes the past that others are held to
+ANCHOR = 30  # detections after which a track's present mean becomes the past that others are held to
+KNOWN = 10  # detections from which a track's mean is held to what it takes
 
 Array = npt.NDArray[Any]
+
+
+class _Distances:
+    """What distances of one kind of pairs are expected to be after some frames (least squares).
+
+    What a track looks like wanders: its distance to its own past grows with the square root of the
+    frames between.
+    """
+
+    def __init__(self) -> None:
+        self._moments, self._products = np.zeros((2, 2)), np.zeros(2)
+        self._squares, self.number = 0.0, 0
+
+    @staticmethod
+    def _features(lags: Array) -> Array:
+        return np.stack([np.ones(len(lags)), np.sqrt(lags)], axis=1)
+
+    def observe(self, lags: Array, distances: Array) -> None:
+        """Add (k,) distances, each to what was known so many frames ago."""
+        features = self._features(lags)
+        self._moments += features.T @ features
+        self._products += features.T @ distances
+        self._squares += float(distances @ distances)
+        self.number += len(distances)
+
+    def expected(self, lags: Array) -> tuple[Array, float]:
+        """Return (k,) the expected distances, and the variance around them."""
+        line = np.linalg.lstsq(self._moments, self._products, rcond=None)[0]
+        left = self._squares - line @ (2 * self._products - self._moments @ line)
+        return self._features(lags) @ line, max(float(left), 0.0) / max(self.number, 1)
 
 
 class Evidence:
@@ -21,12 +52,15 @@ class Evidence:
 
     A descriptor (an embedding of the DHAE, a colour histogram) is worth what it separates here: its
     distances between a track's past and the detection the track took, and between that past and the
-    detection of another track, are averaged as the video runs. Both taken for normal, with one
-    variance, the logarithm of their likelihood ratio is linear in the distance; it is near 0 for a
-    descriptor that tells nothing, and grows with its reliability. No identity is needed for that.
+    detection of the nearest other track, the one it is likeliest to be taken for, are measured as
+    the video runs. Both are held to a past as old as that of the pairs in doubt. Taken for normal,
+    with one variance, the logarithm of their likelihood ratio is linear in the distance; it is near
+    0 for a descriptor that tells nothing, or nothing any more after so long, and grows with its
+    reliability. No identity is needed for that.
 
-    Columns: `mean_NAME` (m, F) float32; `anchor_NAME` (m, F), the means as they were up to ANCHOR
-    detections ago; `count_NAME` (m,) int, detections taken.
+    Columns: `mean_NAME` (m, F) float32; `count_NAME` (m,) int, detections taken; `anchor_NAME`
+    (m, F), the means as they were up to ANCHOR detections ago; `held_NAME` (m,) int, the frames of
+    those.
 
     Args:
         name: of the descriptor.
@@ -36,78 +70,78 @@ class Evidence:
 
     def __init__(self, name: str, memory: float = 0.9) -> None:
         self.name, self.memory = name, memory
-        self.mean, self.anchor, self.count = (f"{k}_{name}" for k in ("mean", "anchor", "count"))
-        self._index: dict[int, int] = {}  # class -> row of the sums
-        # By class, (same, different): number, sum and sum of squares of the distances.
-        self._sums = np.zeros((0, 2, 3))
+        self.mean, self.count, self.anchor, self.held = (
+            f"{k}_{name}" for k in ("mean", "count", "anchor", "held")
+        )
+        self._distances: dict[int, tuple[_Distances, _Distances]] = {}  # class: (same, different)
 
     def columns(self, size: int) -> dict[str, Array]:
         """Return the empty columns of a table, for descriptors of this size."""
-        return {
-            self.mean: np.zeros((0, size), np.float32),
-            self.anchor: np.zeros((0, size), np.float32),
-            self.count: np.zeros(0, np.int64),
-        }
+        return self.start(0, np.zeros((0, size)))
 
-    def start(self, descriptors: Array) -> dict[str, Array]:
-        """Return the columns of tracks that start with these (k, F) descriptors."""
+    def start(self, number: int, descriptors: Array) -> dict[str, Array]:
+        """Return the columns of tracks that start in frame `number` with (k, F) descriptors."""
         descriptors = np.asarray(descriptors, np.float32)
         ones = np.ones(len(descriptors), np.int64)
-        return {self.mean: descriptors, self.anchor: descriptors, self.count: ones}
+        return {
+            self.mean: descriptors,
+            self.count: ones,
+            self.anchor: descriptors,
+            self.held: number * ones,
+        }
 
-    def update(self, tracks: TrackTable, rows: Array, classes: Array, descriptors: Array) -> None:
-        """Learn from the (k, F) descriptors that tracks of these classes took; blend them in."""
-        if not len(rows):
-            return
-        counts = tracks[self.count][rows]
-        known = np.flatnonzero(counts > ANCHOR)
-        if len(known) > 1:
-            # Different: the detection of the next known track of the same class, around a circle.
-            order = known[np.argsort(classes[known], kind="stable")]
-            other = np.concatenate([order[1:], order[:1]])
-            anchors = tracks[self.anchor][rows[order]]
-            self._observe(0, classes[order], anchors - descriptors[order])
-            same_class = classes[order] == classes[other]
-            differences = (anchors - descriptors[other])[same_class]
-            self._observe(1, classes[order[same_class]], differences)
+    def update(
+        self, tracks: TrackTable, rows: Array, number: int, descriptors: Array, nearest: Array
+    ) -> None:
+        """Learn from the detections that tracks took; blend them in.
+
+        Args:
+            tracks: the table as it was before; rows: (k,) tracks; number: of the frame;
+                descriptors: (k, F); nearest: (k,) which of the k is nearest of its class, -1 none.
+        """
+        counts, classes = tracks[self.count][rows], tracks["classes"][rows]
+        known = np.flatnonzero(counts > KNOWN)
+        rivalled = known[nearest[known] >= 0]
+        pairs = ((known, known), (rivalled, nearest[rivalled]))
+        for column, frames in ((self.mean, "frames"), (self.anchor, self.held)):
+            past, lags = tracks[column][rows], number - tracks[frames][rows]
+            for kind, (mine, taken) in enumerate(pairs):
+                distances = _norm(past[mine] - descriptors[taken])
+                self._observe(kind, classes[mine], lags[mine], distances)
         counts = counts + 1
         share = np.maximum(1 - self.memory, 1 / counts)[:, None].astype(np.float32)
         before = tracks[self.mean][rows]
         means = before + share * (descriptors - before)
         due = counts % ANCHOR == 0
         tracks.update(rows, **{self.mean: means, self.count: counts})
-        tracks.update(rows[due], **{self.anchor: means[due]})
+        held = np.full(int(due.sum()), number)
+        tracks.update(rows[due], **{self.anchor: means[due], self.held: held})
 
-    def _rows(self, classes: Array) -> Array:
-        """Return the rows of the sums that hold these classes, adding those that are new."""
-        for cls in sorted(set(classes.tolist()) - self._index.keys()):
-            self._index[cls] = len(self._index)
-            self._sums = np.concatenate([self._sums, np.zeros((1, 2, 3))])
-        return np.array([self._index[cls] for cls in classes.tolist()], np.int64)
+    def _observe(self, kind: int, classes: Array, lags: Array, distances: Array) -> None:
+        for cls in set(classes.tolist()):
+            of = classes == cls
+            measured = self._distances.setdefault(cls, (_Distances(), _Distances()))
+            measured[kind].observe(lags[of], distances[of])
 
-    def _observe(self, kind: int, classes: Array, differences: Array) -> None:
-        squares = np.einsum("kf,kf->k", differences, differences).astype(np.float64)
-        distances = np.sqrt(squares)
-        held = self._rows(classes)
-        for row in set(held.tolist()):
-            mine = held == row
-            self._sums[row, kind] += mine.sum(), distances[mine].sum(), squares[mine].sum()
-
-    def log_ratio(
-        self, tracks: TrackTable, rows: Array, classes: Array, descriptors: Array
-    ) -> Array:
+    def log_ratio(self, tracks: TrackTable, rows: Array, number: int, descriptors: Array) -> Array:
         """Return (p,) log p(distance | same object) / p(distance | different objects).
 
         Args:
-            tracks: the table; rows: (p,) tracks; classes: (p,) theirs; descriptors: (p, F) of the
+            tracks: the table; rows: (p,) tracks; number: of the frame; descriptors: (p, F) of the
                 detections.
         """
-        differences = tracks[self.mean][rows] - descriptors
-        distances = np.sqrt(np.einsum("kf,kf->k", differences, differences))
-        held = self._rows(classes)
-        number = np.maximum(self._sums[:, :, 0], 1)
-        mean = self._sums[:, :, 1] / number
-        variance = (self._sums[:, :, 2] / number - mean**2).max(axis=1)
-        slope = np.maximum(mean[:, 1] - mean[:, 0], 0) / np.maximum(variance, 1e-9)
-        slope[self._sums[:, :, 0].min(axis=1) < PAIRS] = 0
-        return np.clip(slope[held] * (mean.mean(axis=1)[held] - distances), -LIMIT, LIMIT)
+        distances = _norm(tracks[self.mean][rows] - descriptors)
+        lags, classes = number - tracks["frames"][rows], tracks["classes"][rows]
+        ratio = np.zeros(len(rows))
+        for cls, kinds in self._distances.items():
+            if min(kind.number for kind in kinds) < PAIRS:
+                continue
+            mine = classes == cls
+            (same, spread), (other, spread_other) = (kind.expected(lags[mine]) for kind in kinds)
+            slope = np.maximum(other - same, 0) / max(spread, spread_other, 1e-9)
+            ratio[mine] = slope * ((same + other) / 2 - distances[mine])
+        return np.clip(ratio, -LIMIT, LIMIT)
+
+
+def _norm(differences: Array) -> Array:
+    return np.sqrt(np.einsum("kf,kf->k", differences, differences)).astype(np.float64)

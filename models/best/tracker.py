@@ -8,7 +8,7 @@ import numpy as np
 
 from models.assignment import assign_exactly
 from models.best.confidence import Confidence
-from models.best.evidence import Evidence
+from models.best.evidence import LIMIT, Evidence
 from models.best.motion import Innovations, Motion, expected_overlap
 from models.best.release import Release
 from models.best.track_table import TrackTable
@@ -61,7 +61,8 @@ class BestTracker(Tracker):
     `Evidence` of descriptors. What a score means is measured, too (`Confidence`): likely objects
     choose first, the rest only continues tracks seen at the last frame or starts tracks of its own,
     and what is written is decided on P(object) (`Release`). A track that is missed stays for
-    `memory` frames, unless it left at the border.
+    `memory` frames, and for `recall` frames where descriptors can prove that it is back, unless it
+    left at the border.
 
     Args:
         config: BestConfig.
@@ -169,7 +170,10 @@ class BestTracker(Tracker):
         gate = least - config.slack * motion.uncertainty(tracks, frame.number)
         possible = comparable & (overlap > gate[:, None])
         gain: Array = np.where(possible, overlap - least[:, None], -1.0)
-        rows, detections = np.nonzero(possible & ~_settled(overlap))
+        lost = frame.number - tracks["frames"] > config.memory
+        settled = _settled(np.where(lost[:, None], -1.0, overlap))
+        gain[lost[:, None] & settled] = -1.0
+        rows, detections = np.nonzero(possible & ~settled)
         if len(rows):
             others = self._other_cues(frame, tracks, expected, rows, detections)
             change = self._size_change(frame, tracks, rows, detections)
@@ -188,13 +192,20 @@ class BestTracker(Tracker):
         if config.mask_weight and len(fresh):
             iou = self._mask_overlap(frame, tracks, expected, rows[fresh], detections[fresh])
             added[fresh] += config.mask_weight * iou
-        share = np.where(gap == 1, 0.5, 1.0)
-        weights = {EMBEDDINGS: config.descriptor_weight, COLOURS: config.colour_weight}
+        share, told = np.where(gap == 1, 0.5, 1.0), np.zeros(len(rows))
+        weights = self._weights()
         for name, evidence in self._evidence.items():
-            classes = tracks["classes"][rows]
-            ratio = evidence.log_ratio(tracks, rows, classes, frame[name][detections])
+            ratio = evidence.log_ratio(tracks, rows, frame.number, frame[name][detections])
             added += weights[name] * share * ratio
+            told += weights[name] * ratio
+        added[(gap > config.memory) & (told < config.proof)] = -np.inf
         return added
+
+    def _weights(self) -> dict[str, float]:
+        """Return what each descriptor's log-likelihood ratio counts in gains of IoU."""
+        config = self.config
+        weights = {EMBEDDINGS: config.descriptor_weight, COLOURS: config.colour_weight}
+        return {name: weights[name] for name in self._evidence}
 
     @staticmethod
     def _size_change(frame: Frame, tracks: TrackTable, rows: Array, detections: Array) -> Array:
@@ -229,8 +240,10 @@ class BestTracker(Tracker):
         if not len(taken):
             return
         rows = owner[taken]
+        if self._evidence:
+            nearest = _nearest(frame[BOXES][taken], frame.classes[taken])
         for name, evidence in self._evidence.items():
-            evidence.update(tracks, rows, tracks["classes"][rows], frame[name][taken])
+            evidence.update(tracks, rows, frame.number, frame[name][taken], nearest)
         moved = self._motion.moved(tracks, rows, frame[BOXES][taken], frame.number)
         tracks.update(rows, **moved, rles=_rles(frame, taken))
 
@@ -243,7 +256,7 @@ class BestTracker(Tracker):
         fresh = self._next_id + np.arange(len(new))
         columns: dict[str, Any] = Motion.start(frame[BOXES][new], frame.number)
         for name, evidence in self._evidence.items():
-            columns |= evidence.start(frame[name][new])
+            columns |= evidence.start(frame.number, frame[name][new])
         classes, nothing = frame.classes[new], np.zeros(len(new))
         tracks.append(ids=fresh, classes=classes, rles=_rles(frame, new), belief=nothing, **columns)
         self._next_id += len(new)
@@ -274,7 +287,9 @@ class BestTracker(Tracker):
         """
         if (tracks["frames"] >= frame.number - 1).all():
             return []  # every limit is 1 frame at least
-        limit = np.where(tracks["steps"] == 0, self.config.t_lag - 1, self.config.memory)
+        config, provable = self.config, LIMIT * sum(self._weights().values())
+        longest = max(config.memory, config.recall if provable >= config.proof else 0)
+        limit = np.where(tracks["steps"] == 0, config.t_lag - 1, longest)
         boxes = self._motion.boxes(tracks)
         exits = (boxes[:, 0] <= BORDER) | (boxes[:, 2] >= frame.size[1] - BORDER)
         limit[exits] = np.minimum(limit[exits], GONE)
@@ -295,6 +310,16 @@ class BestTracker(Tracker):
     def again(self) -> BestTracker:
         """Return a tracker for the same video that knows its scores from the start."""
         return BestTracker(self.config, self._learned)
+
+
+def _nearest(boxes_xywh: Array, classes: Array) -> Array:
+    """Return (k,) the nearest other box of the same class by its centre, -1 where none is."""
+    centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
+    apart = np.linalg.norm(centres[:, None] - centres, axis=2)
+    apart[classes[:, None] != classes] = np.inf
+    np.fill_diagonal(apart, np.inf)
+    nearest = apart.argmin(axis=1)
+    return np.where(np.isfinite(apart.min(axis=1)), nearest, -1)
 
 
 def _rles(frame: Frame, rows: Array) -> Array:
