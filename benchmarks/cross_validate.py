@@ -48,10 +48,12 @@ GRID: dict[str, Sequence[Any]] = {
     "descriptor_weight": (0.0, 0.2, 0.4),
     "colour_weight": (0.0, 0.2, 0.4, 0.6),
     "memory": (15, 30, 60),
+    "recall": (0, 60, 100, 200),
+    "proof": (0.5, 0.7, 0.9),
     "confident": (0.3, 0.4, 0.5),
     "written": (0.5, 0.6, 0.7),
     "patience": (10, 30, 60),
-    "recency": (0.05, 0.1, 0.2),
+    "recency": (0.03, 0.05, 0.1, 0.2),
 }
 SHIFT, ERODED, DROPPED = 0.15, 2, 0.1
 METRICS = ("sMOTSA", "IDF1", "HOTA")

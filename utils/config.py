@@ -194,7 +194,7 @@ class BestConfig:
         0.6, "P(object), of a detection and its track's latest ones, from which it is written"
     )
     patience: int = setting(30, "frames in which a track may still show that it is an object")
-    recency: float = setting(0.1, "share of the newest detection in a track's P(object)")
+    recency: float = setting(0.05, "share of the newest detection in a track's P(object)")
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""

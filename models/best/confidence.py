@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import isotonic_regression
 
+from utils.boxes import paired_iou
 from utils.detections import each_class
 
 HORIZONS = (5, 7, 10, 14, 20)  # frames over which a detection's track has to go on
@@ -20,6 +21,9 @@ PRIOR = 10  # observations like the average that a bin starts with
 KEPT = 4096  # latest observations of a class
 READY = 400  # observations of a class before its tracks are judged by them,
 WAIT = 60  # or frames since its first; or, while all its scores are alike, HORIZONS[0] frames
+STILL = 0.5  # IoU of a track's first box and its latest, above which it stands still,
+SETTLED = 10  # from so many frames on
+BEST, MOVING = 0.75, 0.25  # quantile of ranks from which at least this share has to move
 GROWTH = 1.1  # by which observations grow before they are evaluated again
 ASSUMED = 0.8  # share of objects among detections of different scores, before it is known
 
@@ -35,7 +39,9 @@ class Confidence:
     that of false detections, though for CHANCE of the former at most, since a detector may not show
     its worst; what lies between is a mixture of both. False detections last as long as the scene
     looks the same, longer at a high frame rate or with a still camera: the horizon is the shortest
-    of HORIZONS at which the worst scores' share has fallen to CHANCE.
+    of HORIZONS at which the worst scores' share has fallen to CHANCE. What stands still before a
+    camera that stands still is left out, for a false detection does so for ever, unless nearly all
+    of the best scores do.
 
     Only the order of scores counts, so that a detector that counts in percent, in logits or on any
     other rising scale is the same detector. Where all scores are alike, as in files without them,
@@ -45,28 +51,28 @@ class Confidence:
     def __init__(self) -> None:
         self._classes: dict[int, _Scale] = {}
         self._open: list[deque[_Taken]] = [deque() for _ in HORIZONS]
-        self._totals = np.zeros(64, np.int32)  # detections that each id has taken
+        self._lives = _Lives()
 
-    def observe(self, frame: int, classes: Array, scores: Array, ids: Array) -> None:
-        """Take (k,) detections of the next frame and the tracks (ids) that they belong to."""
+    def observe(
+        self, frame: int, classes: Array, scores: Array, ids: Array, boxes_xywh: Array
+    ) -> None:
+        """Take (k,) detections of the next frame, the tracks (ids) they belong to, (k, 4) boxes."""
         for place, waiting in enumerate(self._open):
             while waiting and waiting[0].frame + HORIZONS[place] < frame:
                 self._close(place, waiting.popleft())
         if not len(ids):
             return
-        if ids.max() >= len(self._totals):
-            added = np.zeros(2 * int(ids.max()) - len(self._totals), np.int32)
-            self._totals = np.concatenate([self._totals, added])
-        self._totals[ids] += 1
+        self._lives.take(frame, ids, boxes_xywh)
         for cls, mine in each_class(classes):
             self._classes.setdefault(cls, _Scale(frame)).see(frame, scores[mine])
-            taken = _Taken(frame, cls, scores[mine], ids[mine], self._totals[ids[mine]])
+            taken = _Taken(frame, cls, scores[mine], ids[mine], self._lives.totals[ids[mine]])
             for waiting in self._open:
                 waiting.append(taken)
 
     def _close(self, place: int, taken: _Taken) -> None:
-        shares = (self._totals[taken.ids] - taken.totals) / HORIZONS[place]
-        self._classes[taken.cls].add(place, taken.scores, shares)
+        shares = (self._lives.totals[taken.ids] - taken.totals) / HORIZONS[place]
+        still = self._lives.still(taken.ids)
+        self._classes[taken.cls].add(place, taken.scores, shares, still)
 
     def ready(self, cls: int) -> bool:
         """Return whether enough was seen of a class to judge its tracks."""
@@ -100,12 +106,41 @@ class _Taken:
     totals: Array  # detections of their tracks, these included
 
 
+class _Lives:
+    """What became of tracks, by id."""
+
+    def __init__(self) -> None:
+        self.totals = np.zeros(0, np.int32)  # detections taken
+        self._born = self._seen = np.zeros(0, np.int64)  # frames
+        self._first = self._last = np.zeros((0, 4))  # boxes
+
+    def take(self, frame: int, ids: Array, boxes_xywh: Array) -> None:
+        """Note the (k,) detections of a frame."""
+        more = int(ids.max()) + 1 - len(self.totals)
+        if more > 0:
+            more += len(self.totals)
+            self.totals, self._born, self._seen, self._first, self._last = (
+                np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
+                for column in (self.totals, self._born, self._seen, self._first, self._last)
+            )
+        new = self.totals[ids] == 0
+        self._born[ids[new]], self._first[ids[new]] = frame, boxes_xywh[new]
+        self._seen[ids], self._last[ids] = frame, boxes_xywh
+        self.totals[ids] += 1
+
+    def still(self, ids: Array) -> Array:
+        """Return (k,) bool: tracks that have been where they started for SETTLED frames."""
+        aged = self._seen[ids] - self._born[ids] >= SETTLED
+        still: Array = aged & (paired_iou(self._first[ids], self._last[ids]) > STILL)
+        return still
+
+
 class _Scale:
     """The scores of one class, and what they mean."""
 
     def __init__(self, frame: int) -> None:
         self._since, self._frames = frame, 0
-        self._parts: list[deque[tuple[Array, Array]]] = [deque() for _ in HORIZONS]
+        self._parts: list[deque[tuple[Array, Array, Array]]] = [deque() for _ in HORIZONS]
         self._counts = [0] * len(HORIZONS)
         self._held = [0] * len(HORIZONS)  # of them, those in the parts
         self._due = 1.0
@@ -134,10 +169,10 @@ class _Scale:
             self._first = float(scores[0]) if self._first is None else self._first
             self._varied = bool((scores != self._first).any())
 
-    def add(self, place: int, scores: Array, shares: Array) -> None:
-        """Add (k,) scores and the shares of a horizon in which they were continued."""
+    def add(self, place: int, scores: Array, shares: Array, still: Array) -> None:
+        """Add (k,) scores, the shares of a horizon in which they went on, and who stood still."""
         parts = self._parts[place]
-        parts.append((scores, shares))
+        parts.append((scores, shares, still))
         self._counts[place] += len(scores)
         self._held[place] += len(scores)
         while self._held[place] - len(parts[0][0]) >= KEPT:
@@ -151,10 +186,12 @@ class _Scale:
         for place, parts in enumerate(self._parts):
             if place and self._counts[place] < READY:
                 return
-            scores, shares = (np.concatenate(column) for column in zip(*parts, strict=True))
+            scores, shares, still = (np.concatenate(column) for column in zip(*parts, strict=True))
             self._sorted = np.sort(scores)
-            ranks = self._rank(scores)
-            bins = int(np.clip(len(scores) // PER_BIN, 1, BINS))
+            every = ranks = self._rank(scores)
+            if (~still[ranks >= np.quantile(ranks, BEST)]).mean() >= MOVING:
+                ranks, shares = ranks[~still], shares[~still]
+            bins = int(np.clip(len(ranks) // PER_BIN, 1, BINS))
             of = np.minimum((ranks * bins).astype(int), bins - 1)
             number = np.bincount(of, minlength=bins)
             used = np.flatnonzero(number)
@@ -166,7 +203,7 @@ class _Scale:
             chance = min(rising[0], chance)
             self._ranks = np.bincount(of, ranks, minlength=bins)[used] / number
             self._values = (rising - chance) / max(rising[-1] - chance, 1e-9)
-            self._mean = float(np.average(self._values, weights=number))
+            self._mean = float(np.interp(every, self._ranks, self._values).mean())
             if fallen:
                 return
 

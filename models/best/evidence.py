@@ -11,7 +11,9 @@ from models.best.track_table import TrackTable
 
 PAIRS = 50  # of each kind before a descriptor says anything
 LIMIT = 2.0  # of the log-likelihood ratio either way: distances are no better known than that
-ANCHOR = 30  # detections after which a track's present mean becomes the past that others are held to
+ANCHOR = (
+    30  # detections after which a track's present mean becomes the past that others are held to
+)
 KNOWN = 10  # detections from which a track's mean is held to what it takes
 
 Array = npt.NDArray[Any]

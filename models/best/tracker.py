@@ -269,7 +269,8 @@ class BestTracker(Tracker):
         """Learn from the frame's detections, all of which have a track; return what is final."""
         ids, before = tracks["ids"][owner], tracks["belief"][owner]
         if self._given is None:
-            self.confidence.observe(frame.number, frame.classes, frame.scores, ids)
+            columns = (frame.classes, frame.scores, ids, frame[BOXES])
+            self.confidence.observe(frame.number, *columns)
         share = np.maximum(1 / (tracks["steps"][owner] + 1), self.config.recency)
         tracks.update(owner, belief=before + share * (probability - before))
         finished, beliefs = self._release.learn()
@@ -277,8 +278,10 @@ class BestTracker(Tracker):
             judged = np.flatnonzero(np.isin(tracks["ids"], list(beliefs)))
             values = [beliefs[identity] for identity in tracks["ids"][judged].tolist()]
             tracks.update(judged, belief=np.array(values))
-        columns = (frame.rows, ids, frame.scores, probability, tracks["belief"][owner])
-        return finished + self._release.take(frame.number, *columns)
+        belief = tracks["belief"][owner]
+        return finished + self._release.take(
+            frame.number, frame.rows, ids, frame.scores, probability, belief
+        )
 
     def _forget(self, frame: Frame, tracks: TrackTable) -> Finished:
         """Drop tracks that are not expected any more, single detections and exits first.
