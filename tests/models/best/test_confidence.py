@@ -7,14 +7,21 @@ from models.best import confidence
 from models.best.confidence import HORIZONS, READY, WAIT, Confidence
 
 
-def watch(make, frames, rename=lambda s: s, cls=1, known=None):
+def watch(make, frames, rename=lambda s: s, cls=1, known=None, still=()):
     """Let a Confidence see frames of (scores, ids) from `make(frame)`."""
     known = known or Confidence()
     for frame in range(frames):
         scores, ids = make(frame)
         scores = rename(np.asarray(scores, float))
-        known.observe(frame, np.full(len(ids), cls), scores, np.asarray(ids))
+        ids = np.asarray(ids)
+        known.observe(frame, np.full(len(ids), cls), scores, ids, boxes(frame, ids, still))
     return known
+
+
+def boxes(frame, ids, still=()):
+    """Return boxes of tracks that pass by, but for those that stand still."""
+    x = 30.0 * ids + np.where(np.isin(ids, list(still)), 0, 4 * frame)
+    return np.stack([x, 0 * x, 0 * x + 10, 0 * x + 20], axis=1)
 
 
 def of(known, *scores, cls=1):
@@ -42,6 +49,29 @@ def test_scores_whose_tracks_go_on_are_those_of_objects():
     # Ten of sixteen are objects.
     purity = watch(street(), 100).purity(np.array([1, 1]))
     assert purity == pytest.approx([10 / 16] * 2, abs=0.1)
+
+
+def test_false_detections_that_stand_still_for_ever_tell_nothing():
+    """A sign taken for a person, seen in every frame of a camera that stands still."""
+
+    def with_signs(make, rng):
+        def made(frame):
+            scores, ids = make(frame)
+            return np.r_[scores, rng.normal(0.4, 0.1, 20)], np.r_[ids, 11:31]
+
+        return made
+
+    def seen(still):
+        frames = with_signs(street(), np.random.default_rng(1))
+        return of(watch(frames, 200, still=still), 0.45)[0]
+
+    assert seen(range(11, 31)) < 0.15 < 0.4 < seen(())
+
+
+@pytest.mark.parametrize("frames", [60, 300, 1000])
+def test_where_everything_stands_still_scores_mean_what_they_do_elsewhere(frames):
+    still = watch(street(), frames, still=range(10**4))
+    assert of(still, 0.3, 0.6, 0.9) == pytest.approx(of(watch(street(), frames), 0.3, 0.6, 0.9))
 
 
 @pytest.mark.parametrize(
@@ -115,10 +145,10 @@ def test_when_enough_was_seen():
 def test_memory_is_that_of_the_latest_observations():
     known = watch(street(), 600)
     held = known._classes[1]._parts[0]
-    assert sum(len(scores) for scores, _ in held) < confidence.KEPT + 17
+    assert sum(len(scores) for scores, _, _ in held) < confidence.KEPT + 17
     # A detector whose scores come to mean something else is followed.
     turned = street(1)
     for frame in range(600, 1200):
         scores, ids = turned(frame)
-        known.observe(frame, np.ones(len(ids), int), 1.2 - scores, ids)
+        known.observe(frame, np.ones(len(ids), int), 1.2 - scores, ids, boxes(frame, ids))
     assert of(known, 0.4)[0] > 0.9
