@@ -353,3 +353,58 @@ def test_a_change_of_size_counts_up_to_two():
     change = tracker._size_change(frames[1], tracker._tracks, *pairs)
     found = dict(zip(boxes.tolist(), change.tolist(), strict=True))
     assert found == pytest.approx({16: np.log(2), 50: 2})
+
+
+def hidden(gap, look=0, frames=60):
+    """Return a scene of four objects, the first hidden for `gap` frames, and what they look like.
+
+    Where it comes back it looks like itself, or like object `look`.
+    """
+    seen = [f for f in range(frames + gap) if not frames <= f < frames + gap]
+    objects = [
+        (f, 1, 1, 1.0, (60, 5, 8, 8)) for f in [*seen, *range(frames + gap, frames + gap + 5)]
+    ]
+    objects += [
+        (f, i, 1, 1.0, (60 + 24 * (i - 1), 30, 8, 8))
+        for f in range(frames + gap + 5)
+        for i in (2, 3, 4)
+    ]
+    found = make_detections(sorted(set(objects)), width=260)
+    looks = found.ids.copy()
+    looks[(found.ids == 1) & (found.frames >= frames)] = look or 1
+    noise = np.random.default_rng(0).normal(0, 0.05, (len(found), 5))
+    return found, (np.eye(5)[looks] + noise).astype(np.float32)
+
+
+def returned(gap, look=0, **changes):
+    """Return whether the first object has its identity again, where colours show it."""
+    found, looks = hidden(gap, look)
+    config = replace(LOOSE, slack=0.0, **changes)
+    ids, _ = track_with(config, found, np.zeros((len(found), 1)), looks)
+    mine = ids[found.ids == 1]
+    assert mine[0] and mine[-1]
+    return bool(mine[0] == mine[-1])
+
+
+def test_a_lost_track_comes_back_by_proof_alone():
+    # Within memory its place is enough; after that it has to look like itself, and not for ever.
+    assert returned(40, memory=50, colour_weight=0.0)
+    assert not returned(40, colour_weight=0.0)
+    assert returned(40) and returned(99)
+    assert not returned(40, look=2) and not returned(40, look=4)
+    assert not returned(101) and not returned(60, recall=50)
+    # Evidence of 2 times the weight at most: what cannot be proven is not waited for.
+    assert not returned(40, colour_weight=0.3) and returned(40, colour_weight=0.36)
+    assert not returned(40, proof=0.9)
+
+
+def test_what_cannot_prove_itself_is_not_kept():
+    found, looks = hidden(40)
+    for colours, kept in ((None, 3), (looks, 4)):
+        config = replace(LOOSE, descriptor_weight=0)
+        tracker = BestTracker(config)
+        for frame in frames_of(config, found, np.zeros((len(found), 1)), colours):
+            if frame.number == 99:
+                break
+            tracker.update(frame)
+        assert len(tracker._tracks) == kept
