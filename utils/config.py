@@ -230,7 +230,7 @@ class RefinementConfig:
         120, "theta_t, the largest gap in frames between tracklets that are merged"
     )
     max_error: float = setting(
-        0.75, "share of false decisions on known answers above which nothing is merged"
+        0.6, "share of false decisions on known answers above which nothing is merged"
     )
     dimensions: int = setting(32, "of the adapted embedding")
     intra_frame_steps: int = setting(100, "of the first round of adaptation; 0 skips it")

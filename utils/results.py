@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as coco_mask
 
 from utils import masks
 from utils.detections import Detections
 
 MAX_ID = 10**9  # ids of MOTS txt are below
+INSIDE = 0.9  # share of a mask in another from which little would be left of it
 
 
 def output_ids(track_ids: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
@@ -46,8 +48,9 @@ def output_ids(track_ids: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.ND
 def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[bytes], list[int]]:
     """Return the rows' masks (list of bytes) without common pixels, and the rows left empty.
 
-    A pixel goes to the detection with the higher score; among equals to the smaller mask, which is
-    more often the one in front, then to the earlier row.
+    A pixel goes to the detection with the higher score; among equals to a mask that would be left
+    without pixels otherwise, then to the one that reaches lower, which is more often in front, then
+    to the smaller one, then to the earlier row.
 
     Args:
         detections: Detections.
@@ -60,7 +63,14 @@ def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[
     if not shared.any():
         return counts, []
     pixels = detections.height * detections.width
-    order = np.lexsort((rows, masks.areas_of(counts, pixels), -detections.scores[rows]))
+    # Rows: the share of a mask that lies in another.
+    within = coco_mask.iou(coco, coco, [1] * len(coco)) > INSIDE
+    scores = detections.scores[rows]
+    np.fill_diagonal(within, False)
+    inside = (within & (scores[:, None] == scores)).any(axis=1)
+    lowest = detections.boxes_xywh[rows, 1] + detections.boxes_xywh[rows, 3]
+    areas = masks.areas_of(counts, pixels)
+    order = np.lexsort((rows, areas, -lowest, ~inside, -scores))
     rank = np.argsort(order)
     emptied = []
     for i in np.flatnonzero(shared.any(axis=1)).tolist():

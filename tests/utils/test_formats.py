@@ -255,12 +255,21 @@ def test_written_masks_are_disjoint_and_pixels_go_to_the_higher_score(tmp_path):
     assert not np.triu(masks.overlap(back.coco([0, 1]), back.coco([0, 1])), 1).any()
 
 
-def test_equal_scores_give_the_pixel_to_the_smaller_mask(tmp_path):
-    found = make_detections([(1, 1, 1, 1, (0, 0, 20, 20)), (1, 2, 1, 1, (5, 5, 4, 4))])
-    assert write_tracks(tmp_path / "out.txt", found, np.array([1, 2])) == []
-    back = read_detections(tmp_path / "out.txt")
-    runs = masks.decode_runs(back.rles, 2400)
-    assert masks.areas(*runs).tolist() == [400 - 16, 16]
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        ((0, 0, 20, 20), (5, 5, 4, 4), [400 - 16, 16]),  # inside: else nothing would be left of it
+        ((0, 0, 20, 12), (5, 5, 4, 15), [240 - 28, 60]),  # in front: it reaches lower
+        ((0, 0, 20, 20), (5, 5, 20, 10), [400, 50]),  # behind, though smaller
+        ((0, 0, 20, 20), (16, 10, 5, 10), [400 - 40, 50]),  # neither: the smaller one
+    ],
+)
+def test_equal_scores_give_the_pixel_to_what_is_in_front(tmp_path, first, second, left):
+    for order in (1, -1):
+        both = [(1, 1, 1, 1, first), (1, 2, 1, 1, second)][::order]
+        assert write_tracks(tmp_path / "out.txt", make_detections(both), np.array([1, 2])) == []
+        back = read_detections(tmp_path / "out.txt")
+        assert masks.areas(*masks.decode_runs(back.rles, 2400)).tolist() == left[::order]
 
 
 def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
