@@ -137,7 +137,8 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
     assert asdict(best.tracker) == dict(
         reach=0.6, clutter=6.0, innovation=6.5, slack=0.2, smoothing=0.25, damping=0.9,
         mask_weight=1.0, size_weight=0.4, descriptor_weight=0.2, colour_weight=0.4, memory=30,
-        t_lag=3, min_track_length={0: 3}, confident=0.4, written=0.6, patience=30, recency=0.1,
+        recall=100, proof=0.7, t_lag=3, min_track_length={0: 3}, confident=0.4, written=0.6,
+        patience=30, recency=0.05,
     )  # fmt: skip
     assert best.rules == DetectionRules({}, {1: 150, 2: 100}, 0.5)
     assert kitti.rules.max_overlap == 1
@@ -156,7 +157,7 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
         gated="newer", centre_rule="nearest", score_rule="sum", classes_apart=True
     )
     defaults = asdict(RefinementConfig())
-    assert (defaults["horizon"], defaults["max_error"], defaults["span"]) == (120, 0.75, 60)
+    assert (defaults["horizon"], defaults["max_error"], defaults["span"]) == (120, 0.6, 60)
     assert (MatchingConfig().window, MatchingConfig().limit) == (3, 1.0)
     assert (TrackRcnnConfig().window, TrackRcnnConfig().scale) == (5, 0.135)
     motsnet = MotsNetConfig()
