@@ -64,9 +64,7 @@ def row_of(scene: Scene, ids: Array, descriptors: Array) -> dict[str, Any]:
     unit = by_lag[LAGS[0]][2].mean()
     row: dict[str, Any] = {}
     for name, kind in (("itself", 0), ("nearest", 1), ("any other", 2)):
-        row[f"{name} after {'/'.join(map(str, LAGS))}"] = " / ".join(
-            f"{by_lag[lag][kind].mean() / unit:.2f}" for lag in LAGS
-        )
+        row[name] = " / ".join(f"{by_lag[lag][kind].mean() / unit:.2f}" for lag in LAGS)
     for name, kind in (("nearest", 1), ("any other", 2)):
         row[f"AUC to {name}"] = " / ".join(
             f"{_auc(by_lag[lag][0], by_lag[lag][kind]):.3f}" for lag in LAGS

@@ -58,16 +58,17 @@ def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[
     """
     coco = detections.coco(rows)
     counts = [mask["counts"] for mask in coco]
-    shared = masks.overlap(coco, coco)
-    np.fill_diagonal(shared, False)
+    if not coco:
+        return counts, []
+    # Row by row, the share of a mask that lies in each of the others.
+    share = coco_mask.iou(coco, coco, [1] * len(coco))
+    np.fill_diagonal(share, 0)
+    shared = share > 0
     if not shared.any():
         return counts, []
     pixels = detections.height * detections.width
-    # Rows: the share of a mask that lies in another.
-    within = coco_mask.iou(coco, coco, [1] * len(coco)) > INSIDE
     scores = detections.scores[rows]
-    np.fill_diagonal(within, False)
-    inside = (within & (scores[:, None] == scores)).any(axis=1)
+    inside = ((share > INSIDE) & (scores[:, None] == scores)).any(axis=1)
     lowest = detections.boxes_xywh[rows, 1] + detections.boxes_xywh[rows, 3]
     areas = masks.areas_of(counts, pixels)
     order = np.lexsort((rows, areas, -lowest, ~inside, -scores))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.best.track_table import TrackTable
+from utils.detections import each_class
 
 PAIRS = 50  # of each kind before a descriptor says anything
 LIMIT = 2.0  # of the log-likelihood ratio either way: distances are no better known than that
@@ -120,8 +121,7 @@ class Evidence:
         tracks.update(rows[due], **{self.anchor: means[due], self.held: held})
 
     def _observe(self, kind: int, classes: Array, lags: Array, distances: Array) -> None:
-        for cls in set(classes.tolist()):
-            of = classes == cls
+        for cls, of in each_class(classes):
             measured = self._distances.setdefault(cls, (_Distances(), _Distances()))
             measured[kind].observe(lags[of], distances[of])
 

@@ -355,28 +355,24 @@ def test_a_change_of_size_counts_up_to_two():
     assert found == pytest.approx({16: np.log(2), 50: 2})
 
 
-def hidden(gap, look=0, frames=60):
+def hidden(gap, look=1, frames=60):
     """Return a scene of four objects, the first hidden for `gap` frames, and what they look like.
 
-    Where it comes back it looks like itself, or like object `look`.
+    Where it comes back it looks like object `look`.
     """
-    seen = [f for f in range(frames + gap) if not frames <= f < frames + gap]
-    objects = [
-        (f, 1, 1, 1.0, (60, 5, 8, 8)) for f in [*seen, *range(frames + gap, frames + gap + 5)]
-    ]
-    objects += [
-        (f, i, 1, 1.0, (60 + 24 * (i - 1), 30, 8, 8))
-        for f in range(frames + gap + 5)
-        for i in (2, 3, 4)
-    ]
-    found = make_detections(sorted(set(objects)), width=260)
+    end = frames + gap + 5
+    seen = [*range(frames), *range(frames + gap, end)]
+    objects = line(1, seen, 60, 0)
+    for i in (2, 3, 4):
+        objects += line(i, range(end), 60 + 24 * (i - 1), 0, y=30)
+    found = make_detections(objects, width=260)
     looks = found.ids.copy()
-    looks[(found.ids == 1) & (found.frames >= frames)] = look or 1
+    looks[(found.ids == 1) & (found.frames >= frames)] = look
     noise = np.random.default_rng(0).normal(0, 0.05, (len(found), 5))
     return found, (np.eye(5)[looks] + noise).astype(np.float32)
 
 
-def returned(gap, look=0, **changes):
+def returned(gap, look=1, **changes):
     """Return whether the first object has its identity again, where colours show it."""
     found, looks = hidden(gap, look)
     config = replace(LOOSE, slack=0.0, **changes)
