@@ -40,6 +40,7 @@ class Detections:
         vectors: (n, 128) float32 association vectors of TrackR-CNN detections, or None.
         scored: whether the file had scores. MOTS txt has none: its masks are ground truth or a
             tracker's choice, and rules about a detector's output do not apply to them.
+        notes: what reading it took for granted, for the user.
     """
 
     sequence: str
@@ -53,6 +54,7 @@ class Detections:
     ids: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.float32] | None = None
     scored: bool = True
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)

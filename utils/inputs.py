@@ -72,6 +72,7 @@ def read_inputs(
             f"{name}: ground truth and no detections: {objects} masks count as missed "
             "(--sequences leaves it out)"
         )
+    notes += [note for name in sorted(merged) for note in merged[name].notes]
     return Inputs([merged[name] for name in sorted(merged)], truth, notes)
 
 

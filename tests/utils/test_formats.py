@@ -97,8 +97,7 @@ def test_refusals_of_mots_txt_name_file_line_rule_and_value(tmp_path, bad, messa
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (field(TRACKING, 5, "1.01"), "score must be at most 1 in size, got '1.01'"),
-        (field(TRACKING, 5, "-0.1"), "score must be in [0, 1], got -0.1"),
+        (field(TRACKING, 5, "101"), "score must be at most 100 in size, got '101'"),
         (field(TRACKING, 5, "nan"), "score must be a finite number, got 'nan'"),
         (field(TRACKING, 1, "inf"), "box must be a finite number, got 'inf'"),
         (field(TRACKING, 1, "1e400"), "box must be at most 1e+06 in size, got '1e400'"),
@@ -111,6 +110,34 @@ def test_refusals_of_scored_detections(tmp_path, bad, message):
     with pytest.raises(FormatError) as caught:
         read_detections(path)
     assert str(caught.value) == f"{path}:2: {message}"
+
+
+@pytest.mark.parametrize("wrong", ["1.01", "-0.1", "90"])
+def test_a_score_out_of_range_among_others_is_refused(tmp_path, wrong):
+    lines = [field(TRACKING, 0, str(frame)) for frame in range(6)]
+    lines[3] = field(lines[3], 5, wrong)
+    path = write(tmp_path, *lines)
+    rule = "score must be in [0, 1], or all of them percent or logits"
+    with pytest.raises(FormatError) as caught:
+        read_detections(path)
+    assert str(caught.value) == f"{path}:4: {rule}, got {wrong}"
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected", "scale"),
+    [
+        ([90, 35.5, 0.5], [0.9, 0.355, 0.005], "scores are from 0.5 to 90: taken as percent"),
+        ([0, 4, -2], [0.5, 0.98201, 0.1192], "scores are from -2 to 4: taken as logits"),
+        ([0, 1, 0.25], [0, 1, 0.25], None),
+    ],
+)
+def test_scores_in_percent_and_logits_are_read_and_said(tmp_path, scores, expected, scale):
+    lines = [field(field(TRACKING, 0, str(i)), 5, str(s)) for i, s in enumerate(scores)]
+    found = read_detections(write(tmp_path, *lines))
+    assert found.scores == pytest.approx(expected, abs=1e-4)
+    assert found.notes == (() if scale is None else (f"0001: {scale}",))
+    again = merge_sequences(found, found)
+    assert again.notes == found.notes
 
 
 def test_first_line_with_a_wrong_field_count(tmp_path):

@@ -13,9 +13,11 @@ import numpy as np
 from utils import masks
 from utils.detections import MAX_CLASS, Detections
 from utils.files import FormatError, shown
+from utils.score_scales import ScoreError, to_unit
 
 MAX_SIDE = 16384  # pixels; the largest frame side that is read
 MAX_FRAME = 1_000_000  # videos take room for every frame up to the last
+MAX_SCORE = 100.0  # percent
 MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would overflow a float32
 INTEGER = re.compile(rb"[0-9]{1,9}")
 REAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
@@ -70,18 +72,23 @@ class Format:
             boxes = tuple(masks.tight_boxes_xywh(rles, height, width))
         column = np.empty(len(rles), object)
         column[:] = rles
+        try:
+            unit, scale = to_unit(np.array(scores))
+        except ScoreError as error:
+            raise FormatError(path, lines[error.row][0], error.rule, f"{error.value:g}") from None
         return Detections(
             sequence,
             height,
             width,
             np.array(frames, np.int32),
             np.array(classes, np.int16),
-            np.array(scores, np.float32),
+            unit,
             np.array(boxes, np.float64).reshape(-1, 4),
             column,
             np.array(ids, np.int32),
             np.array(vectors, np.float32) if self.vector else None,
             scored=self.score is not None,
+            notes=() if scale is None else (f"{sequence}: {scale}",),
         )
 
     def _parse(self, path: Path, n: int, fields: list[bytes]) -> tuple[Any, ...]:
@@ -103,9 +110,7 @@ class Format:
             raise FormatError(path, n, rule, f"{height} {width}")
         score, box, vector = 1.0, None, None
         if self.score is not None:
-            score = real(path, n, "score", fields[self.score], 1.0)
-            if not 0 <= score <= 1:
-                raise FormatError(path, n, "score must be in [0, 1]", score)
+            score = real(path, n, "score", fields[self.score], MAX_SCORE)
         if self.box is not None:
             box = self._box(path, n, fields[self.box : self.box + 4])
         if self.vector:

@@ -72,4 +72,5 @@ def merge_sequences(first: Detections, second: Detections) -> Detections:
     }
     vectors = joined.pop("vectors", None)
     scored = first.scored or second.scored
-    return replace(first, **joined, vectors=vectors, scored=scored)
+    notes = tuple(dict.fromkeys(first.notes + second.notes))
+    return replace(first, **joined, vectors=vectors, scored=scored, notes=notes)
