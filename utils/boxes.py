@@ -106,6 +106,24 @@ def paired_iou(first_xywh: Array, second_xywh: Array) -> Array:
     return iou
 
 
+def overlapping_pairs(first_xywh: Array, second_xywh: Array) -> tuple[Array, Array]:
+    """Return the indices (p,) and (p,) of boxes (m, 4) and (n, 4) that share some area.
+
+    Only boxes that can meet along x are compared, so that cost grows with the pairs, not with m n.
+    """
+    low_x, high_x = first_xywh[:, 0], first_xywh[:, 0] + first_xywh[:, 2]
+    order = np.argsort(second_xywh[:, 0])
+    starts = second_xywh[order, 0]
+    widest = float(second_xywh[:, 2].max(initial=0))
+    low = np.searchsorted(starts, low_x - widest)
+    counts = np.maximum(np.searchsorted(starts, high_x) - low, 0)
+    i = np.repeat(np.arange(len(first_xywh)), counts)
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    j = order[np.repeat(low, counts) + place]
+    shared = paired_iou(first_xywh[i], second_xywh[j]) > 0
+    return i[shared], j[shared]
+
+
 def likely_reading(boxes: Array, tight_xywh: Array, size: tuple[int, int]) -> str | None:
     """Return what boxes seem to be, where they are not the x y w h around their masks.
 

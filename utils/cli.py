@@ -113,6 +113,15 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def frame_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of HxW from the command line."""
+    height, _, width = text.lower().partition("x")
+    try:
+        return positive(height), positive(width)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be HxW as in 480x640, got {text!r}") from None
+
+
 def run(main: Callable[[], None]) -> None:
     """Call `main()`; turn bad input into one line on stderr and exit code 2."""
     quiet_tensorflow()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from utils.config import AuthorsConfig, BestConfig, UscMotsConfig
-from utils.detections import CAR, IGNORE, MAX_CLASS, PEDESTRIAN
+from utils.detections import CAR, IGNORE, MAX_CLASS, PEDESTRIAN, Detections
 from utils.rules import DetectionRules
 
 # The one table of classes of the MOTS benchmarks; what is named "ignore" is no object.
@@ -255,6 +255,30 @@ def data_set(name: str) -> DataSet:
     if name not in DATA_SETS:
         raise ValueError(f"dataset must be one of {', '.join(DATA_SETS)}, got {name!r}")
     return DATA_SETS[name]
+
+
+def own_names(of: DataSet) -> dict[int, str]:
+    """Return the class names that a data set, or the user, brings to files that name theirs.
+
+    Of any masks, class 10 marks regions by the habit of the MOTS benchmarks alone.
+    """
+    by_habit = of.any_class and of.class_names.get(IGNORE) == "ignore"
+    return {c: n for c, n in of.class_names.items() if not (by_habit and c == IGNORE)}
+
+
+def named_after(of: DataSet, sequences: Sequence[Detections]) -> DataSet:
+    """Return a data set with the class names of its files, where it takes any classes.
+
+    Files that name their classes do not mean regions to ignore by class 10, unless they say so.
+    """
+    if not of.any_class:
+        return of
+    found: dict[int, str] = {}
+    habit = not sequences
+    for sequence in sequences:
+        habit |= sequence.class_names is None
+        found |= sequence.class_names or {}
+    return replace(of, class_names={**(of.class_names if habit else own_names(of)), **found})
 
 
 def parse_class_names(text: str) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +40,8 @@ class Detections:
         vectors: (n, 128) float32 association vectors of TrackR-CNN detections, or None.
         scored: whether the file had scores. MOTS txt has none: its masks are ground truth or a
             tracker's choice, and rules about a detector's output do not apply to them.
+        class_names: {number: name} where the file names its classes; None where they are the
+            numbers of the MOTS benchmarks.
         notes: what reading it took for granted, for the user.
     """
 
@@ -54,6 +56,7 @@ class Detections:
     ids: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.float32] | None = None
     scored: bool = True
+    class_names: Mapping[int, str] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+GZIP = b"\x1f\x8b"
 LFS = b"version https://git-lfs"
 
 
 class FormatError(ValueError):
-    """Input that breaks a rule; the message is one line: `file:line: rule, got value`."""
+    """Input that breaks a rule; the message is one line: `file:line: rule, got value`.
 
-    def __init__(self, path: Path | str, line: int | None, rule: str, value: object) -> None:
-        where = f"{path}:{line}" if line else str(path)
+    Args:
+        path: the file. place: line number, or what the file calls it (`annotation 12`), or None.
+        rule: that is broken. value: what was got.
+    """
+
+    def __init__(self, path: Path | str, place: int | str | None, rule: str, value: object) -> None:
+        where = f"{path}:{place}" if isinstance(place, int) and place else str(path)
+        where += f": {place}" if isinstance(place, str) else ""
         super().__init__(f"{where}: {rule}, got {value}")
 
 
@@ -26,15 +36,27 @@ def shown(field: bytes | object) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's content, without a byte-order mark.
+    """Return a file's content, unpacked if it is gzipped, without a byte-order mark.
 
     Raises:
         FormatError: it cannot be read, or is a Git LFS pointer in place of the file.
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise FormatError(path, None, "must be readable", error.strerror) from None
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or shown(error)
+        raise FormatError(path, None, "must be readable", reason) from None
+    return checked_start(path, content)
+
+
+def checked_start(path: Path, content: bytes) -> bytes:
+    """Return the beginning of a file, or all of it, without a byte-order mark.
+
+    Raises:
+        FormatError: it is a Git LFS pointer in place of the file.
+    """
     if content.startswith(LFS):
         raise FormatError(path, None, "must be the file itself (git lfs pull)", "a Git LFS pointer")
     return content.removeprefix(b"\xef\xbb\xbf")
@@ -85,6 +107,27 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; put it in its place on success, else leave nothing.
+
+    A folder that was there is removed only once the new one is whole.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    old = path.parent / f"{made.name}.old"
+    try:
+        os.chmod(made, 0o755)
+        yield made
+        if path.exists():
+            os.replace(path, old)
+        os.replace(made, path)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def check_writable(folder: Path) -> None:

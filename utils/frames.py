@@ -16,11 +16,28 @@ NUMBER = re.compile(r"(\d+)\D*$")  # the last number of a name: 00012, frame_12,
 GREY = 40  # of a frame without a picture
 
 
+def find_pictures(folder: Path | str, sequence: str) -> dict[int, Path]:
+    """Return {frame: file} of a sequence's pictures in a folder, in the first place that has any.
+
+    The folder may be that of the sequence itself.
+    """
+    for outer in (Path(folder) / sequence, Path(folder)):
+        for inner in INNER:
+            files: dict[int, Path] = {}
+            for path in sorted((outer / inner).glob("*")):
+                found = NUMBER.search(path.stem)
+                if path.suffix.lower() in SUFFIXES and found and path.is_file():
+                    files.setdefault(int(found.group(1)), path)
+            if files:
+                return files
+    return {}
+
+
 class FrameFolder:
     """Reads a sequence's frames; calling it with a number returns (height, width, 3) uint8 RGB.
 
     Frames are told by the last number of their name (`000012.png`, `00012.jpg`, `frame_12.JPG`), in
-    SEQ/ or in SEQ/img1/, SEQ/images/ and the like.
+    SEQ/ or in SEQ/img1/, SEQ/images/ and the like, or in the folder itself.
 
     Args:
         folder: holds the sequences' folders.
@@ -30,14 +47,7 @@ class FrameFolder:
 
     def __init__(self, folder: Path | str, sequence: str, size: tuple[int, int]) -> None:
         self.folder, self.size = Path(folder) / sequence, size
-        self.files: dict[int, Path] = {}
-        for inner in INNER:
-            for path in sorted((self.folder / inner).glob("*")):
-                found = NUMBER.search(path.stem)
-                if path.suffix.lower() in SUFFIXES and found and path.is_file():
-                    self.files.setdefault(int(found.group(1)), path)
-            if self.files:
-                break
+        self.files = find_pictures(folder, sequence)
 
     def missing(self, frames: Iterable[int]) -> list[int]:
         """Return the numbers of the frames that have no picture."""

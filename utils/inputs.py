@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from utils import evaluation
 from utils.detections import Detections
-from utils.files import find_sequences, instances_folder
-from utils.formats.registry import merge_sequences, read_detections
+from utils.files import FormatError, instances_folder
+from utils.formats.base import Options
+from utils.formats.registry import Source, find_sources, merge_sequences
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ def read_inputs(
     detections: Sequence[Path],
     ground_truth: Path | None = None,
     names: Sequence[str] | None = None,
+    options: Options | None = None,
+    format_name: str | None = None,
 ) -> Inputs:
     """Read all that a run needs.
 
@@ -38,34 +41,43 @@ def read_inputs(
     objects count as missed, unless `names`, or files named one by one, leave it out.
 
     Args:
-        detections: files or folders; several are merged by sequence.
-        ground_truth: folder of MOTS txt, or one that holds `instances_txt`.
+        detections: files or folders of any format; several are merged by sequence.
+        ground_truth: file or folder of masks with ids, or one that holds `instances_txt`.
         names: sequences to take; None takes all.
+        options: what the files do not say.
+        format_name: that of the detections; None tells it by content.
 
     Raises:
         FormatError: input that breaks a rule. ValueError: a name that no input has.
     """
+    options = options or Options()
     merged: dict[str, Detections] = {}
     notes: list[str] = []
-    truth_files = find_sequences(instances_folder(ground_truth)) if ground_truth else {}
+    known: set[str] = set()
+    truths = _Truth(ground_truth, options)
     for path in detections:
-        for name, file in find_sequences(path).items():
-            if names and name not in names:
+        for source in find_sources(path, format_name):
+            known |= {source.sequence} if source.sequence else set()
+            if names and source.sequence is not None and source.sequence not in names:
                 continue
-            found = read_detections(file, name)
-            if name in merged and merged[name].scored != found.scored and len(found):
-                notes.append(f"{name}: scores in some of its files only: the others count as 1")
-            merged[name] = merge_sequences(merged[name], found) if name in merged else found
+            for found in source.read(options):
+                name = found.sequence
+                known.add(name)
+                if names and name not in names:
+                    continue
+                if name in merged and merged[name].scored != found.scored and len(found):
+                    notes.append(f"{name}: scores in some of its files only: the others count as 1")
+                merged[name] = merge_sequences(merged[name], found) if name in merged else found
     for name in names or ():
-        if name not in merged and name not in truth_files:
-            known = ", ".join(sorted({n for p in detections for n in find_sequences(p)}))
-            raise ValueError(f"--sequences must name sequences of the input ({known}), got {name}")
-    truth = _read_truth(merged, truth_files, ground_truth)
+        if name not in merged and name not in truths:
+            shown = ", ".join(sorted(known))
+            raise ValueError(f"--sequences must name sequences of the input ({shown}), got {name}")
+    truth = {name: truths.of(name, found) for name, found in merged.items() if ground_truth}
     folders = any(path.is_dir() for path in detections)
-    for name, file in truth_files.items() if folders or names else ():
+    for name in truths if folders or names else ():
         if name in merged or (names and name not in names):
             continue
-        truth[name] = read_detections(file, name)
+        truth[name] = truths.read(name)
         objects = len(truth[name])
         merged[name] = Detections.empty(name, *truth[name].size)
         notes.append(
@@ -76,15 +88,48 @@ def read_inputs(
     return Inputs([merged[name] for name in sorted(merged)], truth, notes)
 
 
-def _read_truth(
-    merged: dict[str, Detections], files: dict[str, Path], ground_truth: Path | None
-) -> dict[str, Detections]:
-    """Return the checked ground truth of the sequences that have detections."""
-    truth: dict[str, Detections] = {}
-    if ground_truth is None:
+class _Truth:
+    """The ground truth of sequences by name, read when it is asked for.
+
+    Args:
+        path: file or folder, None where there is none. options: what the files do not say.
+    """
+
+    def __init__(self, path: Path | None, options: Options) -> None:
+        self._options = replace(options, ids=True)
+        self._sources: dict[str, Source] = {}
+        self._read: dict[str, Detections] = {}
+        self._path = path
+        if path is None:
+            return
+        self._path = path if path.is_file() else instances_folder(path)
+        for source in find_sources(self._path):
+            if source.sequence is not None:
+                self._sources[source.sequence] = source
+                continue
+            for found in source.read(self._options):
+                self._sources[found.sequence], self._read[found.sequence] = source, found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def read(self, name: str) -> Detections:
+        """Return the truth of a sequence.
+
+        Raises:
+            FormatError: there is none, or it breaks a rule.
+        """
+        if name not in self._sources:
+            assert self._path is not None
+            raise FormatError(
+                self._path, None, f"must hold sequence {name}", ", ".join(self._sources)
+            )
+        if name not in self._read:
+            self._read[name] = self._sources[name].read(self._options)[0]
+        return self._read[name]
+
+    def of(self, name: str, found: Detections) -> Detections:
+        """Return the truth of a sequence, checked against its detections."""
+        truth = self.read(name)
+        evaluation.check_truth(truth, found, self._sources[name].path)
         return truth
-    find_sequences(instances_folder(ground_truth), merged)
-    for name, found in merged.items():
-        truth[name] = read_detections(files[name], name)
-        evaluation.check_truth(truth[name], found, files[name])
-    return truth

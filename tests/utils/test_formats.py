@@ -155,7 +155,7 @@ def test_a_short_line_cannot_allocate_gigabytes(tmp_path):
 
 def test_missing_input_is_one_line(tmp_path):
     for path, rule in (
-        (tmp_path / "none", "must be a txt file or a folder of txt files"),
+        (tmp_path / "none", "must be a file or a folder of files"),
         (tmp_path, "must hold SEQ.txt files"),
     ):
         with pytest.raises(FormatError, match=rule):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from utils import masks
 from utils.detections import MAX_CLASS, Detections
 from utils.files import FormatError, shown
-from utils.score_scales import ScoreError, to_unit
+from utils.formats.base import MAX_FRAME, MAX_SIDE, File, Format, Options, Rows
 
-MAX_SIDE = 16384  # pixels; the largest frame side that is read
-MAX_FRAME = 1_000_000  # videos take room for every frame up to the last
 MAX_SCORE = 100.0  # percent
 MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would overflow a float32
 INTEGER = re.compile(rb"[0-9]{1,9}")
@@ -26,11 +23,11 @@ Numbered = Sequence[tuple[int, list[bytes]]]  # (line number, fields) of each li
 
 
 @dataclass(frozen=True)
-class Format:
+class Columns:
     """A text format: how it is told apart and which field of a line is what.
 
     Attributes:
-        name: what messages call it. meaning: its fields, for docs and --list.
+        name: of --format. meaning: its fields, for docs and messages.
         fields: in a line; tells it apart.
         frame, cls, height, width, rle: field numbers; id, score, box: likewise, None where absent.
         corners: whether the box is x1 y1 x2 y2, not x y w h.
@@ -51,45 +48,24 @@ class Format:
     corners: bool = False
     vector: int = 0
 
-    def read(self, path: Path, sequence: str, lines: Numbered) -> Detections:
+    def read(self, path: Path, sequence: str, lines: Numbered, keep_ids: bool = True) -> Detections:
         """Return the Detections of lines, in their order. Nothing is decoded before it is checked.
 
         Raises:
             FormatError: a line that breaks a rule.
         """
-        rows = [self._parse(path, n, fields) for n, fields in lines]
-        rles: list[bytes] = [fields[self.rle] for _, fields in lines]
-        frames, ids, classes, heights, widths, scores, boxes, vectors = zip(*rows, strict=True)
-        height, width = _frame_size(path, lines, heights, widths)
-        try:
-            runs, offsets = masks.decode_runs(rles, height * width)
-        except masks.RleError as error:
-            raise FormatError(path, lines[error.row][0], error.rule, error.value) from None
-        rles = masks.canonical(rles, runs, offsets, height, width)
-        if self.id is not None:
-            _check_ids(path, lines, frames, ids)
-        if self.box is None:
-            boxes = tuple(masks.tight_boxes_xywh(rles, height, width))
-        column = np.empty(len(rles), object)
-        column[:] = rles
-        try:
-            unit, scale = to_unit(np.array(scores))
-        except ScoreError as error:
-            raise FormatError(path, lines[error.row][0], error.rule, f"{error.value:g}") from None
-        return Detections(
-            sequence,
-            height,
-            width,
-            np.array(frames, np.int32),
-            np.array(classes, np.int16),
-            unit,
-            np.array(boxes, np.float64).reshape(-1, 4),
-            column,
-            np.array(ids, np.int32),
-            np.array(vectors, np.float32) if self.vector else None,
-            scored=self.score is not None,
-            notes=() if scale is None else (f"{sequence}: {scale}",),
-        )
+        rows = Rows(path, sequence, scored=self.score is not None)
+        boxes, vectors = [], []
+        for n, fields in lines:
+            frame, identity, cls, height, width, score, box, vector = self._parse(path, n, fields)
+            rows.fix_size(n, height, width)
+            rows.add(n, frame, cls, fields[self.rle], score, identity)
+            boxes.append(box)
+            vectors.append(vector)
+        found = rows.finish(keep_ids=keep_ids)
+        if self.box is not None:
+            found = replace(found, boxes_xywh=np.array(boxes, np.float64).reshape(-1, 4))
+        return replace(found, vectors=np.array(vectors, np.float32)) if self.vector else found
 
     def _parse(self, path: Path, n: int, fields: list[bytes]) -> tuple[Any, ...]:
         """Return (frame, id, class, height, width, score, box, vector) of one checked line."""
@@ -151,25 +127,31 @@ def real(path: Path, n: int, name: str, field: bytes, limit: float) -> float:
     return value
 
 
-def _frame_size(
-    path: Path, lines: Numbered, heights: Sequence[int], widths: Sequence[int]
-) -> tuple[int, int]:
-    """Return the one (height, width) of all lines."""
-    size = heights[0], widths[0]
-    for (n, _), height, width in zip(lines, heights, widths, strict=True):
-        if (height, width) != size:
-            rule = f"frame size must be {size[0]} {size[1]} as in line {lines[0][0]}"
-            raise FormatError(path, n, rule, f"{height} {width}")
-    return size
+class TextLines(Format):
+    """A text format of one sequence a file, told by the number of fields in its first line.
 
+    Args:
+        columns: what they are. counts: {fields: words} of all text formats, for messages.
+    """
 
-def _check_ids(path: Path, lines: Numbered, frames: Sequence[int], ids: Sequence[int]) -> None:
-    """Refuse two objects with one id in one frame; id 0 means none."""
-    seen: dict[tuple[int, int], int] = {}
-    for (n, _), frame, identity in zip(lines, frames, ids, strict=True):
-        if not identity:
-            continue
-        if (frame, identity) in seen:
-            rule = f"an id must occur once in a frame (also in line {seen[frame, identity]})"
-            raise FormatError(path, n, rule, f"id {identity} twice in frame {frame}")
-        seen[frame, identity] = n
+    suffixes = (".txt",)
+
+    def __init__(self, columns: Columns, counts: Mapping[int, str]) -> None:
+        self.columns, self.counts = columns, counts
+        self.name, self.meaning = columns.name, columns.meaning  # type: ignore[misc]
+
+    def fits(self, file: File) -> bool:
+        """Return whether the first line has so many fields."""
+        lines = numbered(file.head)
+        return bool(lines) and len(lines[0][1]) == self.columns.fields
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the one sequence of the file; an empty file is one without detections."""
+        lines = numbered(file.content)
+        if not lines:
+            return [Detections.empty(file.stem)]
+        for n, fields in lines:
+            if len(fields) not in self.counts:
+                rule = f"expected {self.counts[self.columns.fields]}, as in the lines before"
+                raise FormatError(file.path, n, rule, len(fields))
+        return [self.columns.read(file.path, file.stem, lines, options.ids)]

@@ -1,4 +1,4 @@
-"""MOT txt, boxes with ids separated by commas: ground truth of the generated sets."""
+"""MOT txt, boxes with ids separated by commas: ground truth of the generated sets, and results."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from utils.files import FormatError, read_bytes
+from utils.files import FormatError, atomic_path, read_bytes
+from utils.formats.base import Output
 from utils.formats.lines import MAX_COORDINATE, real
+from utils.masks import tight_boxes_xywh
 
 
 def read_mot(
@@ -33,3 +35,17 @@ def read_mot(
         rows.append([real(path, n, "field", field, MAX_COORDINATE) for field in fields[:6]])
     table: npt.NDArray[Any] = np.array(rows).reshape(-1, 6)
     return table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:]
+
+
+def write(path: Path, output: Output) -> None:
+    """Write the boxes around a result's masks as a MOT tool takes them: `frame,id,x,y,w,h,score`.
+
+    Pixels are as in the frame, from 0; three fields of -1 stand for a place in the world.
+    """
+    result, rows = output.result, output.rows
+    boxes = tight_boxes_xywh(result.rles[rows], *result.size)
+    columns = (result.frames[rows], result.ids[rows], boxes, result.scores[rows])
+    with atomic_path(path) as temporary, temporary.open("w") as file:
+        for frame, identity, box, score in zip(*(c.tolist() for c in columns), strict=True):
+            place = ",".join(f"{v:g}" for v in box)
+            file.write(f"{frame},{identity},{place},{score:.6g},-1,-1,-1\n")

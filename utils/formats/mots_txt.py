@@ -8,10 +8,11 @@ import numpy as np
 
 from utils.detections import Detections
 from utils.files import atomic_path
-from utils.formats.lines import Format
+from utils.formats.base import Output
+from utils.formats.lines import Columns
 
-MOTS_TXT = Format(
-    "MOTS txt",
+MOTS_TXT = Columns(
+    "mots",
     "frame id class height width rle",
     fields=6,
     frame=0,
@@ -21,6 +22,11 @@ MOTS_TXT = Format(
     width=4,
     rle=5,
 )
+
+
+def write_output(path: Path, output: Output) -> None:
+    """Write a result, see `write`."""
+    write(path, output.result)
 
 
 def write(path: Path, detections: Detections) -> None:

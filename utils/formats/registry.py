@@ -2,55 +2,265 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from utils.detections import Detections
-from utils.files import FormatError, find_sequences, read_bytes
-from utils.formats.lines import numbered
+from utils.files import FormatError
+from utils.formats.arrays import Npy, Npz
+from utils.formats.base import File, Format, Options, frame_numbers
+from utils.formats.coco import CocoAnnotations, CocoResults
+from utils.formats.cvat import CvatMots, CvatXml
+from utils.formats.label_studio import LabelStudio
+from utils.formats.labels import DavisPng, LabelPng, LabelTiff, MotsPng
+from utils.formats.lines import TextLines, numbered
 from utils.formats.mots_txt import MOTS_TXT
 from utils.formats.track_rcnn import TRACK_RCNN
 from utils.formats.tracking_only import TRACKING_ONLY
+from utils.formats.yolo import YoloTxt
+from utils.formats.ytvis import YtvisAnnotations, YtvisResults
 
-FORMATS = {f.fields: f for f in (MOTS_TXT, TRACKING_ONLY, TRACK_RCNN)}
+TEXTS = (MOTS_TXT, TRACKING_ONLY, TRACK_RCNN)
+_FIELDS = [columns.fields for columns in TEXTS]
+EXPECTED = f"{', '.join(map(str, _FIELDS[:-1]))} or {_FIELDS[-1]} fields"
+# In the order in which they are tried: the narrower before the wider.
+FORMATS: Mapping[str, Format] = {
+    format_.name: format_
+    for format_ in (
+        YoloTxt(),
+        *(TextLines(columns, dict.fromkeys(_FIELDS, EXPECTED)) for columns in TEXTS),
+        CocoResults(),
+        YtvisResults(),
+        LabelStudio(),
+        YtvisAnnotations(),
+        CocoAnnotations(),
+        MotsPng(),
+        DavisPng(),
+        LabelPng(),
+        LabelTiff(),
+        Npz(),
+        Npy(),
+        CvatMots(),
+        CvatXml(),
+    )
+}
+SUFFIXES = tuple(dict.fromkeys(s for f in FORMATS.values() for s in f.suffixes))
+# Folders that tools make below a sequence's, whose names say nothing of it.
+INNER = ("labels", "masks", "instances", "annotations", "TRA", "SEG", "img1", "predict", "exp")
+NO_MASKS = ("labels.txt", "classes.txt", "seqmap.txt", "seqinfo.ini", "man_track.txt")
 
 
-def read_detections(path: Path | str, sequence: str | None = None) -> Detections:
-    """Read one file of any format, told apart by the field count of its first line.
+@dataclass(frozen=True)
+class Source:
+    """One or more sequences on disk.
 
-    Args:
-        path: the file.
-        sequence: its name; None takes the file's stem.
+    Attributes:
+        format: theirs. path: file or folder, for messages.
+        sequence: name, None where only the file's content says it.
+        files: the file; or, by frame number, those of the sequence.
+        note: what was taken for granted in finding it.
+    """
 
-    Returns:
-        Detections, rows in file order. An empty file is a sequence without detections.
+    format: Format
+    path: Path
+    sequence: str | None
+    files: Mapping[int, File]
+    note: str | None = None
+
+    def read(self, options: Options) -> list[Detections]:
+        """Return the sequences.
+
+        Raises:
+            FormatError: they break a rule.
+        """
+        if self.sequence is not None and self.by_frame:
+            found = [self.format.read_frames(self.files, self.sequence, options)]
+        else:
+            found = self.format.read(self.files[0], options)
+        if self.note is None:
+            return found
+        return [replace(f, notes=(f"{f.sequence}: {self.note}", *f.notes)) for f in found]
+
+    @property
+    def by_frame(self) -> bool:
+        """Return whether each file is a frame."""
+        return self.format.by_frame or len(self.files) > 1
+
+
+def format_of(file: File, forced: str | None = None) -> Format:
+    """Return the format of a file: the forced one, else told by its content.
 
     Raises:
-        FormatError: a line that breaks a rule. Nothing is decoded before it is checked.
+        FormatError: none fits.
+    """
+    if forced is not None:
+        return FORMATS[forced]
+    for candidate in FORMATS.values():
+        if file.suffix in candidate.suffixes and candidate.fits(file):
+            return candidate
+    if file.suffix == ".txt":
+        lines = numbered(file.head)
+        if not lines:
+            return FORMATS[MOTS_TXT.name]
+        raise FormatError(file.path, lines[0][0], f"expected {EXPECTED}", len(lines[0][1]))
+    known = ", ".join(FORMATS)
+    raise FormatError(file.path, None, f"must be of a known format ({known})", "another")
+
+
+def find_sources(path: Path | str, forced: str | None = None) -> list[Source]:
+    """Return the sequences that a file, or a folder of files or folders, holds; not yet read.
+
+    Args:
+        path: a file; a folder of files, one or more sequences each; a folder of frames, which is a
+            sequence; or a folder of such folders.
+        forced: name of the format; None tells it by content.
+
+    Raises:
+        FormatError: nothing there, files of several kinds, or none of a known format.
     """
     path = Path(path)
-    sequence = sequence or path.stem
-    lines = numbered(read_bytes(path))
-    if not lines:
-        return Detections.empty(sequence)
-    count = len(lines[0][1])
-    counts = ", ".join(map(str, [*FORMATS][:-1])) + f" or {[*FORMATS][-1]} fields"
-    if count not in FORMATS:
-        raise FormatError(path, lines[0][0], f"expected {counts}", count)
-    for n, fields in lines:
-        if len(fields) not in FORMATS:
-            rule = f"expected {counts}, as in the lines before"
-            raise FormatError(path, n, rule, len(fields))
-    return FORMATS[count].read(path, sequence, lines)
+    if forced is not None and forced not in FORMATS:
+        raise ValueError(f"--format must be one of {', '.join(FORMATS)}, got {forced!r}")
+    if path.is_file():
+        return _of_file(File(path), forced)
+    if not path.is_dir():
+        raise FormatError(path, None, "must be a file or a folder of files", "no such path")
+    found = _of_folder(path, path, forced)
+    if not found:
+        for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+            found += _of_folder(folder, path, forced)
+    if not found:
+        if forced:
+            raise FormatError(path, None, f"must hold files of format {forced}", "none")
+        raise FormatError(path, None, "must hold SEQ.txt files or others of a known format", "none")
+    return found
+
+
+def _of_file(file: File, forced: str | None) -> list[Source]:
+    """Return the sources of a single file."""
+    known = format_of(file, forced)
+    alone = known.name in {columns.name for columns in TEXTS}
+    if not known.by_frame:
+        return [Source(known, file.path, file.stem if alone else None, {0: file})]
+    number = frame_numbers([file.name])[0][0]
+    return [Source(known, file.path, file.stem, {number: file}, "a file a frame: one frame")]
+
+
+def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
+    """Return the sources of a folder; none where it holds no files of masks."""
+    suffixes = FORMATS[forced].suffixes if forced else SUFFIXES
+    files = [
+        File(p)
+        for p in sorted(folder.iterdir())
+        if p.is_file() and not p.name.startswith(".") and p.name not in NO_MASKS
+    ]
+    files = [file for file in files if file.suffix in suffixes]
+    if not files:
+        for inner in INNER:
+            if (folder / inner).is_dir() and folder != top:
+                found = _of_folder(folder / inner, top, forced)
+                return [replace(s, sequence=s.sequence and folder.name) for s in found]
+        return []
+    kinds = sorted({_kind(file.suffix) for file in files})
+    if len(kinds) > 1:
+        rule = "must hold files of one kind (--format takes one)"
+        raise FormatError(folder, None, rule, ", ".join(kinds))
+    first = _first_filled(files)
+    known = format_of(first, forced)
+    if known.by_frame or _single_pages(known, files):
+        return [_frames(known, folder, files)]
+    return [source for file in files for source in _of_file(file, forced)]
+
+
+def _kind(suffix: str) -> str:
+    return ".tif" if suffix == ".tiff" else suffix
+
+
+def _first_filled(files: list[File]) -> File:
+    """Return the first file that tells the format: text files may be empty."""
+    if files[0].suffix == ".txt":
+        return next((f for f in files if numbered(f.head)), files[0])
+    if files[0].suffix == ".png":
+        mots = FORMATS[MotsPng.name]
+        return next((f for f in files[:20] if mots.fits(f)), files[0])
+    return files[0]
+
+
+def _single_pages(known: Format, files: list[File]) -> bool:
+    """Return whether TIFFs are a frame each."""
+    return isinstance(known, LabelTiff) and len(files) > 1 and known.planes(files[0]) == 1
+
+
+def _frames(known: Format, folder: Path, files: list[File]) -> Source:
+    """Return the sequence whose frames are the files of a folder.
+
+    Raises:
+        FormatError: two files of one frame.
+    """
+    numbers, by_name = frame_numbers([file.name for file in files])
+    note = None if by_name else "file names have no numbers: frames are counted in their order"
+    by_number: dict[int, File] = {}
+    for number, file in zip(numbers, files, strict=True):
+        if number in by_number:
+            rule = f"a frame must be listed once (also {by_number[number].path.name})"
+            raise FormatError(file.path, None, rule, f"frame {number}")
+        by_number[number] = file
+    name = folder.resolve()
+    while name.name in INNER and name.parent != name:
+        name = name.parent
+    ordered = {number: by_number[number] for number in sorted(by_number)}
+    return Source(known, folder, name.name, ordered, note)
+
+
+def read_detections(
+    path: Path | str, sequence: str | None = None, options: Options | None = None
+) -> Detections:
+    """Read one sequence of any format, told apart by content.
+
+    Args:
+        path: its file, or the folder of its frames.
+        sequence: its name; None takes that of the file.
+        options: what the files do not say.
+
+    Returns:
+        Detections, rows in file order. An empty text file is a sequence without detections.
+
+    Raises:
+        FormatError: a file that breaks a rule, or holds several sequences. Nothing is decoded
+            before it is checked.
+    """
+    found = [s for source in find_sources(path) for s in source.read(options or Options())]
+    if len(found) != 1:
+        names = ", ".join(s.sequence for s in found) or "none"
+        raise FormatError(path, None, "must hold one sequence", names)
+    return replace(found[0], sequence=sequence) if sequence else found[0]
 
 
 def read_sequences(path: Path | str, names: Iterable[str] | None = None) -> list[Detections]:
-    """Return [Detections] of a file or folder; all are read and checked before any is used."""
-    return [read_detections(file, name) for name, file in find_sequences(path, names).items()]
+    """Return [Detections] of a file or folder; all are read and checked before any is used.
+
+    Raises:
+        FormatError: see `find_sources`; a name that is not there.
+    """
+    names = None if names is None else list(names)
+    found: dict[str, Detections] = {}
+    known: list[str] = []
+    options = Options()
+    for source in find_sources(path):
+        known += [source.sequence] if source.sequence else []
+        if names and source.sequence is not None and source.sequence not in names:
+            continue
+        for one in source.read(options):
+            known += [] if source.sequence else [one.sequence]
+            found[one.sequence] = one
+    for name in names or ():
+        if name not in found:
+            raise FormatError(path, None, f"must hold sequence {name}", ", ".join(known))
+    return [found[name] for name in names] if names else list(found.values())
 
 
 def merge_sequences(first: Detections, second: Detections) -> Detections:
@@ -70,7 +280,8 @@ def merge_sequences(first: Detections, second: Detections) -> Detections:
     joined: dict[str, Any] = {
         n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns
     }
-    vectors = joined.pop("vectors", None)
-    scored = first.scored or second.scored
-    notes = tuple(dict.fromkeys(first.notes + second.notes))
-    return replace(first, **joined, vectors=vectors, scored=scored, notes=notes)
+    joined["vectors"] = joined.get("vectors")
+    joined["notes"] = tuple(dict.fromkeys(first.notes + second.notes))
+    if first.class_names is not None or second.class_names is not None:
+        joined["class_names"] = {**(first.class_names or {}), **(second.class_names or {})}
+    return replace(first, **joined, scored=first.scored or second.scored)

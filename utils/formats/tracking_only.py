@@ -1,9 +1,9 @@
 """MOTS20 tracking-only detections: boxes, scores and masks without ids."""
 
-from utils.formats.lines import Format
+from utils.formats.lines import Columns
 
-TRACKING_ONLY = Format(
-    "MOTS20 tracking-only",
+TRACKING_ONLY = Columns(
+    "tracking-only",
     "frame x y w h score class height width rle",
     fields=10,
     frame=0,

@@ -1,0 +1,420 @@
+"""What every format is: told apart by content, read into Detections; and how rows are gathered."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from utils import masks
+from utils.detections import IGNORE, MAX_CLASS, Detections
+from utils.files import GZIP, FormatError, checked_start, read_bytes, shown
+from utils.frames import NUMBER, find_pictures
+from utils.score_scales import ScoreError, to_unit
+
+Array = npt.NDArray[Any]
+Size = tuple[int, int]  # height and width in px
+
+MAX_SIDE = 16384  # pixels; the largest frame side that is read
+MAX_FRAME = 1_000_000  # videos take room for every frame up to the last
+MAX_ID = 2**31 - 1
+HEAD = 1 << 16  # bytes that tell a format
+FRESH_CLASS = 1001  # from which classes without a number of their own are counted
+UNKNOWN = "object"  # what a class without a name is called
+
+
+class Classes:
+    """The numbers of classes by name, the same for all files of a run.
+
+    Args:
+        names: {number: name} that hold from the start: a data set's, or the user's.
+    """
+
+    def __init__(self, names: Mapping[int, str] | None = None) -> None:
+        self._numbers = {name.lower(): number for number, name in (names or {}).items()}
+        self.names: dict[int, str] = dict(names or {})
+
+    def number(self, name: str, wanted: int) -> int:
+        """Return the number of a named class: its own, else the wanted one if that is free."""
+        known = self._numbers.get(name.lower())
+        if known is None and name.lower() == "person":
+            known = self._numbers.get("pedestrian")
+        if known is not None:
+            return known
+        taken = self.names.keys()
+        number = wanted
+        if wanted in taken or not 0 < wanted <= MAX_CLASS:
+            number = next(n for n in range(FRESH_CLASS, MAX_CLASS + 1) if n not in taken)
+        self._numbers[name.lower()], self.names[number] = number, name
+        return number
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say of files that do not say it themselves.
+
+    Attributes:
+        size: (height, width) of the frames in px, for formats without it.
+        images: folder of the frames, from which sizes can be read likewise.
+        ids: whether identities in the files are kept (as truth, or to be drawn).
+        classes: numbers of classes by name.
+    """
+
+    size: Size | None = None
+    images: Path | None = None
+    ids: bool = True
+    classes: Classes = field(default_factory=Classes)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A result to be written.
+
+    Attributes:
+        result: n Detections as `utils.results.finished` makes them; rows of id 0 are not written.
+        names: {number: name} of its classes.
+        scored: whether its scores are those of a detector.
+    """
+
+    result: Detections
+    names: Mapping[int, str]
+    scored: bool
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Return the rows to write, frames ascending."""
+        rows = np.flatnonzero(self.result.ids)
+        order: npt.NDArray[np.int64] = rows[np.lexsort((rows, self.result.frames[rows]))]
+        return order
+
+    def by_frame(self) -> list[tuple[int, npt.NDArray[np.int64]]]:
+        """Return [(frame, rows to write)] of all frames with detections, frames ascending."""
+        result, rows = self.result, self.rows
+        numbers = np.unique(result.frames)
+        starts = np.searchsorted(result.frames[rows], numbers)
+        return list(zip(numbers.tolist(), np.split(rows, starts[1:]), strict=True))
+
+    def name(self, cls: int) -> str:
+        """Return the name of a class."""
+        return self.names.get(cls, f"class {cls}")
+
+
+class File:
+    """A file, unpacked if it is gzipped, read when it is asked for.
+
+    Attributes:
+        path: as the user gave it. name: without `.gz`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name.removesuffix(".gz") if path.suffix == ".gz" else path.name
+        self._content: bytes | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Return the suffix, in small letters."""
+        return Path(self.name).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        """Return the name without suffix, that of a sequence."""
+        return Path(self.name).stem
+
+    @property
+    def zipped(self) -> bool:
+        """Return whether it is gzipped."""
+        with self.open_raw() as file:
+            return bool(file.read(2) == GZIP)
+
+    def open_raw(self) -> Any:
+        """Return the file as it is on disk, opened.
+
+        Raises:
+            FormatError: it cannot be read.
+        """
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise FormatError(self.path, None, "must be readable", error.strerror) from None
+
+    def open(self) -> Any:
+        """Return the unpacked file, opened."""
+        return gzip.open(self.path) if self.zipped else self.open_raw()
+
+    @property
+    def head(self) -> bytes:
+        """Return its first bytes."""
+        if self._content is not None:
+            return self._content[:HEAD]
+        try:
+            with self.open() as file:
+                start = bytes(file.read(HEAD))
+        except (OSError, EOFError, zlib.error) as error:
+            raise FormatError(self.path, None, "must be readable", shown(error)) from None
+        return checked_start(self.path, start)
+
+    @property
+    def content(self) -> bytes:
+        """Return all of it."""
+        if self._content is None:
+            self._content = read_bytes(self.path)
+        return self._content
+
+
+class Format(ABC):
+    """A format of masks.
+
+    Attributes:
+        name: of --format. meaning: one line for docs and messages. suffixes: of its files.
+        by_frame: whether each file is a frame, so that a folder is a sequence.
+    """
+
+    name: ClassVar[str]
+    meaning: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    by_frame: ClassVar[bool] = False
+
+    @abstractmethod
+    def fits(self, file: File) -> bool:
+        """Return whether a file is of this format, by its first bytes."""
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the sequences that a file holds.
+
+        Raises:
+            FormatError: the file breaks a rule.
+        """
+        raise NotImplementedError
+
+    def read_frames(self, files: Mapping[int, File], sequence: str, options: Options) -> Detections:
+        """Return the sequence whose frames the files are, by frame number; errors as above."""
+        raise NotImplementedError
+
+
+class Rows:
+    """Gathers the detections of one sequence, and checks them.
+
+    Args:
+        path: for messages. sequence: its name. size: of the frames, None where masks say it.
+        scored: whether there are scores.
+    """
+
+    def __init__(
+        self, path: Path, sequence: str, size: Size | None = None, scored: bool = False
+    ) -> None:
+        self.path, self.sequence, self.size, self.scored = path, sequence, size, scored
+        self.notes: list[str] = []
+        self.ignored = False  # whether some are regions to ignore
+        self._sized: Any = None  # where the size is from
+        self._places: list[Any] = []
+        self._frames: list[int] = []
+        self._classes: list[int] = []
+        self._scores: list[float] = []
+        self._ids: list[int] = []
+        self._rles: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._rles)
+
+    def fail(self, place: Any, rule: str, value: object) -> FormatError:
+        """Return the error to raise about a place."""
+        return FormatError(self.path, place, rule, shown(value))
+
+    def fix_size(self, place: Any, height: Any, width: Any) -> Size:
+        """Take the size of a mask or frame, which must be that of all; return it."""
+        if not (_whole(height) and _whole(width)) or not (
+            0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE
+        ):
+            rule = f"height and width must be whole numbers in 1..{MAX_SIDE}"
+            raise self.fail(place, rule, f"{height} {width}")
+        size = int(height), int(width)
+        if self.size is None:
+            self.size, self._sized = size, place
+        if self.size != size:
+            rule = f"frame size must be {self.size[0]} {self.size[1]}"
+            rule += f" as in {_named(self._sized)}" if self._sized else " (height width)"
+            raise self.fail(place, rule, f"{height} {width}")
+        return size
+
+    def add(
+        self, place: Any, frame: Any, cls: Any, rle: bytes, score: Any = 1.0, identity: Any = 0
+    ) -> None:
+        """Take a detection.
+
+        Args:
+            place: where it stands, for messages: a line number or words.
+            frame: number; cls: class number; rle: COCO-compressed run lengths; score: finite;
+            identity: from 1, 0 where there is none.
+
+        Raises:
+            FormatError: a value that breaks a rule. Masks are checked by `finish`.
+        """
+        if not _whole(frame) or not 0 <= frame <= MAX_FRAME:
+            raise self.fail(place, f"frame must be a whole number in 0..{MAX_FRAME}", frame)
+        if not _whole(cls) or not 0 < cls <= MAX_CLASS:
+            raise self.fail(place, f"class must be a whole number in 1..{MAX_CLASS}", cls)
+        if not _whole(identity) or not 0 <= identity <= MAX_ID:
+            raise self.fail(place, f"id must be a whole number in 0..{MAX_ID}", identity)
+        if not _number(score):
+            raise self.fail(place, "score must be a finite number", score)
+        self._places.append(place)
+        self._frames.append(int(frame))
+        self._classes.append(int(cls))
+        self._scores.append(float(score))
+        self._ids.append(int(identity))
+        self._rles.append(rle)
+
+    def finish(self, names: Mapping[int, str] | None = None, keep_ids: bool = True) -> Detections:
+        """Return the Detections, rows in the order in which they were taken.
+
+        Args:
+            names: {number: name} of the classes; None where they have none.
+            keep_ids: whether identities are kept.
+
+        Raises:
+            FormatError: a mask or score that breaks a rule, or an identity twice in a frame.
+        """
+        size = self.size or (0, 0)
+        if not len(self):
+            empty = Detections.empty(self.sequence, *size)
+            return _with(empty, names, self._said(), scored=self.scored)
+        try:
+            runs, offsets = masks.decode_runs(self._rles, size[0] * size[1])
+        except masks.RleError as error:
+            raise self.fail(self._places[error.row], error.rule, error.value) from None
+        rles = np.empty(len(self), object)
+        rles[:] = masks.canonical(self._rles, runs, offsets, *size)
+        self._check_ids()
+        try:
+            scores, scale = to_unit(np.array(self._scores))
+        except ScoreError as error:
+            raise self.fail(self._places[error.row], error.rule, f"{error.value:g}") from None
+        self.notes += [] if scale is None else [scale]
+        ids = np.array(self._ids, np.int32)
+        found = Detections(
+            self.sequence,
+            *size,
+            np.array(self._frames, np.int32),
+            np.array(self._classes, np.int16),
+            scores,
+            masks.tight_boxes_xywh(rles, *size),
+            rles,
+            ids if keep_ids else np.zeros_like(ids),
+        )
+        return _with(found, names, self._said(), scored=self.scored)
+
+    def _said(self) -> tuple[str, ...]:
+        return tuple(f"{self.sequence}: {note}" for note in dict.fromkeys(self.notes))
+
+    def _check_ids(self) -> None:
+        """Refuse two objects with one id in one frame; id 0 means none."""
+        seen: dict[tuple[int, int], Any] = {}
+        for place, frame, identity in zip(self._places, self._frames, self._ids, strict=True):
+            if not identity:
+                continue
+            if (frame, identity) in seen:
+                first = _named(seen[frame, identity])
+                rule = f"an id must occur once in a frame (also in {first})"
+                raise self.fail(place, rule, f"id {identity} twice in frame {frame}")
+            seen[frame, identity] = place
+
+
+def _with(
+    found: Detections, names: Mapping[int, str] | None, notes: tuple[str, ...], scored: bool
+) -> Detections:
+    return replace(found, class_names=names, notes=notes, scored=scored)
+
+
+def _named(place: Any) -> str:
+    return f"line {place}" if isinstance(place, int) else str(place)
+
+
+def _whole(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return False
+    return isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer())
+
+
+def _number(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        return False
+    number: Any = value
+    return bool(-1e300 < number < 1e300)
+
+
+def polygon_rle(rows: Rows, place: Any, polygons: Any, size: Size) -> bytes:
+    """Return the run lengths of an object of one or more polygons, drawn by pycocotools.
+
+    Args:
+        rows: for messages. place: likewise.
+        polygons: lists [x1, y1, x2, y2, ...] in px.
+        size: (height, width) of the frame.
+
+    Raises:
+        FormatError: under three points, no finite numbers, or points far outside the frame.
+    """
+    height, width = size
+    outlines = []
+    for polygon in polygons:
+        if not isinstance(polygon, Sequence) or isinstance(polygon, str):
+            raise rows.fail(place, "a polygon must be a list x1 y1 x2 y2 ...", polygon)
+        if len(polygon) % 2:
+            raise rows.fail(place, "a polygon must have pairs of x and y", f"{len(polygon)} values")
+        if len(polygon) < 6:
+            rule = "a polygon must have at least three points"
+            raise rows.fail(place, rule, len(polygon) // 2)
+        for value in polygon:
+            if not _number(value):
+                raise rows.fail(place, "a polygon must be of finite numbers", value)
+        x, y = np.array(polygon[::2], float), np.array(polygon[1::2], float)
+        for values, side, name in ((x, width, "x"), (y, height, "y")):
+            if values.min() < -side or values.max() > 2 * side:
+                far = values.min() if values.min() < -side else values.max()
+                rule = f"a polygon must lie at the frame of {height} x {width}"
+                raise rows.fail(place, rule, f"{name} {far:g}")
+        outlines.append([float(v) for v in polygon])
+    if not outlines:
+        raise rows.fail(place, "a polygon must have at least three points", 0)
+    rle: bytes = coco_mask.merge(coco_mask.frPyObjects(outlines, height, width))["counts"]
+    return rle
+
+
+def frame_numbers(names: Sequence[str]) -> tuple[list[int], bool]:
+    """Return the frame number of each file name: its last number, else its place in order.
+
+    Returns:
+        list of int; whether they are from the names.
+    """
+    found = [NUMBER.search(Path(name).stem) for name in names]
+    if all(found):
+        return [int(match.group(1)) for match in found if match], True
+    return list(range(len(names))), False
+
+
+def frame_size(options: Options, sequence: str) -> Size | None:
+    """Return the size of a sequence's frames as the user says it, or its pictures do."""
+    if options.size is not None or options.images is None:
+        return options.size
+    from PIL import Image, UnidentifiedImageError
+
+    for path in find_pictures(options.images, sequence).values():
+        try:
+            with Image.open(path) as image:
+                return image.height, image.width
+        except (OSError, UnidentifiedImageError):
+            continue
+    return None
+
+
+def ignore_names(names: Mapping[int, str] | None) -> dict[int, str]:
+    """Return class names that call the benchmarks' class of ignore regions so."""
+    return {**(names or {}), IGNORE: "ignore"}

@@ -1,0 +1,247 @@
+"""COCO JSON: results of a detector, and annotations, images of one or more videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from utils.detections import IGNORE, Detections
+from utils.files import FormatError, atomic_path
+from utils.formats.base import (
+    File,
+    Format,
+    Options,
+    Output,
+    Rows,
+    Size,
+    frame_numbers,
+    frame_size,
+)
+from utils.formats.json_values import (
+    Json,
+    JsonWriter,
+    categories,
+    category_items,
+    load,
+    mask_of,
+    optional_size,
+    picture_name,
+    place_of,
+    rle_item,
+    shift_of,
+    value,
+)
+from utils.frames import INNER, NUMBER
+from utils.masks import areas_of, tight_boxes_xywh
+
+IDENTITIES = ("track_id", "instance_id")  # where annotations have their identity
+
+
+class CocoResults(Format):
+    """A list of detections, as COCO's evaluation takes it."""
+
+    name = "coco-results"
+    meaning = "COCO results (JSON): [{image_id, category_id, segmentation, score}]"
+    suffixes = (".json",)
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is a list of objects with an image_id."""
+        head = file.head.lstrip()
+        return head.startswith(b"[") and (b'"image_id"' in head or not head[1:].strip(b"] \r\n\t"))
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the one sequence of the file; image ids are its frame numbers.
+
+        A text as an id counts by its last number.
+        """
+        rows = Rows(file.path, file.stem, scored=True)
+        items = load(file)
+        if not isinstance(items, list):
+            raise rows.fail(None, "must be a list of detections", type(items).__name__)
+        wanted = [item.get("category_id") for item in items if isinstance(item, dict)]
+        shift, size = shift_of(wanted), frame_size(options, rows.sequence)
+        if shift:
+            rows.notes.append("categories count from 0: class 1 is category 0, and so on")
+        for i, item in enumerate(items):
+            place = f"detection {i}"
+            frame = _frame_of(rows, place, value(rows, place, item, "image_id", object))
+            cls = value(rows, place, item, "category_id", int) + shift
+            score = value(rows, place, item, "score", object)
+            segmentation = value(rows, place, item, "segmentation", object)
+            rle = mask_of(rows, place, segmentation, size)
+            rows.add(place, frame, cls, rle, score, item.get("track_id", 0))
+        if len(rows):
+            rows.notes.append("image ids are taken as frame numbers")
+        return [rows.finish(options.classes.names, options.ids)]
+
+
+def _frame_of(rows: Rows, place: str, image_id: Any) -> int:
+    """Return the frame number of an image id."""
+    if isinstance(image_id, str):
+        found = NUMBER.search(image_id.rsplit(".", 1)[0])
+        if found and len(found.group(1)) < 10:
+            return int(found.group(1))
+    elif isinstance(image_id, int) and not isinstance(image_id, bool):
+        return image_id
+    raise rows.fail(place, "image_id must be a frame number, or end in one", image_id)
+
+
+class CocoAnnotations(Format):
+    """Images, annotations and categories; each folder of images is a sequence."""
+
+    name = "coco"
+    meaning = "COCO annotations (JSON): images, annotations, categories; ids from track_id"
+    suffixes = (".json",)
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is an object with images and annotations, and no videos' tracks."""
+        head = file.head.lstrip()
+        return head.startswith(b"{") and b'"images"' in file.content
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the sequences of the file; frame numbers are from the images' file names."""
+        top = Rows(file.path, file.stem)
+        data = load(file)
+        images = value(top, "file", data, "images", list)
+        annotations = value(top, "file", data, "annotations", list)
+        names = categories(top, value(top, "file", data, "categories", list))
+        shift = shift_of(list(names))
+        numbers = {c: options.classes.number(name, c + shift) for c, name in names.items()}
+        sequences = _sequences(top, file.stem, images, data.get("videos") or [])
+        by_image = {image: place for place in sequences for image in place.frames}
+        regions = False
+        for i, item in enumerate(annotations):
+            place = place_of("annotation", i, item)
+            image = value(top, place, item, "image_id", object)
+            if not isinstance(image, int | str) or image not in by_image:
+                raise top.fail(place, "image_id must be that of an image", image)
+            category = value(top, place, item, "category_id", int)
+            if category not in numbers:
+                raise top.fail(place, "category_id must be that of a category", category)
+            to, crowd = by_image[image], bool(item.get("iscrowd"))
+            regions |= crowd
+            segmentation = value(top, place, item, "segmentation", object)
+            rle = mask_of(to.rows, place, segmentation, to.sizes[image])
+            identity = 0 if crowd else _identity(item)
+            cls = IGNORE if crowd else numbers[category]
+            if "score" in item:
+                to.rows.scored = True
+            to.rows.add(place, to.frames[image], cls, rle, item.get("score", 1.0), identity)
+        found = {number: options.classes.names[number] for number in numbers.values()}
+        if regions and found.get(IGNORE, "ignore") != "ignore":
+            rule = f"iscrowd marks regions of class {IGNORE}, which must be free"
+            raise FormatError(file.path, None, rule, found[IGNORE])
+        found |= {IGNORE: "ignore"} if regions else {}
+        return [place.rows.finish(found, options.ids) for place in sequences]
+
+
+def _identity(item: dict[str, Json]) -> Any:
+    """Return the identity of an annotation, 0 where it has none."""
+    attributes = item.get("attributes")
+    for holder in (item, attributes if isinstance(attributes, dict) else {}):
+        for key in IDENTITIES:
+            if key in holder:
+                return holder[key]
+    return 0
+
+
+class _Place:
+    """A sequence of a COCO file: frame numbers and sizes of its images."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.frames: dict[Any, int] = {}
+        self.sizes: dict[Any, Size | None] = {}
+
+
+def _sequences(
+    top: Rows, stem: str, images: Sequence[Json], videos: Sequence[Json]
+) -> list[_Place]:
+    """Return the sequences of a file's images, by video id or by their folders."""
+    titles = {}
+    for i, video in enumerate(videos if isinstance(videos, list) else []):
+        place = place_of("video", i, video)
+        titles[value(top, place, video, "id", int)] = value(top, place, video, "name", str)
+    groups: dict[str, list[tuple[Any, str, Json]]] = {}
+    seen: dict[Any, str] = {}
+    for i, image in enumerate(images):
+        place = place_of("image", i, image)
+        number = value(top, place, image, "id", object)
+        if not isinstance(number, int | str):
+            raise top.fail(place, "an image's id must be a number or a text", number)
+        name = value(top, place, image, "file_name", str)
+        if number in seen or name in seen.values():
+            raise top.fail(place, "an image must be listed once", name)
+        seen[number] = name
+        group = titles.get(image.get("video_id"), _folder(name))
+        groups.setdefault(group, []).append((number, name, image))
+    found = []
+    for group, members in sorted(groups.items()):
+        sequence = stem if len(groups) == 1 else PurePosixPath(group).name or stem
+        made = _Place(Rows(top.path, sequence))
+        numbers, by_name = frame_numbers([name for _, name, _ in members])
+        if len(set(numbers)) < len(numbers):
+            twice = next(n for n in numbers if numbers.count(n) > 1)
+            pair = [name for n, (_, name, _) in zip(numbers, members, strict=True) if n == twice]
+            rule = "a frame must be listed once"
+            raise top.fail("images", rule, f"frame {twice} of {' and '.join(pair[:2])}")
+        if not by_name:
+            made.rows.notes.append("file names have no numbers: frames are counted in file order")
+        else:
+            made.rows.notes.append("frame numbers are from the images' file names")
+        for frame, (number, _, image) in zip(numbers, members, strict=True):
+            made.frames[number] = frame
+            made.sizes[number] = optional_size(image)
+        found.append(made)
+    return found
+
+
+def _folder(name: str) -> str:
+    """Return the folder of a file name that tells its sequence."""
+    folder = PurePosixPath(name.replace("\\", "/")).parent
+    while folder.name in INNER and folder.name:
+        folder = folder.parent
+    return str(folder)
+
+
+def write(path: Path, output: Output) -> None:
+    """Write a result as COCO annotations; `track_id` is the identity.
+
+    Images are the frames that have detections, their ids and file names their numbers.
+    """
+    result = output.result
+    rows = output.rows
+    boxes = tight_boxes_xywh(result.rles[rows], *result.size)
+    areas = areas_of(result.rles[rows], result.height * result.width)
+
+    def images() -> Iterator[Json]:
+        for frame in np.unique(result.frames).tolist():
+            name = picture_name(output, frame)
+            yield {"id": frame, "file_name": name, "height": result.height, "width": result.width}
+
+    def annotations() -> Iterator[Json]:
+        table = zip(rows.tolist(), boxes.tolist(), areas.tolist(), strict=True)
+        for number, (row, box, area) in enumerate(table, 1):
+            identity = int(result.ids[row])
+            scored = {"score": float(result.scores[row])} if output.scored else {}
+            yield {
+                "id": number,
+                "image_id": int(result.frames[row]),
+                "category_id": int(result.classes[row]),
+                "segmentation": rle_item(output, row),
+                "bbox": box,
+                "area": area,
+                "iscrowd": 0,
+                "track_id": identity,
+                **scored,
+            }
+
+    with atomic_path(path) as temporary, temporary.open("w") as file:
+        writer = JsonWriter(file)
+        writer.items("images", images())
+        writer.items("categories", category_items(output))
+        writer.items("annotations", annotations())
+        writer.close()

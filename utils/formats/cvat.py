@@ -1,0 +1,361 @@
+"""CVAT: its XML 1.1 for videos and images, and its MOTS zip."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ElementTree
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from utils import masks
+from utils.detections import MAX_CLASS, Detections
+from utils.files import atomic_path
+from utils.formats.base import (
+    File,
+    Format,
+    Options,
+    Output,
+    Rows,
+    Size,
+    frame_numbers,
+    polygon_rle,
+)
+from utils.formats.labels import PER_CLASS, add_labels, open_png
+
+ZIP = b"PK\x03\x04"
+SHAPES = ("polygon", "mask")
+WITHOUT_MASK = ("box", "polyline", "points", "cuboid", "ellipse", "skeleton", "tag")
+
+
+class CvatXml(Format):
+    """Tracks of a video task, or shapes of images."""
+
+    name = "cvat"
+    meaning = "CVAT for video or images 1.1 (XML, or its zip): polygons and masks of tracks"
+    suffixes = (".xml", ".zip")
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is an XML of annotations, or a zip that holds one."""
+        if file.head.startswith(ZIP):
+            return file.suffix == ".zip" and any(
+                name.endswith("annotations.xml") for name in _names(file)
+            )
+        return b"<annotations" in file.head
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the one sequence of the file, frame numbers as CVAT's."""
+        rows = Rows(file.path, file.stem)
+        content = file.content
+        if content.startswith(ZIP):
+            with _opened(file) as archive:
+                name = next(n for n in archive.namelist() if n.endswith("annotations.xml"))
+                content = _member(rows, archive, name)
+        if b"<!DOCTYPE" in content[:4096] or b"<!ENTITY" in content[:65536]:
+            raise rows.fail(None, "must be XML without a document type", "one")
+        try:
+            root = ElementTree.fromstring(content)
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
+            line = getattr(error, "position", (None,))[0]
+            raise rows.fail(line, "must be valid XML", error) from None
+        numbers = _labels(root, options)
+        size = _size(rows, root)
+        skipped: dict[str, int] = {}
+        for i, track in enumerate(root.iter("track")):
+            _track(rows, i, track, numbers, size, options, skipped)
+        pictures = list(root.iter("image"))
+        if pictures:
+            _images(rows, pictures, numbers, options, skipped)
+        if skipped:
+            shown = ", ".join(f"{count} {tag}" for tag, count in sorted(skipped.items()))
+            rows.notes.append(f"shapes that are no masks are left out: {shown}")
+        names = {number: options.classes.names[number] for number in numbers.values()}
+        return [rows.finish(names, options.ids)]
+
+
+def _labels(root: Any, options: Options) -> dict[str, int]:
+    """Return {label: class number}, numbered in the order of the file's own list."""
+    names = [e.findtext("name") or "" for e in root.iter("label") if e.find("name") is not None]
+    names += [e.get("label", "") for tag in ("track", *SHAPES) for e in root.iter(tag)]
+    known = [n for n in dict.fromkeys(names) if n]
+    return {name: options.classes.number(name, i) for i, name in enumerate(known, 1)}
+
+
+def _size(rows: Rows, root: Any) -> Size | None:
+    """Return the frame size of a video task, None where it does not stand there."""
+    element = root.find(".//original_size")
+    if element is None:
+        return None
+    sides = [_integer(rows, "original_size", element.findtext(k)) for k in ("height", "width")]
+    return rows.fix_size("original_size", *sides)
+
+
+def _track(
+    rows: Rows,
+    number: int,
+    track: Any,
+    numbers: Mapping[str, int],
+    size: Size | None,
+    options: Options,
+    skipped: dict[str, int],
+) -> None:
+    """Take the shapes of one track that are in the frame."""
+    name = track.get("id", str(number))
+    identity = _integer(rows, f"track {name}", name) + 1
+    cls = _class(rows, f"track {name}", track.get("label"), numbers)
+    for shape in track:
+        if shape.tag in WITHOUT_MASK:
+            skipped[shape.tag] = skipped.get(shape.tag, 0) + 1
+        if shape.tag not in SHAPES or shape.get("outside") == "1":
+            continue
+        place = f"track {name} frame {shape.get('frame')}"
+        frame = _integer(rows, place, shape.get("frame"))
+        if size is None:
+            size = options.size
+        rows.add(place, frame, cls, _shape(rows, place, shape, size), identity=identity)
+
+
+def _images(
+    rows: Rows,
+    pictures: list[Any],
+    numbers: Mapping[str, int],
+    options: Options,
+    skipped: dict[str, int],
+) -> None:
+    """Take the shapes of a task of images, numbered by their file names."""
+    frames, by_name = frame_numbers([p.get("name", "") for p in pictures])
+    if len(set(frames)) < len(frames):
+        twice = next(n for n in frames if frames.count(n) > 1)
+        raise rows.fail(f"image {twice}", "a frame must be listed once", f"frame {twice} twice")
+    said = "are from the images' names" if by_name else "are counted in file order"
+    rows.notes.append(f"frame numbers {said}")
+    for frame, picture in zip(frames, pictures, strict=True):
+        place = f"image {picture.get('name')}"
+        size = rows.fix_size(
+            place, *(_integer(rows, place, picture.get(k)) for k in ("height", "width"))
+        )
+        for shape in picture:
+            if shape.tag in WITHOUT_MASK:
+                skipped[shape.tag] = skipped.get(shape.tag, 0) + 1
+            if shape.tag in SHAPES:
+                cls = _class(rows, place, shape.get("label"), numbers)
+                rows.add(place, frame, cls, _shape(rows, place, shape, size))
+
+
+def _class(rows: Rows, place: str, label: str | None, numbers: Mapping[str, int]) -> int:
+    """Return the class number of a label."""
+    if label is None or label not in numbers:
+        raise rows.fail(place, "label must be one of the task's", label)
+    return numbers[label]
+
+
+def _integer(rows: Rows, place: str, text: str | None) -> int:
+    """Return a non-negative whole number of the XML."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise rows.fail(place, "must be a whole number", text)
+    return int(text)
+
+
+def _real(rows: Rows, place: str, text: str) -> float:
+    """Return a number of the XML."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not np.isfinite(number):
+        raise rows.fail(place, "points must be finite numbers", text)
+    return number
+
+
+def _shape(rows: Rows, place: str, shape: Any, size: Size | None) -> bytes:
+    """Return the run lengths of a polygon or mask."""
+    if size is None:
+        raise rows.fail(place, "the task must say its frame size (--size HxW)", "none")
+    if shape.tag == "polygon":
+        points = [p for p in shape.get("points", "").split(";") if p]
+        pairs = [point.split(",") for point in points]
+        if any(len(pair) != 2 for pair in pairs):
+            raise rows.fail(place, "points must be x,y;x,y;...", shape.get("points"))
+        values = [_real(rows, place, v) for pair in pairs for v in pair]
+        return polygon_rle(rows, place, [values], rows.fix_size(place, *size))
+    return _mask(rows, place, shape, rows.fix_size(place, *size))
+
+
+def _mask(rows: Rows, place: str, shape: Any, size: Size) -> bytes:
+    """Return the run lengths of a mask: CVAT's are row by row within its box."""
+    keys = ("left", "top", "width", "height")
+    left, top, width, height = (_integer(rows, place, shape.get(k)) for k in keys)
+    if left + width > size[1] or top + height > size[0] or not width * height:
+        rule = f"a mask must lie in the frame of {size[0]} x {size[1]}"
+        raise rows.fail(place, rule, f"left {left} top {top} width {width} height {height}")
+    runs = [_integer(rows, place, r.strip()) for r in shape.get("rle", "").split(",") if r.strip()]
+    if sum(runs) != width * height:
+        rule = f"RLE must add up to its box' {width * height} pixels"
+        raise rows.fail(place, rule, sum(runs))
+    values = np.arange(len(runs)) % 2
+    frame = np.zeros(size, np.uint8)
+    frame[top : top + height, left : left + width] = np.repeat(values, runs).reshape(height, width)
+    return masks.encode(frame)
+
+
+class CvatMots(Format):
+    """CVAT's MOTS zip: instance PNGs whose classes are the lines of labels.txt."""
+
+    name = "cvat-mots"
+    meaning = "CVAT's MOTS PNG 1.0 (zip): instances/*.png with labels.txt"
+    suffixes = (".zip",)
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is a zip of instance images."""
+        return file.head.startswith(ZIP) and any(
+            "instances/" in name and name.endswith(".png") for name in _names(file)
+        )
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return a sequence for each subset of the archive."""
+        with _opened(file) as archive:
+            groups: dict[str, list[str]] = {}
+            for name in sorted(archive.namelist()):
+                if "instances/" in name and name.endswith(".png"):
+                    groups.setdefault(name.rpartition("/")[0], []).append(name)
+            several = len(groups) > 1
+            return [
+                self._subset(file, archive, folder, names, several, options)
+                for folder, names in groups.items()
+            ]
+
+    def _subset(
+        self,
+        file: File,
+        archive: zipfile.ZipFile,
+        folder: str,
+        names: list[str],
+        several: bool,
+        options: Options,
+    ) -> Detections:
+        """Return the sequence of one folder of instance images."""
+        subset = PurePosixPath(folder).parent.name
+        rows = Rows(file.path, subset if several and subset else file.stem)
+        labels: list[str] = []
+        if f"{folder}/labels.txt" in archive.namelist():
+            text = _member(rows, archive, f"{folder}/labels.txt").decode("utf-8", "replace")
+            labels = [line.strip() for line in text.splitlines() if line.strip()]
+        numbers = {i: options.classes.number(name, i) for i, name in enumerate(labels, 1)}
+        frames, by_name = frame_numbers(names)
+        if not by_name:
+            rows.notes.append("file names have no numbers: frames are counted in their order")
+        if len(set(frames)) < len(frames):
+            twice = next(n for n in frames if frames.count(n) > 1)
+            raise rows.fail(folder, "a frame must be listed once", f"frame {twice} twice")
+
+        def meaning(label: int) -> tuple[int, int]:
+            cls = numbers.get(label // PER_CLASS, label // PER_CLASS)
+            return (cls if label >= PER_CLASS and cls <= MAX_CLASS else 0), label
+
+        for frame, pixels in _pictures(rows, archive, names, frames):
+            add_labels(rows, names[frames.index(frame)], frame, pixels, meaning)
+        known = {number: options.classes.names[number] for number in numbers.values()}
+        return rows.finish(known if labels else None, options.ids)
+
+
+def _pictures(
+    rows: Rows, archive: zipfile.ZipFile, names: list[str], frames: list[int]
+) -> Iterator[tuple[int, Any]]:
+    """Yield (frame, pixels) of the images of an archive, frames ascending."""
+    for frame, name in sorted(zip(frames, names, strict=True)):
+        picture = _InZip(rows.path, name, _member(rows, archive, name))
+        yield frame, open_png(picture)[1]
+
+
+class _InZip(File):
+    """A file of an archive, held in memory."""
+
+    def __init__(self, path: Path, name: str, content: bytes) -> None:
+        super().__init__(path / name)
+        self._content = content
+
+    def open(self) -> Any:
+        """Return it, opened."""
+        return io.BytesIO(self.content)
+
+
+def _opened(file: File) -> zipfile.ZipFile:
+    """Return an archive, opened.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        return zipfile.ZipFile(io.BytesIO(file.content))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Rows(file.path, "").fail(None, "must be a zip archive", error) from None
+
+
+def _names(file: File) -> list[str]:
+    """Return the names in an archive; none if it is broken."""
+    with _opened(file) as archive:
+        return archive.namelist()
+
+
+def _member(rows: Rows, archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a file of an archive."""
+    try:
+        return archive.read(name)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        raise rows.fail(name, "must be readable", error) from None
+
+
+def write(path: Path, output: Output) -> None:
+    """Write a result as CVAT for video 1.1: a track of masks for each identity, its id less one."""
+    result, rows = output.result, output.rows
+    rows = rows[np.argsort(result.ids[rows], kind="stable")]
+    identities, starts = np.unique(result.ids[rows], return_index=True)
+    frames = result.frames
+    last = int(frames.max(initial=-1))
+    labels = sorted({int(c) for c in result.classes[rows]} | set(output.names))
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n')
+        file.write("<version>1.1</version>\n<meta><task>")
+        file.write(f"<name>{escape(result.sequence)}</name><size>{last + 1}</size>")
+        file.write("<mode>interpolation</mode><overlap>0</overlap><labels>")
+        for cls in labels:
+            file.write(f"<label><name>{escape(output.name(cls))}</name></label>")
+        file.write(f"</labels><original_size><width>{result.width}</width>")
+        file.write(f"<height>{result.height}</height></original_size></task></meta>\n")
+        for identity, part in zip(identities.tolist(), np.split(rows, starts[1:]), strict=True):
+            name = quoteattr(output.name(int(result.classes[part[0]])))
+            file.write(f'<track id="{identity - 1}" label={name} source="auto">\n')
+            for row in part.tolist():
+                file.write(_mask_element(result, row, outside=False))
+            if frames[part[-1]] < last:
+                file.write(_mask_element(result, int(part[-1]), outside=True))
+            file.write("</track>\n")
+        file.write("</annotations>\n")
+
+
+def _mask_element(result: Detections, row: int, outside: bool) -> str:
+    """Return the XML of a mask; outside: that its track is not seen from the next frame on."""
+    pixels = result.height * result.width
+    box = masks.tight_boxes_xywh([result.rles[row]], *result.size)[0].astype(int).tolist()
+    x, y, w, h = box
+    inside = masks.crop(masks.decode_runs([result.rles[row]], pixels)[0], box, result.height) > 0
+    flat = np.concatenate([[False], inside.ravel(), [not inside[-1, -1]]])
+    edges = np.flatnonzero(np.diff(flat))
+    runs = np.diff(np.concatenate([[0], edges]))
+    rle = ", ".join(map(str, runs.tolist()))
+    return (
+        f'<mask frame="{result.frames[row] + outside}" keyframe="1" outside="{int(outside)}" '
+        f'occluded="0" rle="{rle}" left="{x}" top="{y}" width="{w}" height="{h}" z_order="0"/>\n'
+    )

@@ -1,0 +1,171 @@
+"""Values of JSON files, checked one by one: what the JSON formats share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from utils.files import FormatError, shown
+from utils.formats.base import File, Output, Rows, Size, polygon_rle
+
+Json = Any
+KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+
+
+def load(file: File) -> Json:
+    """Return what a JSON file holds.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        return json.loads(file.content)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        raise FormatError(file.path, line, "must be valid JSON", shown(error)) from None
+
+
+def value(rows: Rows, place: str, item: Json, key: str, kind: type) -> Any:
+    """Return item[key], which must be of a kind.
+
+    Raises:
+        FormatError: the item is no object, has no such key, or the value is of another kind.
+    """
+    if not isinstance(item, dict):
+        raise rows.fail(place, "must be an object", item)
+    if key not in item:
+        raise rows.fail(place, f"must have {key!r}", f"only {', '.join(map(str, item))}")
+    got = item[key]
+    if not isinstance(got, kind) or isinstance(got, bool):
+        raise rows.fail(place, f"{key!r} must be {KINDS[kind]}", got)
+    return got
+
+
+def mask_of(rows: Rows, place: str, segmentation: Json, size: Size | None) -> bytes:
+    """Return the run lengths of a COCO segmentation: RLE, compressed or not, or polygons.
+
+    Args:
+        rows: for messages, and for the size that all masks must have. place: of the object.
+        segmentation: as in the file. size: (height, width) of its frame, None where unknown.
+
+    Raises:
+        FormatError: it is none, or of another size than its frame.
+    """
+    if isinstance(segmentation, list):
+        size = size or rows.size
+        if size is None:
+            rule = "polygons need the frame's size (--size HxW, or --images)"
+            raise rows.fail(place, rule, "none")
+        polygons = segmentation
+        if polygons and all(isinstance(v, int | float) for v in polygons):
+            polygons = [polygons]
+        return polygon_rle(rows, place, polygons, rows.fix_size(place, *size))
+    counts = value(rows, place, segmentation, "counts", object)
+    given = value(rows, place, segmentation, "size", list)
+    if len(given) != 2:
+        raise rows.fail(place, "size must be height and width", given)
+    if size is not None and tuple(given) != tuple(size):
+        rule = f"a mask must have its frame's size {size[0]} {size[1]} (height width)"
+        raise rows.fail(place, rule, " ".join(map(str, given)))
+    height, width = rows.fix_size(place, *given)
+    if isinstance(counts, str):
+        return counts.encode("latin-1", "replace")
+    if not isinstance(counts, list):
+        raise rows.fail(place, "counts must be a text or a list", counts)
+    return _uncompressed(rows, place, counts, (height, width))
+
+
+def _uncompressed(rows: Rows, place: str, counts: list[Any], size: Size) -> bytes:
+    """Return the compressed run lengths of a list of runs."""
+    height, width = size
+    for run in counts:
+        if not isinstance(run, int) or isinstance(run, bool) or not 0 <= run <= height * width:
+            rule = f"RLE run must be a whole number in 0..{height * width}"
+            raise rows.fail(place, rule, run)
+    if sum(counts) != height * width:
+        rule = f"RLE must add up to height * width = {height * width}"
+        raise rows.fail(place, rule, sum(counts))
+    rle: bytes = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)[
+        "counts"
+    ]
+    return rle
+
+
+def place_of(kind: str, index: int, item: Json) -> str:
+    """Return what an item is called in messages: by its id where it has one."""
+    number = item.get("id") if isinstance(item, dict) else None
+    if isinstance(number, int | str):
+        return f"{kind} id {shown(number)}"
+    return f"{kind} {index}"
+
+
+def categories(rows: Rows, items: Sequence[Json]) -> dict[Any, str]:
+    """Return {category id: name} of a COCO file.
+
+    Raises:
+        FormatError: no ids or names, or one of them twice.
+    """
+    names: dict[Any, str] = {}
+    for i, item in enumerate(items):
+        place = place_of("category", i, item)
+        number = value(rows, place, item, "id", int)
+        name = value(rows, place, item, "name", str).strip() or f"class {number}"
+        if number in names or name in names.values():
+            raise rows.fail(place, "category ids and names must differ", f"{number} {name} again")
+        names[number] = name
+    return names
+
+
+def shift_of(numbers: Sequence[Any]) -> int:
+    """Return what is added to category ids so that classes count from 1."""
+    return 1 if any(isinstance(n, int | np.integer) and n == 0 for n in numbers) else 0
+
+
+def optional_size(item: Mapping[str, Json]) -> Size | None:
+    """Return (height, width) of an image or video entry, None where it has none."""
+    height, width = item.get("height"), item.get("width")
+    return None if height is None or width is None else (height, width)
+
+
+class JsonWriter:
+    """Writes an object of lists to a file item by item, so that nothing is held.
+
+    Args:
+        file: opened for text.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._first = file, True
+        file.write("{")
+
+    def items(self, key: str, values: Iterable[Json]) -> None:
+        """Write one list."""
+        self._file.write(("" if self._first else ",\n") + f"{json.dumps(key)}: [")
+        self._first = False
+        for i, item in enumerate(values):
+            self._file.write((",\n" if i else "\n") + json.dumps(item))
+        self._file.write("]")
+
+    def close(self) -> None:
+        """End the object."""
+        self._file.write("}\n")
+
+
+def category_items(output: Output) -> list[Json]:
+    """Return the categories of a result's classes."""
+    numbers = sorted({int(c) for c in output.result.classes[output.rows]} | set(output.names))
+    return [{"id": c, "name": output.name(c), "supercategory": ""} for c in numbers]
+
+
+def rle_item(output: Output, row: int) -> Json:
+    """Return the segmentation of a row."""
+    return {"size": list(output.result.size), "counts": output.result.rles[row].decode("ascii")}
+
+
+def picture_name(output: Output, frame: int) -> str:
+    """Return what a frame is called: its number in six digits, in the sequence's folder."""
+    return f"{output.result.sequence}/{frame:06d}.jpg"

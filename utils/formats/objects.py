@@ -1,0 +1,203 @@
+"""Masks in Python: what segmenters return for a frame, told by what it has, nothing imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils import masks
+from utils.detections import Detections
+from utils.formats.base import UNKNOWN, Classes, Rows, Size, polygon_rle
+from utils.formats.labels import label_rles
+
+Array = npt.NDArray[Any]
+
+HALF = 0.5  # probability from which a pixel is the object's
+KNOWN = (
+    "supervision.Detections, Ultralytics results, Detectron2 or MMDetection instances, torchvision "
+    "dicts, masks (n, H, W), (masks, scores, classes), or a label image (H, W)"
+)
+
+
+def detections_of(
+    source: Any, frame: int, size: Size | None = None, classes: Classes | None = None
+) -> Detections:
+    """Return the Detections of one frame from what a segmenter returned for it.
+
+    Taken are `supervision.Detections`, Ultralytics' `Results`, Detectron2's and MMDetection's
+    instances, torchvision's and SAM's dicts, a tuple (masks, scores, classes), boolean masks
+    (n, H, W), and a label image (H, W) of whole numbers. Nothing of these packages is imported.
+    Class numbers that count from 0 in theirs count from 1 here.
+
+    Args:
+        source: for one frame. None, or an empty list, is a frame without objects.
+        frame: its number.
+        size: (height, width) of the frame in px, where the source does not say it.
+        classes: numbers of classes by name, kept from frame to frame.
+
+    Raises:
+        ValueError: none of these, or values that break a rule.
+    """
+    classes = classes or Classes()
+    rows = Rows(Path("frame"), str(frame), size)
+    place = f"frame {frame}"
+    if isinstance(source, Detections):
+        return source
+    if isinstance(source, Mapping) and "instances" in source:  # Detectron2's predictor
+        source = source["instances"]
+    if hasattr(source, "pred_instances"):  # MMDetection
+        source = source.pred_instances
+    names = _take(rows, place, frame, source, classes)
+    return rows.finish({**names, **classes.names})
+
+
+def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> dict[int, str]:
+    """Take the objects of a frame into `rows`; return {class: name} of those without a name."""
+    if source is None or (isinstance(source, list | tuple) and not len(source)):
+        return {}
+    if hasattr(source, "orig_shape"):
+        return _ultralytics(rows, place, frame, source, classes)
+    if hasattr(source, "xyxy") and hasattr(source, "mask"):
+        return _supervision(rows, place, frame, source, classes)
+    if hasattr(source, "pred_masks"):
+        table = _columns(source, "pred_masks", "scores", "pred_classes")
+        return _add(rows, place, frame, table, 1)
+    if hasattr(source, "masks") and hasattr(source, "labels"):
+        table = _columns(source, "masks", "scores", "labels")
+        return _add(rows, place, frame, table, 1)
+    if isinstance(source, Mapping) and "masks" in source:
+        stack, scores, labels = (source.get(key) for key in ("masks", "scores", "labels"))
+        if labels is not None and (names := source.get("names")):
+            numbers = _array(labels).astype(int).tolist()
+            labels = np.array([classes.number(str(names[c]), c) for c in numbers], int)
+        return _add(rows, place, frame, (stack, scores, labels), 0)
+    if isinstance(source, Sequence) and all(_is_sam(item) for item in source):
+        stack = np.stack([_array(item["segmentation"]) for item in source])
+        scores = [item.get("predicted_iou", 1.0) for item in source]
+        return _add(rows, place, frame, (stack, scores, None), 0)
+    if isinstance(source, tuple) and 1 < len(source) < 4:
+        return _add(rows, place, frame, (*source, None)[:3], 0)
+    if hasattr(source, "__array__") or hasattr(source, "detach"):
+        values = _array(source)
+        if values.ndim == 2 and values.dtype.kind in "iu":
+            return _labels(rows, place, frame, values)
+        if values.ndim in (3, 4):
+            return _add(rows, place, frame, (values, None, None), 0)
+        raise rows.fail(None, f"must be {KNOWN}", f"an array of shape {values.shape}")
+    raise rows.fail(None, f"must be {KNOWN}", type(source).__name__)
+
+
+def _is_sam(item: Any) -> bool:
+    return isinstance(item, Mapping) and "segmentation" in item
+
+
+def _columns(source: Any, *names: str) -> tuple[Any, ...]:
+    return tuple(getattr(source, name, None) for name in names)
+
+
+def _array(values: Any) -> Array:
+    """Return an array of what may be a tensor on any device, or a stack of bit masks."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    elif hasattr(values, "to_ndarray"):  # MMDetection's BitmapMasks
+        values = values.to_ndarray()
+    elif hasattr(values, "tensor"):  # Detectron2's BitMasks
+        return _array(values.tensor)
+    return np.asarray(values)
+
+
+def _labels(rows: Rows, place: str, frame: int, image: Array) -> dict[int, str]:
+    """Take the objects of a label image."""
+    rows.fix_size(place, *image.shape)
+    if image.size and image.min() < 0:
+        raise rows.fail(place, "labels must be from 0", int(image.min()))
+    for label, rle in label_rles(image).items():
+        rows.add(f"{place} label {label}", frame, 1, rle, identity=label)
+    return {1: UNKNOWN}
+
+
+def _add(
+    rows: Rows,
+    place: str,
+    frame: int,
+    table: tuple[Any, ...],
+    shift: int,
+    ids: Any = None,
+) -> dict[int, str]:
+    """Take (masks, scores, classes) of a frame; classes are raised by `shift`."""
+    stack = _array(table[0])
+    if stack.ndim == 4 and stack.shape[1] == 1:  # torchvision's channel
+        stack = stack[:, 0]
+    if stack.ndim == 2 and not stack.size:
+        stack = stack.reshape(0, 0, 0)
+    if stack.ndim != 3:
+        raise rows.fail(place, "masks must be (n, H, W)", f"shape {stack.shape}")
+    if not len(stack):
+        return {}
+    rows.fix_size(place, *stack.shape[1:])
+    n = len(stack)
+    rows.scored |= table[1] is not None
+    scores = np.ones(n) if table[1] is None else _array(table[1])
+    numbers = np.ones(n, int) if table[2] is None else _array(table[2]) + shift
+    identities = np.zeros(n, int) if ids is None else _array(ids)
+    for name, column in (("scores", scores), ("classes", numbers), ("ids", identities)):
+        if column.shape != (n,):
+            raise rows.fail(place, f"{name} must be one for each of {n} masks", column.shape)
+    bits = stack > HALF if stack.dtype.kind == "f" else stack != 0
+    columns = (numbers.tolist(), scores.tolist(), identities.tolist())
+    for i, (cls, score, identity) in enumerate(zip(*columns, strict=True)):
+        rle = masks.encode(bits[i])
+        rows.add(f"{place} mask {i}", frame, cls, rle, score, max(0, int(identity or 0)))
+    return {1: UNKNOWN} if table[2] is None else {}
+
+
+def _supervision(
+    rows: Rows, place: str, frame: int, source: Any, classes: Classes
+) -> dict[int, str]:
+    """Take `supervision.Detections`."""
+    if source.mask is None:
+        if len(source.xyxy):
+            raise rows.fail(place, "detections must have masks", "boxes alone")
+        return {}
+    numbers = source.class_id
+    data = getattr(source, "data", None) or {}
+    if numbers is not None and "class_name" in data:
+        pairs = zip(data["class_name"], _array(numbers).tolist(), strict=True)
+        numbers = np.array([classes.number(str(n), c + 1) - 1 for n, c in pairs], int)
+    table = (source.mask, source.confidence, numbers)
+    return _add(rows, place, frame, table, 1, getattr(source, "tracker_id", None))
+
+
+def _ultralytics(
+    rows: Rows, place: str, frame: int, source: Any, classes: Classes
+) -> dict[int, str]:
+    """Take Ultralytics' `Results`; masks of another size than the frame by their polygons."""
+    if isinstance(source, Sequence):
+        source = source[0]
+    size = rows.fix_size(place, *source.orig_shape[:2])
+    if source.masks is None:
+        if source.boxes is not None and len(source.boxes):
+            raise rows.fail(place, "results must have masks (a -seg model)", "boxes alone")
+        return {}
+    names = source.names if isinstance(source.names, Mapping) else dict(enumerate(source.names))
+    wanted = _array(source.boxes.cls).astype(int).tolist()
+    numbers = [classes.number(str(names[c]), c + 1) if c in names else c + 1 for c in wanted]
+    scores, ids = _array(source.boxes.conf), getattr(source.boxes, "id", None)
+    data = _array(source.masks.data)
+    if data.shape[1:] == size:
+        return _add(rows, place, frame, (data, scores, np.array(numbers, int)), 0, ids)
+    identities = [0] * len(numbers) if ids is None else _array(ids).astype(int).tolist()
+    rows.scored = True
+    for i, outline in enumerate(source.masks.xy):
+        where = f"{place} mask {i}"
+        points = _array(outline).astype(float).ravel().tolist()
+        if len(points) < 6:  # Ultralytics drops to nothing what is a pixel or two wide
+            rle = masks.encode(np.zeros(size, np.uint8))
+        else:
+            rle = polygon_rle(rows, where, [points], size)
+        rows.add(where, frame, numbers[i], rle, float(scores[i]), identities[i])
+    return {}

@@ -1,0 +1,217 @@
+"""YouTube-VIS JSON: videos with a mask per track and frame, as annotations and as results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.detections import IGNORE, Detections
+from utils.files import atomic_path
+from utils.formats.base import File, Format, Options, Output, Rows, Size, frame_numbers
+from utils.formats.json_values import (
+    Json,
+    JsonWriter,
+    categories,
+    category_items,
+    load,
+    mask_of,
+    optional_size,
+    picture_name,
+    place_of,
+    rle_item,
+    shift_of,
+    value,
+)
+from utils.masks import areas_of, tight_boxes_xywh
+
+
+class YtvisAnnotations(Format):
+    """Videos, their tracks, and categories."""
+
+    name = "ytvis"
+    meaning = "YouTube-VIS annotations (JSON): videos, annotations with segmentations, categories"
+    suffixes = (".json",)
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is an object with videos whose tracks have segmentations."""
+        head = file.head.lstrip()
+        if not head.startswith(b"{") or b'"videos"' not in file.content:
+            return False
+        return b'"segmentations"' in file.content or b'"images"' not in file.content
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the videos of the file, frame numbers from their file names."""
+        top = Rows(file.path, file.stem)
+        data = load(file)
+        names = categories(top, value(top, "file", data, "categories", list))
+        shift = shift_of(list(names))
+        numbers = {c: options.classes.number(name, c + shift) for c, name in names.items()}
+        videos: dict[Any, tuple[Rows, list[int], Size | None]] = {}
+        several = len(value(top, "file", data, "videos", list)) > 1
+        for i, video in enumerate(data["videos"]):
+            place = place_of("video", i, video)
+            number = value(top, place, video, "id", int)
+            if number in videos:
+                raise top.fail(place, "a video must be listed once", number)
+            files = [str(f) for f in value(top, place, video, "file_names", list)]
+            frames, by_name = frame_numbers(files)
+            if len(set(frames)) < len(frames):
+                raise top.fail(place, "a frame must be listed once", _twice(frames, files))
+            rows = Rows(file.path, _title(file.stem, number, files, several))
+            said = "from file names" if by_name else "counted in file order"
+            rows.notes.append(f"frame numbers are {said}")
+            videos[number] = rows, frames, optional_size(video)
+        regions = False
+        for i, item in enumerate(value(top, "file", data, "annotations", list)):
+            place = place_of("annotation", i, item)
+            video = value(top, place, item, "video_id", int)
+            if video not in videos:
+                raise top.fail(place, "video_id must be that of a video", video)
+            category = value(top, place, item, "category_id", int)
+            if category not in numbers:
+                raise top.fail(place, "category_id must be that of a category", category)
+            rows, frames, size = videos[video]
+            crowd = bool(item.get("iscrowd"))
+            regions |= crowd
+            identity = 0 if crowd else value(top, place, item, "id", int)
+            cls = IGNORE if crowd else numbers[category]
+            add_track(rows, place, item, frames, size, cls, 1.0, identity)
+        found = {number: options.classes.names[number] for number in numbers.values()}
+        found |= {IGNORE: "ignore"} if regions else {}
+        return [rows.finish(found, options.ids) for rows, _, _ in videos.values()]
+
+
+def _title(stem: str, number: int, files: list[str], several: bool) -> str:
+    """Return the name of a video: the folder of its frames, else by its number."""
+    folders = {name.replace("\\", "/").rpartition("/")[0] for name in files}
+    folder = folders.pop().rpartition("/")[2] if len(folders) == 1 else ""
+    return folder or (f"{stem}_{number}" if several else stem)
+
+
+def _twice(frames: list[int], files: list[str]) -> str:
+    twice = next(n for n in frames if frames.count(n) > 1)
+    pair = [name for n, name in zip(frames, files, strict=True) if n == twice]
+    return f"frame {twice} of {' and '.join(pair[:2])}"
+
+
+def add_track(
+    rows: Rows,
+    place: str,
+    item: Json,
+    frames: list[int] | None,
+    size: Size | None,
+    cls: int,
+    score: Any,
+    identity: int,
+) -> None:
+    """Take the masks of one track; null where it is not seen.
+
+    Args:
+        rows: of its video. place: of the track. item: as in the file.
+        frames: numbers of the video's frames; None counts from 0. size: of them, if known.
+        cls, score, identity: of the track.
+    """
+    segmentations = value(rows, place, item, "segmentations", list)
+    if frames is not None and len(segmentations) != len(frames):
+        rule = f"segmentations must be as many as the video's {len(frames)} frames"
+        raise rows.fail(place, rule, len(segmentations))
+    for i, segmentation in enumerate(segmentations):
+        if segmentation is None:
+            continue
+        frame = i if frames is None else frames[i]
+        where = f"{place} frame {frame}"
+        rle = mask_of(rows, where, segmentation, size)
+        rows.add(where, frame, cls, rle, score, identity)
+
+
+class YtvisResults(Format):
+    """A list of tracks with scores, as YouTube-VIS' evaluation takes it."""
+
+    name = "ytvis-results"
+    meaning = "YouTube-VIS results (JSON): [{video_id, category_id, segmentations, score}]"
+    suffixes = (".json",)
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is a list of objects with segmentations."""
+        head = file.head.lstrip()
+        return head.startswith(b"[") and b'"video_id"' in head and b'"image_id"' not in head
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the videos of the file by number, frames from 0; each item is a track."""
+        top = Rows(file.path, file.stem)
+        items = load(file)
+        if not isinstance(items, list):
+            raise top.fail(None, "must be a list of tracks", type(items).__name__)
+        of = [value(top, f"track {i}", item, "video_id", int) for i, item in enumerate(items)]
+        several = len(set(of)) > 1
+        videos: dict[int, Rows] = {}
+        shift = shift_of([item.get("category_id") for item in items])
+        for i, (video, item) in enumerate(zip(of, items, strict=True)):
+            place = f"track {i}"
+            name = f"{file.stem}_{video}" if several else file.stem
+            rows = videos.setdefault(video, Rows(file.path, name, scored=True))
+            cls = value(top, place, item, "category_id", int) + shift
+            score = value(top, place, item, "score", object)
+            add_track(rows, place, item, None, None, cls, score, i + 1)
+        for rows in videos.values():
+            rows.notes.append("frames are counted from 0; a track is an item of the list")
+            if shift:
+                rows.notes.append("categories count from 0: class 1 is category 0, and so on")
+        return [
+            videos[video].finish(options.classes.names, options.ids) for video in sorted(videos)
+        ]
+
+
+def write(path: Path, output: Output) -> None:
+    """Write a result as YouTube-VIS annotations of one video; an annotation's id is the identity.
+
+    The video's frames are those that have detections; a score is a track's mean.
+    """
+    result = output.result
+    numbers = np.unique(result.frames).tolist()
+    place = {frame: i for i, frame in enumerate(numbers)}
+    rows = output.rows
+    rows = rows[np.argsort(result.ids[rows], kind="stable")]
+    boxes = tight_boxes_xywh(result.rles[rows], *result.size)
+    areas = areas_of(result.rles[rows], result.height * result.width)
+    identities, starts = np.unique(result.ids[rows], return_index=True)
+
+    def annotations() -> Iterator[Json]:
+        for identity, part in zip(
+            identities.tolist(), np.split(np.arange(len(rows)), starts[1:]), strict=True
+        ):
+            lists: dict[str, list[Any]] = {
+                n: [None] * len(numbers) for n in ("segmentations", "bboxes", "areas")
+            }
+            for i in part.tolist():
+                at = place[int(result.frames[rows[i]])]
+                lists["segmentations"][at] = rle_item(output, int(rows[i]))
+                lists["bboxes"][at], lists["areas"][at] = boxes[i].tolist(), int(areas[i])
+            score = float(result.scores[rows[part]].mean())
+            yield {
+                "id": identity,
+                "video_id": 1,
+                "category_id": int(result.classes[rows[part[0]]]),
+                **lists,
+                "height": result.height,
+                "width": result.width,
+                "iscrowd": 0,
+                **({"score": score} if output.scored else {}),
+            }
+
+    video = {
+        "id": 1,
+        "height": result.height,
+        "width": result.width,
+        "length": len(numbers),
+        "file_names": [picture_name(output, frame) for frame in numbers],
+    }
+    with atomic_path(path) as temporary, temporary.open("w") as file:
+        writer = JsonWriter(file)
+        writer.items("videos", [video])
+        writer.items("categories", category_items(output))
+        writer.items("annotations", annotations())
+        writer.close()
