@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from models.run import Request, execute
 from models.settings import BOXES, PRESETS, Settings, changed, settings_for
 from models.tracking import describe_trackers, trackers
 from utils import evaluation
-from utils.cli import Parser, note, positive, run, say, warn
+from utils.cli import Parser, frame_size, note, positive, run, say, warn
 from utils.config import parts_of
 from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set, parse_class_names
+from utils.formats.base import Options
+from utils.formats.registry import FORMATS
+from utils.formats.writing import WRITERS
 from utils.report import dropped_lines, why_nothing
 from utils.tables import format_table
 
@@ -31,10 +34,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--detections",
         type=Path,
         nargs="+",
-        help="SEQ.txt or a folder of them; several folders are merged by sequence",
+        help="files or folders of any format, told by content; several are merged by sequence",
     )
+    add("--format", choices=FORMATS, help="take the detections to be of this format")
+    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
+    add("--ids", choices=("keep", "forget"), default="keep", help="identities in the files")
+    add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
     add("--output", type=Path, help="folder for the results")
-    add("--ground-truth", type=Path, help="folder of MOTS txt to score against")
+    add("--ground-truth", type=Path, help="masks with ids to score against: MOTS txt or others")
     add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
     add("--sequences", nargs="+", help="names (default: all)")
     add("--classes", nargs="+", help="names or numbers (default: the data set's)")
@@ -67,6 +74,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--score-frames", choices=("all", "annotated"), default="all", help="frames to score")
     add("--visualize", action="store_true", help="videos and t-SNE pictures")
+    add("--report", action="store_true", default=True, help="report.html (default)")
+    add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="of the t-SNE pictures")
     args = parser.parse_args(arguments)
     if not args.list and not (args.detections and args.output):
@@ -94,7 +103,11 @@ def of_args(args: argparse.Namespace) -> DataSet:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """Return the Settings that the command line asks for."""
-    chosen = of_args(args)
+    return settings_with(args, of_args(args))
+
+
+def settings_with(args: argparse.Namespace, chosen: DataSet) -> Settings:
+    """Return the Settings that the command line asks for, for a data set with its class names."""
     name = args.tracker or args.matcher or args.preset
     settings = settings_for(chosen, name, args.preset)
     changes = list(args.set)
@@ -139,7 +152,7 @@ def class_numbers(names: Sequence[str], of: DataSet) -> tuple[int, ...]:
 
 def request_of(args: argparse.Namespace) -> Request:
     """Return the Request that the command line makes."""
-    settings = settings_of(args)
+    settings, named = early_and_late(args)
     preset = args.preset or (None if args.matcher else settings.name)
     return Request(
         settings,
@@ -153,7 +166,32 @@ def request_of(args: argparse.Namespace) -> Request:
         args.visualize,
         args.seed,
         {"preset": preset, "matcher": args.matcher},
+        Options(args.size, args.images, args.ids == "keep"),
+        args.format,
+        args.write,
+        args.report,
+        named,
     )
+
+
+def early_and_late(args: argparse.Namespace) -> tuple[Settings, Callable[[DataSet], Settings]]:
+    """Return the Settings, and what makes them once files have named their classes.
+
+    What is asked of classes that only files name is left out of the former.
+    """
+    chosen = of_args(args)
+
+    def named(of: DataSet) -> Settings:
+        return settings_with(args, of)
+
+    try:
+        return named(chosen), named
+    except ValueError:
+        if not chosen.any_class:
+            raise
+        unknown = dict.fromkeys(("classes", "min_score", "min_area", "min_length"))
+        plain = argparse.Namespace(**{**vars(args), **unknown, "set": []})
+        return settings_with(plain, chosen), named
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,20 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from models.output import PICTURES, REPORT, OutputFolder
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import Settings
 from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
 from utils import evaluation
 from utils.cli import check_backend, say
+from utils.data_sets import DataSet, named_after, own_names
 from utils.detections import Detections
-from utils.files import atomic_path, check_writable
+from utils.formats.base import Classes, Options, Output
 from utils.formats.mot import read_mot
+from utils.formats.writing import MOTS, WRITERS
 from utils.frames import FrameFolder
 from utils.inputs import Inputs, read_inputs
+from utils.review import Review
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pycocotools", "opencv-python", "trackeval")
 
@@ -43,6 +46,9 @@ class Request:
         annotated_only: leave results in frames without truth out of the scores.
         visualize: whether to make videos and pictures; seed: of t-SNE.
         asked: further facts for the summary, as the user gave them.
+        options: what files do not say of themselves. format_name: theirs; None tells it by content.
+        write: further formats of results. report: whether to make report.html.
+        named: makes the settings once the classes' names are known, which files may bring.
     """
 
     settings: Settings
@@ -56,6 +62,11 @@ class Request:
     visualize: bool = False
     seed: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
+    format_name: str | None = None
+    write: Sequence[str] = ()
+    report: bool = False
+    named: Callable[[DataSet], Settings] | None = None
 
 
 @dataclass
@@ -83,12 +94,20 @@ def begin(request: Request) -> Run:
         ValueError: bad input; nothing is written then.
     """
     watch, settings = Stopwatch(), request.settings
-    check_output(request)
+    options = replace(request.options, classes=Classes(own_names(settings.data_set)))
     with watch("read"):
-        inputs = read_inputs(request.detections, request.ground_truth, request.sequences)
+        inputs = read_inputs(
+            request.detections,
+            request.ground_truth,
+            request.sequences,
+            options,
+            request.format_name,
+        )
+    of = named_after(settings.data_set, [*inputs.sequences, *inputs.truth.values()])
+    settings = request.named(of) if request.named else replace(settings, data_set=of)
+    request = replace(request, settings=settings)
     pipeline = Pipeline(settings, request.weights, watch=watch)
     made = Run(request, pipeline, inputs, {}, list(inputs.notes))
-    of = settings.data_set
     if of.box_truth and request.ground_truth:
         names = [s.sequence for s in inputs.sequences]
         made.boxes = evaluation.find_box_truth(request.ground_truth, names, of.box_truth)
@@ -98,36 +117,6 @@ def begin(request: Request) -> Run:
     meaning = tracker_class(settings.name).meaning
     say(f"tracker {settings.name} ({meaning}), data set {of.name}")
     return made
-
-
-def check_output(request: Request) -> None:
-    """Refuse an output folder that cannot be written, or holds what is not ours."""
-    data = request.output / "data"
-    check_writable(request.output)
-    for path in request.detections:
-        folder = path if path.is_dir() else path.parent
-        if data.exists() and folder.resolve() == data.resolve():
-            raise ValueError(f"--output must not be where the detections are, got {request.output}")
-    foreign = sorted(data.glob("*.txt")) if data.is_dir() else []
-    if foreign and earlier_files(request.output) is None:
-        rule = "must be a new folder, or one with the results of an earlier run"
-        got = f"{foreign[0]} and no summary.json of one"
-        raise ValueError(f"{request.output}: {rule}, got {got}")
-
-
-def earlier_files(output: Path) -> list[str] | None:
-    """Return the files that an earlier run left in a folder, None where there was none.
-
-    Runs before summaries named their files wrote one text per sequence, which they did not name.
-    """
-    try:
-        summary = json.loads((output / "summary.json").read_text())
-        known = {"dataset", "counts", "seconds", "rules"} <= summary.keys()
-        files = summary.get("files", [f"data/{f.name}" for f in (output / "data").glob("*.txt")])
-        names = [name for name in files if Path(name).parent.as_posix() == "data"]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-    return names if known else None
 
 
 def check_sequences(made: Run) -> None:
@@ -187,43 +176,44 @@ def track_all(made: Run) -> list[Tracked]:
     return tracked
 
 
-def write_all(made: Run, tracked: Sequence[Tracked], counts: Counter[str]) -> list[Detections]:
+def write_all(
+    made: Run, tracked: Sequence[Tracked], counts: Counter[str], folder: Path
+) -> list[Detections]:
     """Write the results, and pictures where they are asked for, once all sequences are tracked."""
-    output, results = made.request.output, []
-    files = [f"data/{t.detections.sequence}.txt" for t in tracked]
-    remove_stale(made, files)
+    results = []
     for one in tqdm(tracked, desc="writing", disable=None):
-        result, hidden = made.pipeline.write(one, output / "data")
+        result, hidden = one.result()
         counts["dropped_hidden"] += len(hidden)
         counts["written"] += int((result.ids > 0).sum())
         counts["tracks"] += len(np.unique(result.ids[result.ids > 0]))
         results.append(result)
+        with made.pipeline.watch("write"):
+            write_formats(made, one, result, folder)
         if made.request.visualize:
-            visualize(made, one, result)
+            visualize(made, one, result, folder / PICTURES)
     return results
 
 
-def remove_stale(made: Run, files: Sequence[str]) -> None:
-    """Remove what an earlier run left and this one does not write again."""
-    output = made.request.output
-    old = set(earlier_files(output) or ())
-    ends = (".mp4", ".png", "_tsne.png")
-    old |= {f"pictures/{Path(name).stem}{end}" for name in old for end in ends}
-    stale = sorted(name for name in old - set(files) if (output / name).is_file())
-    for name in stale:
-        (output / name).unlink()
-    if stale:
-        made.notes.append(f"{output}: {len(stale)} files of an earlier run removed ({stale[0]})")
+def write_formats(made: Run, tracked: Tracked, result: Detections, folder: Path) -> None:
+    """Write one sequence in every format that is asked for; say which cannot hold it."""
+    of = made.settings.data_set
+    names = {c: of.name_of(c) for c in np.unique(result.classes).tolist() if c != of.ignore}
+    output = Output(result, names, tracked.detections.scored)
+    for name in dict.fromkeys((MOTS, *made.request.write)):
+        writer = WRITERS[name]
+        try:
+            writer.write(folder / writer.place(result.sequence), output)
+        except ValueError as error:
+            made.notes.append(f"{result.sequence}: not written as {name}: {error}")
 
 
-def visualize(made: Run, tracked: Tracked, result: Detections) -> None:
+def visualize(made: Run, tracked: Tracked, result: Detections, folder: Path) -> None:
     """Write SEQ.mp4, its fullest frame as SEQ.png and a t-SNE picture of the frames around it."""
     from utils import visualization
 
     name, written = result.sequence, np.flatnonzero(result.ids)
     if not len(written):
         return
-    folder = made.request.output / "pictures"
     images = made.images.get(name)
     reader = None if images is None else images.drawn
     still = visualization.write_video(folder / f"{name}.mp4", result, reader, step=tracked.step)
@@ -250,24 +240,28 @@ def visualize(made: Run, tracked: Tracked, result: Detections) -> None:
 
 def score(
     made: Run, tracked: Sequence[Tracked], results: Sequence[Detections]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return {kind of score: {row: {column: value}}}, empty without ground truth."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return {kind of score: {row: {column: value}}}, and those of masks by sequence.
+
+    Both are empty without ground truth.
+    """
     truth, of = made.inputs.truth, made.settings.data_set
     if not truth:
-        return {}
+        return {}, {}
     classes = made.pipeline.scored_classes([*truth.values(), *results])
     only = made.request.annotated_only
-    parts = [
-        made.pipeline.counts(truth[result.sequence], result, classes, only)
+    parts = {
+        result.sequence: made.pipeline.counts(truth[result.sequence], result, classes, only)
         for result in tqdm(results, desc="scoring", unit="seq", disable=None)
         if result.sequence in truth
-    ]
-    scores = {"masks": evaluation.combine_masks(parts)}
+    }
+    scores: dict[str, Any] = {"masks": evaluation.combine_masks([*parts.values()])}
+    each = {name: evaluation.combine_masks([part]) for name, part in parts.items()}
     if made.boxes:
         by_name = {t.detections.sequence: (t.detections, t.track_ids) for t in tracked}
         with made.pipeline.watch("score"):
             scores["boxes"] = {of.name: evaluation.score_boxes(made.boxes, by_name)}
-    return scores
+    return scores, each
 
 
 def execute(request: Request) -> dict[str, Any]:
@@ -276,14 +270,18 @@ def execute(request: Request) -> dict[str, Any]:
     Raises:
         ValueError: bad input; nothing is written then.
     """
-    made = begin(request)
-    tracked = track_all(made)
-    counts = count(tracked)
-    results = write_all(made, tracked, counts)
-    scores = score(made, tracked, results)
-    summary = summarise(made, tracked, counts, scores)
-    with atomic_path(request.output / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    with OutputFolder(request.output, request.detections) as output:
+        made = begin(request)
+        tracked = track_all(made)
+        counts = count(tracked)
+        results = write_all(made, tracked, counts, output.staged)
+        scores, each = score(made, tracked, results)
+        summary = summarise(made, tracked, counts, scores) | {"by_sequence": each}
+        if request.report:
+            with made.pipeline.watch("report"):
+                report(made, tracked, results, summary, output.staged / REPORT)
+            summary["seconds"] = seconds_of(made)
+        output.install(summary)
     return summary
 
 
@@ -312,7 +310,6 @@ def summarise(
         **request.asked,
         "detections": [str(path) for path in request.detections],
         "sequences": len(tracked),
-        "files": [f"data/{name}.txt" for name in names],
         "steps": {t.detections.sequence: t.step for t in tracked},
         "classes": list(classes.values()),
         "class_names": {str(cls): of.name_of(cls) for cls in classes},
@@ -327,5 +324,40 @@ def summarise(
         "counts": dict(counts),
         "scores": scores,
         "notes": made.notes,
-        "seconds": {stage: round(v, 3) for stage, v in made.pipeline.watch.seconds.items()},
+        "seconds": seconds_of(made),
     }
+
+
+def seconds_of(made: Run) -> dict[str, float]:
+    """Return the seconds that each stage took."""
+    return {stage: round(v, 3) for stage, v in made.pipeline.watch.seconds.items()}
+
+
+def report(
+    made: Run,
+    tracked: Sequence[Tracked],
+    results: Sequence[Detections],
+    summary: dict[str, Any],
+    path: Path,
+) -> None:
+    """Write the page that shows the run, see `utils.page`."""
+    from utils.page import write_page
+
+    of = made.settings.data_set
+    reviews = []
+    for one, result in zip(tracked, results, strict=True):
+        name = result.sequence
+        images = made.images.get(name)
+        names = {c: of.name_of(c) for c in np.unique(result.classes).tolist()}
+        review = Review(
+            name,
+            result.size,
+            names,
+            one.step,
+            made.inputs.truth.get(name),
+            None if images is None else images.drawn,
+        )
+        for frame, rows in result.rows_by_frame():
+            review.take(frame, result.select(rows))
+        reviews.append(review)
+    write_page(path, summary, reviews)

@@ -188,9 +188,9 @@ def test_empty_sequence_gives_an_empty_result(sprites, tmp_path):
     ("change", "message"),
     [
         (["--detections", "BAD"], "bad.txt:1: expected 6, 10 or 138 fields, got 3"),
-        (["--detections", "nowhere"], "nowhere: must be a txt file or a folder of txt files"),
+        (["--detections", "nowhere"], "nowhere: must be a file or a folder of files"),
         (["--weights", "none.keras"], "none.keras: must be a weights file"),
-        (["--ground-truth", "EMPTY"], "must hold SEQ.txt files, got none"),
+        (["--ground-truth", "EMPTY"], "must hold SEQ.txt files or others of a known format"),
         (
             ["--sequences", "0009"],
             "--sequences must name sequences of the input (0001, 0002), got 0009",

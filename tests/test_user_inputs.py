@@ -411,7 +411,7 @@ def test_an_earlier_runs_files_do_not_stay_beside_the_new_ones(tmp_path, capsys)
     _, text = run(capsys, tmp_path, "--sequences", "0002")
     left = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
     assert left == {"data/0002.txt", "data/notes.md", "summary.json"}
-    assert "files of an earlier run removed" in text
+    assert "the results of an earlier run are replaced, " in text and "of its files removed" in text
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):

@@ -102,6 +102,17 @@ def finished(detections: Detections, track_ids: npt.NDArray[Any]) -> tuple[Detec
     order = tracked[np.lexsort((tracked, detections.frames[tracked]))]
     ids = np.zeros(len(detections), np.int32)
     ids[order] = output_ids(np.asarray(track_ids)[order], detections.classes[order])
+    return disjoint(detections, ids)
+
+
+def disjoint(detections: Detections, ids: npt.NDArray[np.int32]) -> tuple[Detections, list[int]]:
+    """Return detections with ids whose masks are disjoint per frame, and the rows left empty.
+
+    Args:
+        detections: n Detections. ids: (n,) int32 to write, 0 for rows that belong to no track.
+    """
+    tracked, ids = np.flatnonzero(ids), ids.copy()
+    order = tracked[np.argsort(detections.frames[tracked], kind="stable")]
     rles, dropped = detections.rles.copy(), []
     starts = np.flatnonzero(np.diff(detections.frames[order])) + 1
     for rows in np.split(order, starts) if len(order) else ():
@@ -111,3 +122,30 @@ def finished(detections: Detections, track_ids: npt.NDArray[Any]) -> tuple[Detec
             rles[row] = rle
     ids[dropped] = 0
     return replace(detections, ids=ids, rles=rles, vectors=None, scored=False), dropped
+
+
+class Numbering:
+    """Identities to write while the video runs: class * 1000 + k, as `output_ids` gives them.
+
+    Who comes after the 999th track of a class gets class * 10**6 + k; where that makes ids of ten
+    digits, and for classes beyond 999, 10**9 less a number counted through.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+
+    def ids(self, track_ids: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+        """Return the (k,) int32 identities of the tracks in a frame, 0 for 0."""
+        result = np.zeros(len(track_ids), np.int32)
+        for i, (track, cls) in enumerate(zip(track_ids.tolist(), classes.tolist(), strict=True)):
+            if not track:
+                continue
+            if track not in self._given:
+                k = self._counts[cls] = self._counts.get(cls, 0) + 1
+                identity = cls * 1000 + k if k < 1000 else cls * 10**6 + k
+                if cls > 999 or (k >= 1000 and (cls > 998 or k >= 10**6)):
+                    identity = MAX_ID - len(self._given)
+                self._given[track] = identity
+            result[i] = self._given[track]
+        return result

@@ -1,0 +1,185 @@
+"""A run's folder: held by one run at a time, and filled all at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+from utils.files import check_writable
+from utils.formats.writing import WRITERS
+
+SUMMARY = "summary.json"
+REPORT = "report.html"
+LOCK = ".running"
+STAGED = ".new."
+PICTURES = "pictures"
+FOLDERS = (PICTURES, *(writer.folder for writer in WRITERS.values()))
+PICTURE_ENDS = (".mp4", ".png", "_tsne.png")
+
+
+class OutputFolder:
+    """The folder that a run writes into.
+
+    As a context it is locked: a second run at once is refused. What is to be written goes to
+    `staged` first; `install` puts all of it in its place, or, if anything fails before, nothing: an
+    earlier run's results are then as they were.
+
+    Args:
+        path: of the folder, which need not exist.
+        inputs: files and folders that are read, which must not be written over.
+
+    Raises:
+        ValueError: it cannot be written, holds what is not ours, or the inputs are in it.
+    """
+
+    def __init__(self, path: Path, inputs: Sequence[Path] = ()) -> None:
+        self.path = path
+        check_writable(path)
+        for name in inputs:
+            folder = (name if name.is_dir() else name.parent).resolve()
+            for own in FOLDERS:
+                if (path / own).exists() and folder in ((path / own).resolve(), path.resolve()):
+                    raise ValueError(f"--output must not be where the detections are, got {path}")
+        foreign = [f for own in FOLDERS if (path / own).is_dir() for f in _files(path / own)]
+        if foreign and earlier_files(path) is None:
+            rule = "must be a new folder, or one with the results of an earlier run"
+            raise ValueError(f"{path}: {rule}, got {foreign[0]} and no {SUMMARY} of one")
+        self._lock: int | None = None
+        self._made: list[Path] = []
+        self._staged: Path | None = None
+
+    def __enter__(self) -> OutputFolder:
+        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._made = missing
+        self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+        if not _locked(self._lock):
+            with open(self._lock) as file:
+                holder = file.read().strip() or "unknown"
+            self._lock = None
+            rule = "must not be in use by another run"
+            raise ValueError(f"{self.path}: {rule}, got one of process {holder}")
+        for left in self.path.glob(f"{STAGED}*"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        os.truncate(self._lock, 0)
+        os.write(self._lock, str(os.getpid()).encode())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._staged is not None:
+            shutil.rmtree(self._staged, ignore_errors=True)
+        if self._lock is not None:
+            (self.path / LOCK).unlink(missing_ok=True)
+            os.close(self._lock)
+        for folder in self._made:  # what was made for nothing goes, the innermost first
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    @property
+    def staged(self) -> Path:
+        """Return the folder to write into."""
+        if self._staged is None:
+            self._staged = Path(tempfile.mkdtemp(dir=self.path, prefix=STAGED))
+            self._staged.chmod(0o755)
+        return self._staged
+
+    def install(self, summary: dict[str, Any]) -> None:
+        """Put what is staged, and the summary, in place; remove what an earlier run left.
+
+        Args:
+            summary: gets the list `files` of what is there now, and a note of what is replaced.
+        """
+        new = [p.relative_to(self.staged).as_posix() for p in self._entries()]
+        old = earlier_files(self.path)
+        summary["files"] = sorted(new)
+        stale = [name for name in old or () if name not in new]
+        if old:
+            text = f"{self.path}: the results of an earlier run are replaced"
+            text += f", {len(stale)} of its files removed ({stale[0]})" if stale else ""
+            summary["notes"].append(text)
+        text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+        (self.staged / SUMMARY).write_text(text)
+        (self.path / SUMMARY).unlink(missing_ok=True)
+        for name in [*stale, *new]:
+            _remove(self.path / name)
+        for name in [*new, SUMMARY]:
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self.staged / name, self.path / name)
+        for own in FOLDERS:
+            with contextlib.suppress(OSError):
+                (self.path / own).rmdir()
+
+    def _entries(self) -> list[Path]:
+        """Return what is staged: files, and the folders of formats with a file a frame."""
+        found: list[Path] = []
+        folders = {writer.folder for writer in WRITERS.values() if not writer.suffix}
+        for path in sorted(self.staged.iterdir()):
+            if path.is_dir():
+                found += [p for p in sorted(path.iterdir()) if p.is_file() or path.name in folders]
+            else:
+                found.append(path)
+        return found
+
+
+def _locked(handle: int) -> bool:
+    """Lock a file until it is closed or the process ends; return whether that could be done."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: runs are not kept apart there
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the results in a folder: texts and the like of any run."""
+    suffixes = {writer.suffix for writer in WRITERS.values()} - {""}
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in suffixes)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def earlier_files(output: Path) -> list[str] | None:
+    """Return the files that an earlier run left in a folder, None where there was none.
+
+    Runs before summaries named their files wrote one text per sequence, which they did not name;
+    later ones did not name their pictures.
+    """
+    try:
+        summary = json.loads((output / SUMMARY).read_text())
+        known = {"dataset", "counts", "notes", "rules"} <= summary.keys()
+        files = summary.get("files", [f"data/{f.name}" for f in (output / "data").glob("*.txt")])
+        names = [str(name) for name in files if _ours(PurePosixPath(name))]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    if not known:
+        return None
+    stems = [PurePosixPath(n).stem for n in names if n.startswith("data/")]
+    names += [f"{PICTURES}/{stem}{end}" for stem in stems for end in PICTURE_ENDS]
+    return [name for name in dict.fromkeys(names) if (output / name).exists()]
+
+
+def _ours(name: PurePosixPath) -> bool:
+    """Return whether a run writes such a path: what a summary names is not believed blindly."""
+    own = len(name.parts) == 2 and name.parts[0] in FOLDERS and name.parts[1] != ".."
+    return own or name == PurePosixPath(REPORT)
