@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import defaultdict, deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def main() -> None:
     from matplotlib import animation
     from matplotlib import pyplot as plt
 
-    from utils.visualization import TRAIL, draw_frame
+    from utils.drawing import Painter
 
     detections, images = simulate()
     ids = {
@@ -119,8 +119,8 @@ def main() -> None:
     for axis in axes:
         axis.set_axis_off()
     figure.subplots_adjust(0.005, 0.005, 0.995, 0.9, wspace=0.01)
-    trails: dict[str, Any] = {name: defaultdict(lambda: deque(maxlen=TRAIL)) for name in ids}
-    centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
+    painters = {name: Painter() for name in ids}
+    results = {name: replace(detections, ids=track_ids) for name, track_ids in ids.items()}
     rows_of = dict(detections.rows_by_frame())
     with tempfile.TemporaryDirectory() as folder, atomic_path(args.output) as temporary:
         writer, drawn = animation.PillowWriter(fps=12), Path(folder) / "video.gif"
@@ -129,12 +129,7 @@ def main() -> None:
                 for axis, picture, (name, track_ids) in zip(axes, shown, ids.items(), strict=True):
                     rows = rows_of.get(frame, np.zeros(0, int))
                     rows = rows[track_ids[rows] > 0]
-                    labels = track_ids[rows].tolist()
-                    for row, label in zip(rows, labels, strict=True):
-                        trails[name][label].append(centres[row])
-                    picture.set_data(
-                        draw_frame(image, detections.coco(rows), labels, trails[name], 2)
-                    )
+                    picture.set_data(painters[name].draw(image, results[name], rows, frame, 2))
                     picture.set_extent((0, WIDTH, HEIGHT, 0))
                     used = len(set(track_ids[detections.frames <= frame].tolist()) - {0})
                     axis.set_title(

@@ -85,6 +85,7 @@ class Matching(Tracker):
         # Of each recent track: (frame, detection's place in it, id), oldest first.
         self._live: list[tuple[Frame, int, int]] = []
         self._pending: dict[int, Finished] = {}
+        self._begun: dict[int, int] = {}  # frame in which a pending track began
         self._last = None
 
     @abstractmethod
@@ -117,6 +118,7 @@ class Matching(Tracker):
         pairs = list(zip(rows.tolist(), ids.tolist(), strict=True))
         self._live += [(frame, i, identity) for i, identity in pairs]
         self._pending |= {identity: [] for identity in ids[new].tolist()}
+        self._begun |= dict.fromkeys(ids[new].tolist(), frame.number)
         return self._release(frame, pairs)
 
     def _release(self, frame: Frame, pairs: Finished) -> Finished:
@@ -131,11 +133,17 @@ class Matching(Tracker):
             waiting.append((row, identity))
             if len(waiting) >= limit_of(cls, self.config.min_track_length):
                 finished += self._pending.pop(identity)
+                del self._begun[identity]
         return finished
 
     def _lose(self, identities: set[int]) -> None:
         for identity in identities:
             self.report["short"] += len(self._pending.pop(identity, ()))
+            self._begun.pop(identity, None)
+
+    def open_since(self) -> int | None:
+        """Return the earliest frame with an open detection, see `Tracker`."""
+        return min(self._begun.values(), default=None)
 
     def flush(self) -> Finished:
         """Forget the sequence; see `Tracker`."""
@@ -165,6 +173,10 @@ class VectorMatching(Matching):
         self._follow(frame)
         self._waiting.append(frame)
         return []
+
+    def open_since(self) -> int | None:
+        """Return the earliest frame with an open detection, see `Tracker`."""
+        return self._waiting[0].number if self._waiting else super().open_since()
 
     def flush(self) -> Finished:
         """Return [(row, id)] of what waited for the unit, and forget the sequence."""

@@ -37,7 +37,7 @@ from utils.masks import Images
 from utils.results import finished
 from utils.rules import mark
 
-STAGES = ("read", "crop", "embed", "associate", "refine", "write", "score")
+STAGES = ("read", "crop", "embed", "associate", "refine", "write", "score", "report")
 
 
 class Stopwatch:
@@ -277,6 +277,40 @@ class Pipeline:
         what = "no score or area rule applies"
         return [f"{detections.sequence}: no scores in the file: {what} (--trusted no: as scored 1)"]
 
+    def check_online(self) -> None:
+        """Refuse settings that need the whole video.
+
+        Raises:
+            ValueError: refining or calibrating on the video is asked for.
+        """
+        for asked, what in (
+            (self.settings.refine, "refining"),
+            (self.settings.calibrate, "calibrating"),
+        ):
+            if asked:
+                raise ValueError(f"{what} needs the whole video, got a stream of frames")
+
+    def step(
+        self,
+        tracker: Tracker,
+        part: Detections,
+        rows: Array,
+        keep: npt.NDArray[np.bool_],
+        step: int,
+        images: Images | None = None,
+    ) -> Finished:
+        """Let a tracker take one frame; return the [(row, id)] that are final by now.
+
+        Args:
+            tracker: of the video. part: k Detections of one frame. rows: (k,) what the caller calls
+            them. keep: (k,) bool, those that take part. step, images: see `track`.
+        """
+        columns = self.columns(part, keep, tracker, images) if keep.any() else {}
+        done: Finished = []
+        for frame in iterate_frames(self._judged(part), tracker, columns, keep, step):
+            done += tracker.update(replace(frame, rows=rows[frame.rows]))
+        return done
+
     def stream(
         self, frames: Detections | Iterable[Detections], images: Images | None = None
     ) -> Iterator[Finished]:
@@ -294,12 +328,7 @@ class Pipeline:
         Raises:
             ValueError: refinement is asked for, which needs the whole video; or see `track`.
         """
-        for asked, what in (
-            (self.settings.refine, "refining"),
-            (self.settings.calibrate, "calibrating"),
-        ):
-            if asked:
-                raise ValueError(f"{what} needs the whole video, got a stream of frames")
+        self.check_online()
         tracker: Tracker | None = None
         step, parts = self._frame_by_frame(frames)
         for part, rows in parts:
@@ -308,11 +337,7 @@ class Pipeline:
                 if not len(part):
                     continue
                 tracker = self.tracker()
-            columns = self.columns(part, keep, tracker, images) if keep.any() else {}
-            done: Finished = []
-            for frame in iterate_frames(self._judged(part), tracker, columns, keep, step):
-                done += tracker.update(replace(frame, rows=rows[frame.rows]))
-            yield done
+            yield self.step(tracker, part, rows, keep, step, images)
         if tracker is not None:
             yield tracker.flush()
 

@@ -142,6 +142,13 @@ class Tracker(ABC):
     def flush(self) -> Finished:
         """Return [(row, id)] of all that is still open, and forget the sequence."""
 
+    @abstractmethod
+    def open_since(self) -> int | None:
+        """Return the number of the earliest frame with a detection whose identity is still open.
+
+        Rows of earlier frames that have none by now get none. None: nothing is open.
+        """
+
     def again(self) -> Tracker:
         """Return a fresh tracker that knows what this one measured on a video, now flushed.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from utils import synthetic
 from utils.cli import say
 from utils.data_sets import data_set
 from utils.detections import Detections
+from utils.drawing import TRAIL, Painter
 from utils.frames import GREY
-from utils.visualization import TRAIL, draw_frame
 
 Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
@@ -183,16 +183,12 @@ def _blank(detections: Detections) -> Image:
 
 def _drawn(detections: Detections, ids: Array, number: int, image: Image, scale: int) -> Image:
     """Return one frame with the masks, ids and trails of its tracks."""
-    centres = detections.boxes_xywh[:, :2] + detections.boxes_xywh[:, 2:] / 2
-    order = np.argsort(detections.frames, kind="stable")
-    recent = order[
-        (detections.frames[order] > number - TRAIL) & (detections.frames[order] <= number)
-    ]
-    trails: dict[int, list[Any]] = defaultdict(list)
-    for row in recent[ids[recent] > 0].tolist():
-        trails[int(ids[row])].append(centres[row])
-    rows = np.flatnonzero((detections.frames == number) & (ids > 0))
-    return draw_frame(image, detections.coco(rows), ids[rows].tolist(), trails, scale)
+    painter, result = Painter(), replace(detections, ids=ids)
+    drawn = image
+    for earlier in range(number - TRAIL + 1, number + 1):
+        rows = np.flatnonzero((detections.frames == earlier) & (ids > 0))
+        drawn = painter.draw(image, result, rows, earlier, scale)
+    return drawn
 
 
 def _tsne(embeddings: Array, seed: int = 0) -> Array:

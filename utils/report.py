@@ -21,7 +21,7 @@ BY_TRACKER = {
 HIDDEN = ("masks that better ones cover", "")
 
 
-def _drops(summary: dict[str, Any]) -> list[tuple[int, str, str, str]]:
+def drops(summary: dict[str, Any]) -> list[tuple[int, str, str, str]]:
     """Return [(count, rule, meaning, flag)] of all that dropped something."""
     counts = summary["counts"]
     rules = {f"dropped_{name}": (name, *text) for name, text in RULES.items()}
@@ -32,12 +32,12 @@ def _drops(summary: dict[str, Any]) -> list[tuple[int, str, str, str]]:
 
 def dropped_lines(summary: dict[str, Any]) -> list[str]:
     """Return lines that say what each rule dropped; none where nothing was."""
-    drops = _drops(summary)
-    if not drops:
+    found = drops(summary)
+    if not found:
         return []
     of = f"{summary['counts'].get('written', 0)} of {summary['counts'].get('read', 0)} written"
     lines = [f"detections: {of}; dropped:"]
-    for count, name, meaning, flag in drops:
+    for count, name, meaning, flag in found:
         lines.append(f"  {count} {meaning} ({name}{f'; {flag}' if flag else ''})")
     return lines
 
@@ -47,10 +47,10 @@ def why_nothing(summary: dict[str, Any]) -> str | None:
     counts = summary["counts"]
     if counts.get("written") or not counts.get("read"):
         return None
-    drops = _drops(summary)
-    if not drops:
+    found = drops(summary)
+    if not found:
         return f"nothing was written of {counts['read']} detections"
-    count, name, meaning, flag = max(drops)
+    count, name, meaning, flag = max(found)
     change = f": {flag} changes that" if flag else ""
     return (
         f"nothing was written: of {counts['read']} detections {count} are {meaning} "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import cv2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from utils.detections import Detections
+from utils.drawing import Painter
 from utils.files import atomic_path
 from utils.frames import GREY
+from utils.identity_colours import colour_of
+from utils.video import VideoWriter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -24,63 +26,7 @@ from matplotlib import pyplot as plt
 Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
 
-TRAIL = 15  # frames of the past that a trail shows
 LEAST_SIDE = 384  # px; smaller frames are enlarged so that ids stay legible
-
-
-def colour_of(identity: int) -> tuple[int, ...]:
-    """Return a distinct RGB colour in 0..255 for an identity: hues by the golden ratio.
-
-    1000 times the ratio is nearly whole, so that ids 1001 and 2001 would look alike without a step
-    per thousand.
-    """
-    hue = (identity * 0.618034 + identity // 1000 * 0.31) % 1
-    hsv = np.array([[[180 * hue, 200, 255]]], np.uint8)
-    return tuple(int(v) for v in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0])
-
-
-def draw_frame(
-    image: Image,
-    coco: Sequence[dict[str, Any]],
-    ids: Sequence[int],
-    trails: Mapping[int, Iterable[Any]],
-    scale: int = 1,
-) -> Image:
-    """Return the frame with a coloured mask, an id and a trail per object.
-
-    Args:
-        image: (height, width, 3) uint8 RGB.
-        coco: masks of pycocotools; ids: their identities.
-        trails: {id: points (x, y) in px of the frame, oldest first}.
-        scale: enlargement of the result.
-
-    Returns:
-        (height * scale, width * scale, 3) uint8 RGB.
-    """
-    image = image.copy()
-    for mask, identity in zip(coco, ids, strict=True):
-        inside = coco_mask.decode(mask) > 0
-        image[inside] = (0.45 * image[inside] + 0.55 * np.array(colour_of(identity))).astype(
-            np.uint8
-        )
-    image = np.asarray(
-        cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST), np.uint8
-    )
-    for identity in ids:
-        points = (np.array(list(trails[identity])) * scale).round().astype(np.int32)
-        cv2.polylines(image, [points], False, colour_of(identity), 2, cv2.LINE_AA)
-        x, y = points[-1].tolist()
-        text = str(identity)
-        (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
-        corner = (
-            min(max(x - w // 2, 2), image.shape[1] - w - 2),
-            min(max(y + h // 2, h + 2), image.shape[0] - 4),
-        )
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA
-            )
-    return image
 
 
 def write_video(
@@ -103,32 +49,23 @@ def write_video(
         (height, width, 3) uint8 RGB, the drawn frame with most objects, as a still.
 
     Raises:
-        ValueError: OpenCV cannot write mp4 here.
+        ValueError: FFmpeg cannot encode video here.
     """
-    size, ids = result.size, result.ids
-    scale = max(1, -(-LEAST_SIDE // max(1, min(size))))
-    centres = result.boxes_xywh[:, :2] + result.boxes_xywh[:, 2:] / 2
-    trails: dict[int, deque[Any]] = defaultdict(lambda: deque(maxlen=TRAIL))
-    still, most = None, -1
+    scale = max(1, -(-LEAST_SIDE // max(1, min(result.size))))
+    painter, still, most = Painter(), None, -1
     rows_of = dict(result.rows_by_frame())
     numbers = range(min(rows_of, default=0), max(rows_of, default=-1) + 1, step)
-    with atomic_path(path) as temporary:
-        shape = size[1] * scale, size[0] * scale
-        code = cv2.VideoWriter.fourcc(*"mp4v")
-        video = cv2.VideoWriter(str(temporary), code, fps, shape)
-        if not video.isOpened():
-            raise ValueError(f"{path}: OpenCV must be able to write mp4, got no encoder")
+    shape = result.size[0] * scale, result.size[1] * scale
+    nothing: Array = np.zeros(0, np.int64)
+    with atomic_path(path) as temporary, VideoWriter(temporary, shape, Fraction(fps)) as video:
         for number in tqdm(numbers, desc=f"video {result.sequence}", disable=None):
-            rows = [row for row in rows_of.get(number, ()) if ids[row]]
-            shown = [int(ids[row]) for row in rows]
-            for row, identity in zip(rows, shown, strict=True):
-                trails[identity].append(centres[row])
-            image = images(number) if images else np.full((*size, 3), GREY, np.uint8)
-            drawn = draw_frame(image, result.coco(np.array(rows, int)), shown, trails, scale)
-            video.write(np.ascontiguousarray(drawn[:, :, ::-1]))
+            rows = rows_of.get(number, nothing)
+            rows = rows[result.ids[rows] > 0]
+            image = images(number) if images else np.full((*result.size, 3), GREY, np.uint8)
+            drawn = painter.draw(image, result, rows, number, scale)
+            video.write(drawn)
             if len(rows) >= most:  # the last such frame has the longest trails
                 still, most = drawn, len(rows)
-        video.release()
     return still
 
 

@@ -52,6 +52,10 @@ class GivenTracker(Tracker):
         pairs = zip(frame.rows.tolist(), keys, strict=True)
         return [(row, self._numbers[key]) for row, key in pairs]
 
+    def open_since(self) -> int | None:
+        """Return that nothing is open, see `Tracker`."""
+        return None
+
     def flush(self) -> Finished:
         """Forget the sequence."""
         self._numbers, self._last = {}, None

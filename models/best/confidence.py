@@ -20,7 +20,8 @@ PER_BIN = 30  # observations; fewer make fewer bins
 PRIOR = 10  # observations like the average that a bin starts with
 KEPT = 4096  # latest observations of a class
 READY = 400  # observations of a class before its tracks are judged by them,
-WAIT = 60  # or frames since its first; or, while all its scores are alike, HORIZONS[0] frames
+WAIT = 60  # or frames since its first; or, while all its scores are alike, HORIZONS[0] frames;
+LONGEST = 600  # or frames of the video since its first, for a class that is hardly ever seen
 STILL = 0.5  # IoU of a track's first box and its latest, above which it stands still,
 SETTLED = 10  # from so many frames on
 BEST, MOVING = 0.75, 0.25  # quantile of ranks from which at least this share has to move
@@ -63,6 +64,8 @@ class Confidence:
         if not len(ids):
             return
         self._lives.take(frame, ids, boxes_xywh)
+        for scale in self._classes.values():
+            scale.elapsed(frame)
         for cls, mine in each_class(classes):
             self._classes.setdefault(cls, _Scale(frame)).see(frame, scores[mine])
             taken = _Taken(frame, cls, scores[mine], ids[mine], self._lives.totals[ids[mine]])
@@ -139,7 +142,7 @@ class _Scale:
     """The scores of one class, and what they mean."""
 
     def __init__(self, frame: int) -> None:
-        self._since, self._frames = frame, 0
+        self._since, self._frames, self._elapsed = frame, 0, 0
         self._parts: list[deque[tuple[Array, Array, Array]]] = [deque() for _ in HORIZONS]
         self._counts = [0] * len(HORIZONS)
         self._held = [0] * len(HORIZONS)  # of them, those in the parts
@@ -153,7 +156,8 @@ class _Scale:
     def ready(self) -> bool:
         """Return whether there are enough observations."""
         least = WAIT if self._varied else HORIZONS[0]
-        return self._counts[0] >= READY or self._frames >= least
+        seen = self._counts[0] >= READY or self._frames >= least
+        return seen or self._elapsed >= LONGEST
 
     @property
     def purity(self) -> float:
@@ -161,6 +165,10 @@ class _Scale:
         if not self._varied:
             return 1.0
         return self._mean if self.ready else ASSUMED
+
+    def elapsed(self, frame: int) -> None:
+        """Take note of how far the video is, whether or not the class is in the frame."""
+        self._elapsed = frame - self._since
 
     def see(self, frame: int, scores: Array) -> None:
         """Take note of how long the class is known, and of whether its scores differ."""

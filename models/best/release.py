@@ -164,6 +164,12 @@ class Release:
                 self._ended.setdefault(queue.cls, []).append((identity, queue))
         return finished
 
+    def open_since(self) -> int | None:
+        """Return the number of the earliest frame with a detection that waits."""
+        ended = [queue for pairs in self._ended.values() for _, queue in pairs]
+        queues = [*ended, *self._queues.values()]
+        return min((q.waiting[0].frame for q in queues if q.waiting), default=None)
+
     def flush(self) -> Finished:
         """Return what is released at the end of the video, judged by what is known then."""
         finished: Finished = []

@@ -310,6 +310,10 @@ class BestTracker(Tracker):
         self._reset()
         return finished
 
+    def open_since(self) -> int | None:
+        """Return the earliest frame with an open detection, see `Tracker`."""
+        return self._release.open_since()
+
     def again(self) -> BestTracker:
         """Return a tracker for the same video that knows its scores from the start."""
         return BestTracker(self.config, self._learned)

@@ -14,6 +14,7 @@ from keras import layers, ops
 from models.usc_mots.losses import UncertaintyWeighting
 
 BRANCHES = ("both", "mask", "box")
+AT_ONCE = 64  # detections that are embedded without a loop over batches
 Array = npt.NDArray[Any]
 
 
@@ -238,10 +239,7 @@ class DHAE(keras.Model):
         """Return f_m = h_m(x_m), (n, F) float32, the part of an embedding that costs time."""
         if not len(patches) or self.mask_encoder is None:
             return np.zeros((len(patches), self.config["latent_dim"]), np.float32)
-        features: npt.NDArray[np.float32] = self.mask_encoder.predict(
-            patches, batch_size=batch_size, verbose=0
-        )
-        return features
+        return predicted(self.mask_encoder, [patches], batch_size)
 
     def fuse(
         self,
@@ -268,8 +266,9 @@ class DHAE(keras.Model):
         centre = np.array(location_centre or own["location_centre"] or own["box_mean"], np.float32)
         offset = np.asarray(boxes, np.float32) - centre
         boxes = centre + np.float32(gain) * offset
-        z = self.head.predict([features, boxes], batch_size=batch_size, verbose=0)
-        scaled: npt.NDArray[np.float32] = z * np.float32(scale)
+        scaled: npt.NDArray[np.float32] = predicted(
+            self.head, [features, boxes], batch_size
+        ) * np.float32(scale)
         return scaled
 
     def get_config(self):
@@ -280,6 +279,25 @@ class DHAE(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Build the network from `get_config()`'s dict."""
         return cls(**config)
+
+
+def predicted(network: Any, inputs: Sequence[Array], batch_size: int) -> npt.NDArray[np.float32]:
+    """Return what a network makes of (n, ...) inputs.
+
+    A frame's few detections, as they come while a video runs, go at once, filled up to a power of
+    two, so that few shapes are traced: `predict` itself takes longer than they do.
+    """
+    n = len(inputs[0])
+    if n > AT_ONCE:
+        whole: npt.NDArray[np.float32] = network.predict(
+            list(inputs) if len(inputs) > 1 else inputs[0], batch_size=batch_size, verbose=0
+        )
+        return whole
+    room = 1 << (n - 1).bit_length()
+    filled = [np.concatenate([v, np.zeros((room - n, *v.shape[1:]), v.dtype)]) for v in inputs]
+    made = network.predict_on_batch(filled if len(filled) > 1 else filled[0])
+    part: npt.NDArray[np.float32] = np.asarray(made)[:n]
+    return part
 
 
 def load(path: Path | str) -> DHAE:

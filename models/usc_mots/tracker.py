@@ -67,6 +67,11 @@ class UscMotsTracker(Tracker):
             finished += self._windows[key].update(part)
         return finished
 
+    def open_since(self) -> int | None:
+        """Return the earliest frame with an open detection, see `Tracker`."""
+        open_ = [w.open_since() for w in self._windows.values()]
+        return min((number for number in open_ if number is not None), default=None)
+
     def flush(self) -> Finished:
         """Return [(row, id)] of all detections still in the window, and forget the sequence."""
         finished = [pair for key in sorted(self._windows) for pair in self._windows[key].flush()]

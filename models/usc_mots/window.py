@@ -60,6 +60,7 @@ class Window:
         self._first: int | None = None
         self._clustered: int | None = None  # the last frame whose window was clustered
         self._pending: dict[int, Finished] = {}  # rows of tracks that are still too short
+        self._begun: dict[int, int] = {}  # frame of the first of them
         self._released: set[int] = set()  # ids long enough, still in the window
         self._written: dict[int, Array] = {}  # embedding last written under each id; without G
 
@@ -89,6 +90,11 @@ class Window:
         if self._entries and self._clustered is None:
             self._cluster()  # a sequence shorter than the window
         return self._retire(self._entries[-1].frame.number) if self._entries else []
+
+    def open_since(self) -> int | None:
+        """Return the earliest frame with a row that may still get an identity."""
+        inside = [self._entries[0].frame.number] if self._entries else []
+        return min([*inside, *self._begun.values()], default=None)
 
     def _gate(self, entry: _Entry) -> None:
         """Compute which earlier detections are too far from the new ones: once per pair."""
@@ -246,9 +252,11 @@ class Window:
                     finished.append((row, identity))
                 else:
                     rows = self._pending.setdefault(identity, [])
+                    self._begun.setdefault(identity, entry.frame.number)
                     rows.append((row, identity))
                     if len(rows) >= limit_of(cls, self.config.min_track_length):
                         finished += self._pending.pop(identity)
+                        del self._begun[identity]
                         self._released.add(identity)
         # An identity lives on only through its members in the window.
         alive = {identity for entry in self._entries for identity in entry.labels.tolist()}
@@ -256,4 +264,5 @@ class Window:
         self._written = {i: point for i, point in self._written.items() if i in alive}
         for identity in [i for i in self._pending if i not in alive]:
             self.report["short"] += len(self._pending.pop(identity))
+            del self._begun[identity]
         return finished

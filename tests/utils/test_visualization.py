@@ -2,9 +2,12 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 
 from tests.conftest import make_detections
 from utils import visualization
+from utils.drawing import Painter
+from utils.identity_colours import colour_of
 
 
 def objects():
@@ -12,22 +15,33 @@ def objects():
 
 
 def test_colours_are_distinct_and_stable():
-    colours = [visualization.colour_of(i) for i in range(1001, 1013)]
-    assert len(set(colours)) == 12 and visualization.colour_of(1001) == colours[0]
-    car, pedestrian = (np.array(visualization.colour_of(i)) for i in (1001, 2001))
+    colours = [colour_of(i) for i in range(1001, 1013)]
+    assert len(set(colours)) == 12 and colour_of(1001) == colours[0]
+    car, pedestrian = (np.array(colour_of(i)) for i in (1001, 2001))
     assert np.abs(car - pedestrian).max() > 100
 
 
 def test_frame_shows_mask_id_and_trail():
-    found = make_detections(objects()).select([0, 2])
+    found = make_detections([(1, 7, 1, 1.0, (35, 5, 8, 8)), (2, 7, 1, 1.0, (8, 5, 8, 8))])
     image = np.zeros((40, 60, 3), np.uint8)
-    trails = {7: [(9, 9), (30, 9)]}
-    drawn = visualization.draw_frame(image, found.coco([0]), [7], trails, scale=4)
+    painter = Painter()
+    painter.draw(image, found, np.array([0]), 1, scale=4)
+    drawn = painter.draw(image, found, np.array([1]), 2, scale=4)
     assert drawn.shape == (160, 240, 3)
-    assert drawn[34, 34].any()  # inside the mask (8..16 x 5..13, times 4)
-    assert drawn[36, 70:110].any()  # along the trail
-    assert (drawn == 255).all(axis=2).any()  # the id, in white
+    assert drawn[24, 34].any()  # inside the mask (8..16 x 5..13, times 4)
+    assert drawn[36, 70:150].any()  # along the trail
+    assert (drawn > 240).all(axis=2).any()  # the id, in white
     assert not image.any() and not drawn[100:, :60].any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (2160, 3840)])
+def test_ids_are_legible_and_inside_at_any_size(height, width):
+    corner = (width - 12, height - 12, 10, 10)
+    found = make_detections([(1, 1001, 1, 1.0, corner)], height, width)
+    drawn = Painter().draw(np.zeros((height, width, 3), np.uint8), found, np.array([0]), 1)
+    rows = np.flatnonzero((drawn > 240).all(axis=2).any(axis=1))
+    tall = rows[-1] - rows[0] + 1
+    assert 8 <= tall and height / 60 <= tall <= height / 15 and rows[-1] < height - 1
 
 
 def test_video_has_every_frame_also_those_without_objects(tmp_path):
@@ -77,7 +91,7 @@ def test_the_video_has_the_frames_colours_and_the_tracks_own(tmp_path):
     last = frame_of(tmp_path / "v.mp4", 5)
     scale = last.shape[0] // 40
     assert np.abs(last[35 * scale, 50 * scale] - (200, 20, 20)).max() < 25
-    colour = np.array(visualization.colour_of(1001))
+    colour = np.array(colour_of(1001))
     mixed = 0.45 * np.array((200, 20, 20)) + 0.55 * colour
     assert np.abs(last[7 * scale, 27 * scale] - mixed).max() < 40
     # The trail leads back to where the object was in the first frame.

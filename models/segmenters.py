@@ -1,0 +1,122 @@
+"""Where masks come from when a file has none: a segmenter by name, from frames."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.detections import Detections
+from utils.formats.base import Classes
+from utils.formats.objects import detections_of
+
+Image = npt.NDArray[np.uint8]
+Segmenter = Callable[[Image], Any]  # (height, width, 3) RGB -> masks of a frame, of any known kind
+
+KINDS = "ultralytics:WEIGHTS, torchvision:NAME or module:function"
+LEAST_SCORE = 0.05  # of torchvision's detections; what they mean is measured on the video
+
+
+def find_segmenter(name: str) -> Segmenter:
+    """Return the segmenter of a name.
+
+    Args:
+        name: `ultralytics:WEIGHTS`, `torchvision:NAME` of a detection model, or `module:function`,
+            a function from a frame to what `detections_of` takes; the working folder is searched.
+
+    Raises:
+        ValueError: no such segmenter, or its package is not installed.
+    """
+    package, colon, what = name.partition(":")
+    if not (package and colon and what):
+        raise ValueError(f"--segmenter must be {KINDS}, got {name!r}")
+    if package == "ultralytics":
+        return _ultralytics(what)
+    if package == "torchvision":
+        return _torchvision(what)
+    return _function(package, what)
+
+
+def _imported(module: str, name: str) -> Any:
+    """Return a module that a segmenter needs."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        text = f"--segmenter {name}: {module} must be installed, got {error}"
+        raise ValueError(text) from None
+
+
+def _function(module: str, function: str) -> Segmenter:
+    """Return a user's own function."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found = getattr(_imported(module, f"{module}:{function}"), function, None)
+    if not callable(found):
+        have = "nothing of that name" if found is None else type(found).__name__
+        raise ValueError(f"--segmenter {module}:{function}: must be a function, got {have}")
+    segmenter: Segmenter = found
+    return segmenter
+
+
+def _ultralytics(weights: str) -> Segmenter:
+    """Return a model of the package ultralytics, if the user has it."""
+    package = _imported("ultralytics", f"ultralytics:{weights}")
+    if not Path(weights).is_file() and Path(weights).suffix not in ("", ".pt"):
+        raise ValueError(f"--segmenter ultralytics:{weights}: must be a file, got none")
+    model = package.YOLO(weights)
+
+    def segment(image: Image) -> Any:
+        # It takes blue, green, red; masks at the frame's size.
+        return model(image[:, :, ::-1], verbose=False, retina_masks=True)[0]
+
+    return segment
+
+
+def _torchvision(name: str) -> Segmenter:
+    """Return a detection model of torchvision with its own weights."""
+    torch = _imported("torch", f"torchvision:{name}")
+    detection = _imported("torchvision.models", f"torchvision:{name}")
+    try:
+        weights = detection.get_model_weights(name).DEFAULT
+        model = detection.get_model(name, weights=weights).eval()
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ValueError(f"--segmenter torchvision:{name}: no such model, got {error}") from None
+    names = dict(enumerate(weights.meta["categories"]))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+
+    def segment(image: Image) -> Any:
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).to(device) / 255
+        with torch.no_grad():
+            found = model([pixels])[0]
+        chosen = found["scores"] >= LEAST_SCORE
+        return {key: found[key][chosen] for key in ("masks", "scores", "labels")} | {"names": names}
+
+    return segment
+
+
+def segmented(
+    segmenter: Segmenter, name: str, image: Image, frame: int, classes: Classes
+) -> Detections:
+    """Return the Detections that a segmenter finds in a frame.
+
+    Raises:
+        ValueError: it fails, or returns what is not known; the message names it and the frame.
+    """
+    try:
+        found = segmenter(image)
+    except Exception as error:
+        # Whatever a foreign function raises, the user gets a line, and what was done stays.
+        text = f"--segmenter {name}: frame {frame}: {type(error).__name__}: {error}"
+        raise ValueError(text) from error
+    size = (image.shape[0], image.shape[1])
+    try:
+        return detections_of(found, frame, size, classes)
+    except ValueError as error:
+        raise ValueError(f"--segmenter {name}: {error}") from None

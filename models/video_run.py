@@ -1,0 +1,484 @@
+"""A video's run: frames in once and in order; tracks, video and report out, and to be gone on with.
+
+Whatever is slow to make, what a segmenter finds and the parts of the drawn video, is kept on disk
+as it is made. A run that goes on reads the frames again and tracks what is kept, which gives the
+same identities, so that the files are those of a run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from models.live import Final, Live
+from models.output import PICTURES, REPORT, OutputFolder
+from models.pipeline import Pipeline
+from models.segmenters import Segmenter, find_segmenter, segmented
+from models.settings import Settings
+from models.spool import PART, Spool
+from utils import evaluation
+from utils.cli import check_backend, note, say
+from utils.data_sets import DataSet, named_after, own_names
+from utils.detections import Detections
+from utils.drawing import Painter
+from utils.files import FormatError
+from utils.formats.base import Classes, Options, Output
+from utils.formats.lines import numbered
+from utils.formats.mots_txt import MOTS_TXT
+from utils.formats.writing import MOTS, WRITERS
+from utils.inputs import read_inputs
+from utils.page import write_page
+from utils.review import Review
+from utils.video import Frames, VideoWriter, join
+
+Image = npt.NDArray[np.uint8]
+
+TRACKS = "tracks.txt"  # of the work folder: frame id class height width score rle
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """What is asked of a video's run.
+
+    Attributes:
+        source: video, folder of pictures, or number of a camera. output: folder for the results.
+        settings: Settings. named: makes them once the classes' names are known.
+        detections: files or folders of masks; or `segmenter`: name of one.
+        format_name: of the detections; None tells it by content.
+        ground_truth: masks with ids to score against, or None.
+        write: further formats. rate: frames per second where the source has none.
+        first_frame: number of a video's first frame; None finds out.
+        resume: whether to go on with a run that was stopped. show: on the screen.
+        report: whether to make report.html. asked: settings as the user gave them, for resuming.
+    """
+
+    source: str
+    output: Path
+    settings: Settings
+    named: Callable[[DataSet], Settings]
+    detections: Sequence[Path] = ()
+    segmenter: str | None = None
+    format_name: str | None = None
+    ground_truth: Path | None = None
+    write: Sequence[str] = ()
+    rate: Fraction | None = None
+    first_frame: int | None = None
+    resume: bool = False
+    show: bool = False
+    report: bool = True
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stop:
+    """Ends a run at the next frame: what Ctrl-C does the first time."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal; a second one ends the run at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@dataclass
+class _Masks:
+    """Where a frame's masks come from: detections that were read, or a segmenter."""
+
+    by_frame: dict[int, Detections]
+    segmenter: Segmenter | None
+    name: str
+    classes: Classes
+    spool: Spool
+
+    def __post_init__(self) -> None:
+        self._stored: Iterator[tuple[int, Detections]] = self.spool.stored()
+        self._next = next(self._stored, None)
+
+    def of(self, frame: int, image: Image) -> Detections:
+        """Return the Detections of a frame."""
+        if self.segmenter is None:
+            return self.by_frame.pop(frame, Detections.empty("", *image.shape[:2]))
+        if self._next is not None and self._next[0] == frame:
+            found = self._next[1]
+            self._next = next(self._stored, None)
+            return found
+        self._next = None
+        known = len(self.classes.names)
+        found = segmented(self.segmenter, self.name, image, frame, self.classes)
+        if len(self.classes.names) > known:
+            self.spool.save_names(self.classes.names)
+        return self.spool.store(frame, found)
+
+
+class _Parts:
+    """The drawn video, a part of PART frames at a time; parts that are there are not made again.
+
+    Args:
+        spool: holds them. rate, size: of the video. stopped: parts that a stopped run ends with, to
+            be made again when it goes on, are in `folder`.
+    """
+
+    def __init__(self, spool: Spool, rate: Fraction, size: tuple[int, int], folder: Path) -> None:
+        self._spool, self._rate, self._size, self._folder = spool, rate, size, folder
+        self._done = len(spool.parts())
+        self._ended: list[Path] = []
+        self._count = 0
+        self._writer: VideoWriter | None = None
+        self.stopped = False
+        self.painter = Painter()
+        self.last: Image | None = None
+
+    def take(self, final: Final) -> None:
+        """Draw the next frame, unless it is in a part that is there."""
+        part, place = divmod(self._count, PART)
+        self._count += 1
+        rows = np.flatnonzero(final.result.ids)
+        if part < self._done:
+            self.painter.follow(final.result, rows, final.frame)
+            return
+        self.last = self.painter.draw(final.image, final.result, rows, final.frame)
+        if self._writer is None:
+            self._writer = VideoWriter(self._folder / f"{part:06d}.mp4", self._size, self._rate)
+        self._writer.write(self.last)
+        if place == PART - 1:
+            self._end(part)
+
+    def _end(self, part: int) -> None:
+        """Close a part; it is kept for good unless the run was stopped in it."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        made, self._writer = self._writer.path, None
+        if self.stopped:
+            self._ended.append(made)
+        else:
+            made.replace(self._spool.part(part))
+
+    def finish(self, path: Path) -> bool:
+        """Write the whole video; return whether there was a frame."""
+        self.stopped = True  # a part that is not full is not for good
+        self._end((self._count - 1) // PART)
+        parts = [*self._spool.parts(), *self._ended]
+        if parts:
+            join(parts, path)
+        return bool(parts)
+
+
+class VideoRun:
+    """One run over a video.
+
+    Args:
+        request: VideoRequest.
+
+    Raises:
+        ValueError: bad input; nothing is written then.
+    """
+
+    def __init__(self, request: VideoRequest) -> None:
+        self.request = request
+        self.counts: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self.stop = Stop()
+
+    def execute(self) -> dict[str, Any]:
+        """Track the video; return the summary.
+
+        Raises:
+            ValueError: bad input.
+        """
+        request = self.request
+        with OutputFolder(request.output, request.detections) as output:
+            self._read()
+            spool = Spool(request.output, self._signature(), request.resume)
+            if spool.left:
+                note(f"{request.output}: an earlier run was stopped there; it is begun anew "
+                     "(--resume goes on with it)")  # fmt: skip
+            if request.resume and not spool.resumed:
+                note(f"{request.output}: no run was stopped there: it begins")
+            for number, name in spool.names.items():
+                self.classes.number(name, number)
+            try:
+                stopped = self._track(spool, output.staged)
+            except ValueError:
+                if not spool.parts() and request.segmenter is None:
+                    spool.remove()  # nothing in it is worth keeping
+                raise
+            summary = self._summary(stopped)
+            self._write(spool, output.staged, summary)
+            output.install(summary)
+            if not stopped:
+                spool.remove()
+        return summary
+
+    def _read(self) -> None:
+        """Open the video, and read the masks that are on disk."""
+        request = self.request
+        self.frames = Frames(request.source, request.rate)
+        of = request.settings.data_set
+        self.classes = Classes(own_names(of))
+        self.segmenter = find_segmenter(request.segmenter) if request.segmenter else None
+        options = Options(self.frames.size, classes=self.classes)
+        found: list[Detections] = []
+        self.truth: Detections | None = None
+        if request.detections:
+            inputs = read_inputs(
+                request.detections, options=options, format_name=request.format_name
+            )
+            self.notes += inputs.notes
+            if len(inputs.sequences) != 1:
+                names = ", ".join(s.sequence for s in inputs.sequences)
+                raise ValueError(f"--detections must hold one sequence for a video, got {names}")
+            found = inputs.sequences
+        if request.ground_truth is not None:
+            truths = read_inputs([request.ground_truth], options=options).sequences
+            named = [t for t in truths if len(truths) == 1 or t.sequence == self.frames.name]
+            if not named:
+                rule = f"must hold the video's sequence {self.frames.name}"
+                got = ", ".join(t.sequence for t in truths)
+                raise FormatError(request.ground_truth, None, rule, got)
+            self.truth = named[0]
+            evaluation.check_truth(
+                self.truth, Detections.empty("", *self.frames.size), request.ground_truth
+            )
+            if self.truth.size != self.frames.size:
+                rule = f"ground truth must have the video's frame size {self.frames.size}"
+                raise FormatError(request.ground_truth, None, rule, self.truth.size)
+        known = [d for d in (*found, self.truth) if d is not None]
+        if request.segmenter:
+            known.append(replace(Detections.empty(""), class_names=dict(self.classes.names)))
+        self.of = named_after(of, known)
+        self.settings = request.named(self.of)
+        self.pipeline = Pipeline(self.settings)
+        self.pipeline.check_online()
+        self.detections = self._checked(found[0]) if found else None
+        if self.pipeline.needs_embeddings(Detections.empty(""), True):
+            check_backend()
+        self._number()
+
+    def _checked(self, detections: Detections) -> Detections:
+        """Return the masks that were read, which must be of the video's size."""
+        if len(detections) and detections.size != self.frames.size:
+            rule = f"masks must have the video's frame size {self.frames.size} (height, width)"
+            raise FormatError(self.request.detections[0], None, rule, detections.size)
+        return self.pipeline.prepare(detections)
+
+    def _number(self) -> None:
+        """Find the number of the video's first frame."""
+        request, count = self.request, self.frames.count
+        if self.frames.numbered:
+            return
+        first = request.first_frame
+        if first is None:
+            first, known = 0, self.detections
+            if known is not None and len(known) and count:
+                starts, ends = int(known.frames.min()), int(known.frames.max())
+                if starts > 0 and ends == count:
+                    first = 1
+                    self.notes.append(
+                        f"the masks' frames are {starts} to {ends}, the video has {count}: its "
+                        "first frame is number 1 (--first-frame says otherwise)"
+                    )
+        self.frames.first = first
+
+    def _signature(self) -> dict[str, Any]:
+        """Return what must be the same for going on with a run."""
+        request = self.request
+        return {
+            "source": request.source,
+            "size": list(self.frames.size),
+            "rate": str(self.frames.rate),
+            "first frame": self.frames.first,
+            "detections": [str(p) for p in request.detections],
+            "segmenter": request.segmenter,
+            "settings": str(sorted(map(str, request.asked.items()))),
+        }
+
+    def _track(self, spool: Spool, folder: Path) -> bool:
+        """Take all frames through; return whether the run was stopped before their end."""
+        numbers = self.detections.rows_by_frame() if self.detections is not None else []
+        parts: dict[int, Detections] = {}
+        if self.detections is not None:
+            order = np.argsort(self.detections.frames, kind="stable")
+            starts = np.searchsorted(self.detections.frames[order], [n for n, _ in numbers])
+            for (number, _), rows in zip(numbers, np.split(order, starts[1:]), strict=True):
+                parts[number] = self.detections.select(rows)
+        source = _Masks(parts, self.segmenter, self.request.segmenter or "", self.classes, spool)
+        live = Live(self.pipeline)
+        work = folder / "parts"
+        work.mkdir()
+        video = _Parts(spool, self.frames.rate, self.frames.size, work)
+        self.review = Review(self.frames.name, self.frames.size, {}, truth=self.truth)
+        seen = 0
+        with (spool.folder / TRACKS).open("wb") as tracks:
+
+            def take(finals: list[Final]) -> None:
+                for final in finals:
+                    self._take(final, tracks)
+                    video.take(final)
+                    if self.request.show and video.last is not None:
+                        self._show(video.last)
+
+            bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)
+            for number, image in bar:
+                if self.stop.asked:
+                    break
+                found = source.of(number, image)
+                seen += 1
+                self.counts["frames"] += 1
+                self.counts["read"] += len(found)
+                self.scored |= found.scored and len(found) > 0
+                named = replace(found, sequence=self.frames.name)
+                take(live.update(named, image) if len(found) else live.empty(
+                    number, self.frames.size, image))  # fmt: skip
+            stopped = video.stopped = self.stop.asked
+            take(live.flush())
+        self.counts.update({f"dropped_{rule}": n for rule, n in live.dropped.items()})
+        self.counts.update({f"tracker_{what}": n for what, n in live.tracker.report.items()})
+        self._left_over(source, stopped)
+        if stopped:
+            self.notes.append(f"stopped after {seen} frames (--resume goes on)")
+        (folder / PICTURES).mkdir()
+        if not video.finish(folder / PICTURES / f"{self.frames.name}.mp4"):
+            raise FormatError(self.request.source, None, "must have frames", "none")
+        _clear(work)
+        return stopped
+
+    scored: bool = False
+
+    def _left_over(self, source: _Masks, stopped: bool) -> None:
+        """Say which masks belong to no frame of the video."""
+        left = {number: len(part) for number, part in source.by_frame.items() if len(part)}
+        if left and not stopped:
+            masks = sum(left.values())
+            shown = ", ".join(map(str, sorted(left)[:3])) + ", ..." * (len(left) > 3)
+            self.notes.append(
+                f"{masks} masks are of {len(left)} frames that the video has not ({shown}): left "
+                "out (--first-frame moves the numbers)"
+            )
+
+    def _take(self, final: Final, tracks: Any) -> None:
+        """Write down a frame's tracks."""
+        result = final.result
+        self.counts["dropped_hidden"] += int((final.hidden).sum())
+        rows = np.flatnonzero(result.ids)
+        self.counts["written"] += len(rows)
+        size = f"{result.height} {result.width}"
+        for row in rows.tolist():
+            head = f"{final.frame} {result.ids[row]} {result.classes[row]} {size} "
+            head += f"{result.scores[row]:.9g} "
+            tracks.write(head.encode() + result.rles[row] + b"\n")
+        self.review.take(final.frame, result, final.image)
+
+    def _show(self, image: Image) -> None:
+        import cv2
+
+        cv2.imshow("tracks", np.ascontiguousarray(image[:, :, ::-1]))
+        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
+            self.stop.asked = True
+
+    def _summary(self, stopped: bool) -> dict[str, Any]:
+        """Return all that made the results; the same for a run that was stopped and went on."""
+        request = self.request
+        embedder = self.pipeline._embedder
+        name = self.frames.name
+        self.counts["tracks"] = len(self.review.tracks)
+        of = self.settings.data_set
+        if of.any_class:
+            of = replace(of, class_names={**of.class_names, **self.classes.names})
+        classes = sorted({t.cls for t in self.review.tracks.values()})
+        self.review.names = {c: of.name_of(c) for c in classes}
+        used = embedder is not None
+        return {
+            **self.settings.summary(),
+            "source": request.source,
+            "detections": [str(p) for p in request.detections],
+            "segmenter": request.segmenter,
+            "sequences": 1,
+            "stopped": stopped,
+            "frames_per_second": str(self.frames.rate),
+            "steps": {name: 1},
+            "classes": list(self.review.names.values()),
+            "class_names": {str(c): n for c, n in self.review.names.items()},
+            "weights": {name: embedder.weights_of(name).name} if embedder else {},
+            "weights_sha256": embedder.digests() if embedder else {},
+            "versions": {
+                "python": platform.python_version(),
+                **{p: version(p) for p in ("keras",) * used + ("numpy", "av", "opencv-python")},
+            },
+            "counts": {k: v for k, v in sorted(self.counts.items()) if v},
+            "scores": {},
+            "notes": list(self.notes),
+        }
+
+    def _write(self, spool: Spool, folder: Path, summary: dict[str, Any]) -> None:
+        """Write the tracks in every format that is asked for, the scores and the report."""
+        name, file = self.frames.name, spool.folder / TRACKS
+        path = folder / WRITERS[MOTS].place(name)
+        path.parent.mkdir()
+        with file.open("rb") as tracks, path.open("wb") as out:
+            for line in tracks:  # as MOTS txt, without the score; never all at once
+                fields = line.split(b" ")
+                out.write(b" ".join((*fields[:5], fields[6])))
+        wanted = [w for w in dict.fromkeys(self.request.write) if w != MOTS]
+        if wanted or self.truth is not None:
+            result = _whole(file, name, self.frames.size)
+            output = Output(result, self.review.names, self.scored)
+            for each in wanted:
+                try:
+                    WRITERS[each].write(folder / WRITERS[each].place(name), output)
+                except ValueError as error:
+                    summary["notes"].append(f"{name}: not written as {each}: {error}")
+            if self.truth is not None:
+                classes = self.pipeline.scored_classes([self.truth, result])
+                counts = self.pipeline.counts(self.truth, result, classes)
+                summary["scores"] = {"masks": evaluation.combine_masks([counts])}
+        if self.request.report:
+            write_page(folder / REPORT, summary, [self.review])
+
+
+def _whole(file: Path, name: str, size: tuple[int, int]) -> Detections:
+    """Return the tracks that were written down, with their scores."""
+    lines = numbered(file.read_bytes())
+    if not lines:
+        return Detections.empty(name, *size)
+    plain = [(n, [*fields[:5], fields[6]]) for n, fields in lines]
+    scores = np.array([float(fields[5]) for _, fields in lines], np.float32)
+    return replace(MOTS_TXT.read(file, name, plain), scores=scores)
+
+
+def _clear(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_video(request: VideoRequest) -> dict[str, Any]:
+    """Run over a video; Ctrl-C ends it at the next frame with valid files.
+
+    Raises:
+        ValueError: bad input.
+    """
+    import signal
+
+    run = VideoRun(request)
+    before = signal.signal(signal.SIGINT, run.stop)
+    try:
+        summary = run.execute()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if summary["stopped"]:
+        say(f"stopped; {request.output} holds what was tracked until then")
+    return summary

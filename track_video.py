@@ -1,0 +1,112 @@
+"""Track a video: frames in, with their masks or a segmenter; a drawn video and tracks out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import test_mots
+from models.settings import PRESETS
+from models.video_run import VideoRequest, run_video
+from utils.cli import Parser, run, say
+from utils.data_sets import CUSTOM, DATA_SETS
+from utils.formats.registry import FORMATS
+from utils.formats.writing import WRITERS
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = Parser(description=__doc__)
+    add = parser.add_argument
+    add("source", metavar="INPUT", help="a video, a folder of frames, or the number of a camera")
+    add("--output", type=Path, required=True, help="folder for the results")
+    masks = parser.add_mutually_exclusive_group(required=True)
+    masks.add_argument("--detections", type=Path, nargs="+", help="masks of any format")
+    masks.add_argument(
+        "--segmenter", help="ultralytics:WEIGHTS, torchvision:NAME, or module:function of yours"
+    )
+    add("--format", choices=FORMATS, help="take the detections to be of this format")
+    add("--ground-truth", type=Path, help="masks with ids to score against")
+    add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
+    add("--fps", type=rate, help="frames per second, where the input does not say it (10)")
+    add("--first-frame", type=int, help="number of a video's first frame (default: found out)")
+    add("--resume", action="store_true", help="go on with a run that was stopped")
+    add("--show", action="store_true", help="on the screen, too; q ends the run")
+    add("--no-report", dest="report", action="store_false", help="no report.html")
+    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
+    add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
+    add("--classes", nargs="+", help="names or numbers (default: all)")
+    add("--tracker", help="any of test_mots.py --list (default: best)")
+    add("--preset", choices=PRESETS, help="the paper's text, its authors' code, or ours")
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
+    add("--min-score", help="least score, as 0.3 or car=0.3,pedestrian=0.5")
+    add("--min-area", help="least box area in px^2, as 100 or car=150")
+    add("--min-length", help="least detections of a track, as 3 or car=5")
+    args = parser.parse_args(arguments)
+    if args.tracker and args.preset:
+        parser.error(f"--tracker names one already, got --preset, too: {args.tracker}")
+    if args.first_frame is not None and args.first_frame < 0:
+        parser.error(f"--first-frame must be at least 0, got {args.first_frame}")
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if args.show and sys.platform.startswith("linux") and not screen:
+        parser.error("--show needs a screen, got none (DISPLAY is not set)")
+    return args
+
+
+def rate(text: str) -> Fraction:
+    """Return frames per second from the command line, as 25, 29.97 or 30000/1001."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"must be frames per second, as 25, got {text!r}")
+    return value.limit_denominator(1001)
+
+
+def request_of(args: argparse.Namespace) -> VideoRequest:
+    """Return the VideoRequest that the command line makes."""
+    whole = argparse.Namespace(
+        **vars(args), matcher=None, no_graph=False, t_lag=None, frame_step=None, boxes="check",
+        trusted=None, calibrate="online", refine=False,
+    )  # fmt: skip
+    settings, named = test_mots.early_and_late(whole)
+    asked = ("dataset", "class_names", "classes", "tracker", "preset", "set", "min_score",
+             "min_area", "min_length", "format")  # fmt: skip
+    return VideoRequest(
+        args.source,
+        args.output,
+        settings,
+        named,
+        args.detections or (),
+        args.segmenter,
+        args.format,
+        args.ground_truth,
+        args.write,
+        args.fps,
+        args.first_frame,
+        args.resume,
+        args.show,
+        args.report,
+        {name: getattr(args, name) for name in asked},
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    args = parse_args()
+    summary: dict[str, Any] = run_video(request_of(args))
+    test_mots.print_results(summary)
+    files = [name for name in summary["files"] if not name.startswith("data/")]
+    say(f"{args.output}: {', '.join([*summary['files'][:1], *files][:6])}")
+    if summary["stopped"]:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,260 @@
+"""Videos: frames in, one by one and in order, and H.264 out, in parts that are joined."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from utils.files import FormatError, atomic_path
+from utils.frames import SUFFIXES, find_pictures
+
+Image = npt.NDArray[np.uint8]
+
+DEFAULT_RATE = Fraction(10)  # frames per second where nothing says it
+# H.264 encoders of the FFmpeg that PyAV comes with, and what plays where there is none.
+ENCODERS = (
+    ("libx264", {"preset": "veryfast", "crf": "20"}),
+    ("libopenh264", {"b": "4M"}),
+    ("mpeg4", {"q": "3"}),
+)
+GOP = 50  # frames from one key frame to the next, so that players can seek
+THREADS = 4  # of the encoder
+
+
+class Frames:
+    """The frames of a video, a folder of pictures or a camera, read once and in order.
+
+    Args:
+        source: path of a video or folder, or the number of a camera.
+        rate: frames per second of a folder or camera; None takes the camera's, or DEFAULT_RATE.
+        first: number of a video's or camera's first frame.
+
+    Attributes:
+        name: of the sequence. rate: Fraction, frames per second. count: of frames, None where
+            unknown. size: (height, width) in px of the first frame.
+
+    Raises:
+        FormatError: nothing there that can be read.
+    """
+
+    def __init__(self, source: str, rate: Fraction | None = None, first: int = 0) -> None:
+        path = Path(source)
+        self._source: Any
+        self.first, self.count = first, None
+        if source.isdigit() and not path.exists():
+            self.name = f"camera{source}"
+            self._source = _Camera(int(source))
+            self.rate = rate or self._source.rate or DEFAULT_RATE
+        elif path.is_dir():
+            self.name = path.resolve().name
+            self._source = _Pictures(path)
+            self.rate, self.count = rate or DEFAULT_RATE, len(self._source.files)
+        elif path.is_file():
+            self.name = path.stem
+            self._source = _Video(path)
+            self.rate = rate or self._source.rate or DEFAULT_RATE
+            self.count = self._source.count
+        else:
+            rule = "must be a video, a folder of pictures or the number of a camera"
+            raise FormatError(path, None, rule, "no such path")
+        self.size: tuple[int, int] = self._source.size
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        """Yield (frame number, (height, width, 3) uint8 RGB).
+
+        Raises:
+            FormatError: a picture that cannot be read or has another size.
+        """
+        for number, image in self._source:
+            if isinstance(self._source, _Pictures):
+                yield number, image
+            else:
+                yield number + self.first, image
+
+    @property
+    def numbered(self) -> bool:
+        """Return whether the frames have numbers of their own."""
+        return isinstance(self._source, _Pictures)
+
+
+class _Video:
+    """A video file."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self.path = path
+        try:
+            with av.open(str(path)) as opened:
+                stream = opened.streams.video[0]
+                self.rate = stream.average_rate or stream.guessed_rate
+                self.count = stream.frames or None
+                first = next(opened.decode(stream))
+                self.size = first.height, first.width
+        except (av.FFmpegError, IndexError, StopIteration, OSError, ValueError) as error:
+            rule = "must be a video that can be read"
+            raise FormatError(path, None, rule, str(error) or "no frames") from None
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        import av
+
+        number = -1
+        with av.open(str(self.path)) as opened:
+            stream = opened.streams.video[0]
+            stream.thread_type = "AUTO"
+            try:
+                for number, frame in enumerate(opened.decode(stream)):
+                    if (frame.height, frame.width) != self.size:
+                        rule = f"frames must have size {self.size[0]} {self.size[1]}"
+                        got = f"{frame.height} {frame.width} in frame {number}"
+                        raise FormatError(self.path, None, rule, got)
+                    yield number, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            except av.FFmpegError as error:
+                place = f"after frame {number}"
+                raise FormatError(self.path, place, "must be readable to its end", error) from None
+
+
+class _Pictures:
+    """A folder of pictures, numbered by their names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = dict(sorted(find_pictures(folder, "").items()))
+        if not self.files:
+            rule = f"must hold pictures with numbers in their names ({', '.join(SUFFIXES)})"
+            raise FormatError(folder, None, rule, "none")
+        self.size = self._read(next(iter(self.files.values()))).shape[:2]
+
+    def _read(self, path: Path) -> Image:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise FormatError(path, None, "must be a picture", "none that can be read")
+        return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        for number, path in self.files.items():
+            image = self._read(path)
+            if image.shape[:2] != self.size:
+                rule = f"frames must have size {self.size[0]} {self.size[1]}"
+                raise FormatError(path, None, rule, " ".join(map(str, image.shape[:2])))
+            yield number, image
+
+
+class _Camera:
+    """A camera, until it ends or the user does."""
+
+    def __init__(self, number: int) -> None:
+        self._opened = cv2.VideoCapture(number)
+        found, image = self._opened.read()
+        if not found:
+            raise FormatError(f"camera {number}", None, "must give frames", "none")
+        self._first = image
+        self.size = image.shape[:2]
+        rate = self._opened.get(cv2.CAP_PROP_FPS)
+        self.rate = Fraction(rate).limit_denominator(1001) if rate > 0 else None
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        image, number = self._first, 0
+        while image is not None:
+            yield number, np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+            found, image = self._opened.read()
+            number += 1
+            if not found:
+                return
+
+
+class VideoWriter:
+    """Writes frames as an mp4 that browsers play.
+
+    Args:
+        path: of the file. size: (height, width) of frames in px. rate: frames per second.
+
+    Odd sides get one more row or column, as H.264 has none.
+
+    Raises:
+        ValueError: FFmpeg here cannot encode video.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction) -> None:
+        import av
+
+        self.path = path
+        self._opened: Any = av.open(str(path), "w", format="mp4")
+        self._rate, self._count = rate, 0
+        self._pad = size[0] % 2, size[1] % 2
+        name, options = next((e for e in ENCODERS if _has(e[0])), (None, None))
+        if name is None or options is None:
+            raise ValueError(f"{path}: FFmpeg must be able to encode video, got no encoder")
+        opened: Any = self._opened
+        stream = opened.add_stream(name, rate=rate, options=dict(options))
+        stream.height, stream.width = size[0] + self._pad[0], size[1] + self._pad[1]
+        stream.pix_fmt, stream.gop_size = "yuv420p", GOP
+        stream.codec_context.thread_count = THREADS  # fixed: the same bytes on any machine
+        self._stream = stream
+
+    def write(self, image: Image) -> None:
+        """Add a (height, width, 3) uint8 RGB frame."""
+        import av
+
+        if any(self._pad):
+            image = np.pad(image, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        frame.pts, frame.time_base = self._count, 1 / self._rate
+        self._count += 1
+        for packet in self._stream.encode(frame):
+            self._opened.mux(packet)
+
+    def close(self) -> None:
+        """End the file."""
+        if self._count:
+            for packet in self._stream.encode():
+                self._opened.mux(packet)
+        self._opened.close()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _has(encoder: str) -> bool:
+    """Return whether FFmpeg has an encoder."""
+    import av
+
+    with contextlib.suppress(av.codec.codec.UnknownCodecError):
+        av.Codec(encoder, "w")
+        return True
+    return False
+
+
+def join(parts: list[Path], path: Path) -> None:
+    """Write videos of one kind one after another, without encoding them again."""
+    import av
+
+    with atomic_path(path) as temporary:
+        options = {"movflags": "faststart"}
+        with av.open(str(temporary), "w", format="mp4", options=options) as joined:
+            out, start = None, 0
+            for part in parts:
+                with av.open(str(part)) as opened:
+                    stream = opened.streams.video[0]
+                    if out is None:
+                        out = joined.add_stream_from_template(stream)
+                    end = start
+                    for packet in opened.demux(stream):
+                        if packet.dts is None:
+                            continue
+                        length = packet.duration or 0
+                        packet.pts = start + (packet.pts or 0)
+                        packet.dts = start + packet.dts
+                        end = max(end, packet.pts + length)
+                        packet.stream = out
+                        joined.mux(packet)
+                    start = end
