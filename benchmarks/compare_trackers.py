@@ -202,7 +202,8 @@ def measure(job: tuple[str, str, Path, Path, call.Peer | None]) -> dict[str, Any
             seconds = min(seconds, time.perf_counter() - start)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for scene, ids in zip(scenes, tracked, strict=True):
-        result, _ = finished(scene.detections, ids)
+        in_front = tracker not in PRESETS or pipeline.tracker().in_front
+        result, _ = finished(scene.detections, ids, in_front)
         objects = read_detections(truth / f"{result.sequence}.txt")
         parts.append(pipeline.counts(objects, result, pipeline.scored_classes([objects])))
     frames = sum(int(np.ptp(scene.detections.frames)) + 1 for scene in scenes)

@@ -138,7 +138,7 @@ class Live:
         while self._held and (open_since is None or self._held[0].counted < open_since):
             held = self._held.popleft()
             ids = self._numbering.ids(held.ids, held.detections.classes)
-            result, dropped = disjoint(held.detections, ids)
+            result, dropped = disjoint(held.detections, ids, self.tracker.in_front)
             hidden = np.zeros(len(ids), bool)
             hidden[dropped] = True
             yield Final(held.frame, held.detections, held.keep, result, hidden, held.image)

@@ -67,6 +67,7 @@ class Tracked:
         report: what the tracker and refinement counted.
         images: reader of the frames, or None.
         notes: what was guessed or overridden, for the user.
+        in_front: who gets a pixel, see `utils.results.make_disjoint`.
     """
 
     detections: Detections
@@ -78,10 +79,11 @@ class Tracked:
     report: Counter[str]
     images: Images | None = None
     notes: tuple[str, ...] = ()
+    in_front: bool = True
 
     def result(self) -> tuple[Detections, list[int]]:
         """Return what is written, see `utils.results.finished`."""
-        return finished(self.detections, self.track_ids)
+        return finished(self.detections, self.track_ids, self.in_front)
 
 
 def find_step(frames: Array) -> int:
@@ -232,8 +234,18 @@ class Pipeline:
             track_ids, merged = self._refine(detections, track_ids, columns)
             report = report + merged
         notes += self._trust_notes(detections)
+        said = tuple(notes)
         return Tracked(
-            detections, keep, dropped, step, columns, track_ids, report, images, tuple(notes)
+            detections,
+            keep,
+            dropped,
+            step,
+            columns,
+            track_ids,
+            report,
+            images,
+            said,
+            tracker.in_front,
         )
 
     def _judged(self, detections: Detections) -> Detections:

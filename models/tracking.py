@@ -102,6 +102,7 @@ class Tracker(ABC):
     Attributes:
         name: in the registry. meaning: one line for --list. settings: its dataclass.
         measures: whether it can measure a whole video first, and then track it `again`.
+        in_front: who gets a pixel of masks with equal scores, see `utils.results.make_disjoint`.
         needs: columns without which it cannot run; uses: those it reads where they are.
         report: Counter of what happened.
     """
@@ -110,6 +111,7 @@ class Tracker(ABC):
     meaning: ClassVar[str]
     settings: ClassVar[type]
     measures: ClassVar[bool] = False
+    in_front: ClassVar[bool] = True
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
 

@@ -45,16 +45,19 @@ def output_ids(track_ids: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.ND
     return np.array([ids.get(track, 0) for track in track_ids.tolist()], np.int32)
 
 
-def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[bytes], list[int]]:
+def make_disjoint(
+    detections: Detections, rows: npt.NDArray[Any], in_front: bool = True
+) -> tuple[list[bytes], list[int]]:
     """Return the rows' masks (list of bytes) without common pixels, and the rows left empty.
 
-    A pixel goes to the detection with the higher score; among equals to a mask that would be left
-    without pixels otherwise, then to the one that reaches lower, which is more often in front, then
-    to the smaller one, then to the earlier row.
+    A pixel goes to the detection with the higher score; among equals to the smaller one, then to
+    the earlier row. With `in_front` it goes, among equals, first to a mask that would be left
+    without pixels otherwise, then to the one that reaches lower, which is more often in front.
 
     Args:
         detections: Detections.
         rows: indices of detections of one frame.
+        in_front: see above.
     """
     coco = detections.coco(rows)
     counts = [mask["counts"] for mask in coco]
@@ -71,7 +74,8 @@ def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[
     inside = ((share > INSIDE) & (scores[:, None] == scores)).any(axis=1)
     lowest = detections.boxes_xywh[rows, 1] + detections.boxes_xywh[rows, 3]
     areas = masks.areas_of(counts, pixels)
-    order = np.lexsort((rows, areas, -lowest, ~inside, -scores))
+    likely = (-lowest, ~inside) if in_front else ()
+    order = np.lexsort((rows, areas, *likely, -scores))
     rank = np.argsort(order)
     emptied = []
     for i in np.flatnonzero(shared.any(axis=1)).tolist():
@@ -84,7 +88,9 @@ def make_disjoint(detections: Detections, rows: npt.NDArray[Any]) -> tuple[list[
     return counts, emptied
 
 
-def finished(detections: Detections, track_ids: npt.NDArray[Any]) -> tuple[Detections, list[int]]:
+def finished(
+    detections: Detections, track_ids: npt.NDArray[Any], in_front: bool = True
+) -> tuple[Detections, list[int]]:
     """Return the result of tracking: what is written, row for row.
 
     Masks are made disjoint per frame across classes; a mask left empty loses its id.
@@ -92,6 +98,7 @@ def finished(detections: Detections, track_ids: npt.NDArray[Any]) -> tuple[Detec
     Args:
         detections: n Detections.
         track_ids: (n,) int, 0 for rows that belong to no track.
+        in_front: see `make_disjoint`.
 
     Returns:
         n Detections with the written masks and ids, id 0 for what is not written; boxes, frames,
@@ -102,21 +109,24 @@ def finished(detections: Detections, track_ids: npt.NDArray[Any]) -> tuple[Detec
     order = tracked[np.lexsort((tracked, detections.frames[tracked]))]
     ids = np.zeros(len(detections), np.int32)
     ids[order] = output_ids(np.asarray(track_ids)[order], detections.classes[order])
-    return disjoint(detections, ids)
+    return disjoint(detections, ids, in_front)
 
 
-def disjoint(detections: Detections, ids: npt.NDArray[np.int32]) -> tuple[Detections, list[int]]:
+def disjoint(
+    detections: Detections, ids: npt.NDArray[np.int32], in_front: bool = True
+) -> tuple[Detections, list[int]]:
     """Return detections with ids whose masks are disjoint per frame, and the rows left empty.
 
     Args:
         detections: n Detections. ids: (n,) int32 to write, 0 for rows that belong to no track.
+        in_front: see `make_disjoint`.
     """
     tracked, ids = np.flatnonzero(ids), ids.copy()
     order = tracked[np.argsort(detections.frames[tracked], kind="stable")]
     rles, dropped = detections.rles.copy(), []
     starts = np.flatnonzero(np.diff(detections.frames[order])) + 1
     for rows in np.split(order, starts) if len(order) else ():
-        counts, emptied = make_disjoint(detections, rows)
+        counts, emptied = make_disjoint(detections, rows, in_front)
         dropped += emptied
         for row, rle in zip(rows.tolist(), counts, strict=True):
             rles[row] = rle

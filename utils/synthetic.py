@@ -269,7 +269,7 @@ def write_sequence(folder: Path, images: Array, detections: Detections) -> None:
         box = f"{x:.0f} {y:.0f} {w:.0f} {h:.0f}"
         lines.append(f"{frame} {box} 1 {PEDESTRIAN} {FRAME} {FRAME} {rle.decode()}\n")
         truth.append(f"{frame},{identity},{box.replace(' ', ',')},1,-1,-1,-1\n")
-    disjoint, _ = finished(detections, detections.ids)
+    disjoint, _ = finished(detections, detections.ids, in_front=False)
     mots_txt.write(folder / "instances_txt" / f"{name}.txt", disjoint)
     info = (
         f"[Sequence]\nname={name}\nimDir=../../images/{name}\nframeRate=10\n"

@@ -35,6 +35,7 @@ class UscMotsTracker(Tracker):
     name = "paper"
     meaning = "the paper's constrained k-means of embeddings over a sliding window"
     settings = UscMotsConfig
+    in_front = False  # of which the paper says nothing
 
     def __init__(self, config: UscMotsConfig | None = None) -> None:
         super().__init__()
