@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from utils import masks
 from utils.detections import Detections
-from utils.files import atomic_path, shown
+from utils.files import FormatError, atomic_path, shown
 from utils.formats.base import UNKNOWN, File, Format, Options, Output, Rows
 from utils.formats.labels import label_image, plain, read_labels
 
@@ -37,11 +37,14 @@ class _Stack:
     """
 
     def __init__(self, stream: Any) -> None:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        self.shape, self.fortran, self.dtype = read(stream)
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                read = np.lib.format.read_array_header_2_0
+            self.shape, self.fortran, self.dtype = read(stream)
+        except Exception as error:  # NumPy's parser of headers raises of every kind
+            raise ValueError(f"a header that cannot be read ({shown(error)})") from None
         self._stream = stream
         if self.dtype.hasobject:
             raise ValueError("objects, which are not read")
@@ -114,11 +117,9 @@ class Npz(Format):
                             columns[name] = _column(rows, stream, name)
                 with archive.open(inside[stack]) as stream:
                     return [_read(rows, stream, columns, stack == "masks", options)]
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-            raise rows.fail(None, "must be a readable npz archive", error) from None
-        except Exception as error:
-            if type(error).__module__ != "zlib":
-                raise
+        except FormatError:
+            raise
+        except Exception as error:  # zipfile raises of every kind on broken archives
             raise rows.fail(None, "must be a readable npz archive", error) from None
 
 
@@ -126,7 +127,7 @@ def _column(rows: Rows, stream: Any, name: str) -> Array:
     """Return one column of an archive."""
     try:
         column = _Stack(stream).whole()
-    except (ValueError, KeyError, TypeError, SyntaxError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise rows.fail(name, "must be a readable array", error) from None
     if column.ndim != 1 or column.dtype.kind not in "iufb":
         rule = "must be one number for each mask"
@@ -155,10 +156,10 @@ def _read(
             rows.notes.append("planes are truth values: one object in each frame")
         return _labels(rows, stack, columns, options)
     except ValueError as error:
-        if str(error).startswith(str(rows.path)):
+        if isinstance(error, FormatError):
             raise
         raise rows.fail(None, "must be a readable array", error) from None
-    except (KeyError, TypeError, SyntaxError, OverflowError) as error:
+    except OverflowError as error:
         raise rows.fail(None, "must be a readable array", shown(error)) from None
 
 

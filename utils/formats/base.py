@@ -100,11 +100,23 @@ class Output:
         result, rows = self.result, self.rows
         numbers = np.unique(result.frames)
         starts = np.searchsorted(result.frames[rows], numbers)
-        return list(zip(numbers.tolist(), np.split(rows, starts[1:]), strict=True))
+        return list(zip(numbers.tolist(), parts_at(rows, starts), strict=True))
+
+    def by_track(self) -> list[tuple[int, npt.NDArray[np.int64]]]:
+        """Return [(identity, rows to write, frames ascending)], identities ascending."""
+        ids, rows = self.result.ids, self.rows
+        rows = rows[np.argsort(ids[rows], kind="stable")]
+        identities, starts = np.unique(ids[rows], return_index=True)
+        return list(zip(identities.tolist(), parts_at(rows, starts), strict=True))
 
     def name(self, cls: int) -> str:
         """Return the name of a class."""
         return self.names.get(cls, f"class {cls}")
+
+
+def parts_at(values: Array, starts: Array) -> list[Array]:
+    """Return (n,) values cut into the parts that begin at (k,) starts, of which 0 is the first."""
+    return np.split(values, starts[1:]) if len(starts) else []
 
 
 class File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -287,6 +288,7 @@ class _Tiff:
     def __enter__(self) -> Any:
         import tifffile
 
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is said once
         self.stream = self.file.open()
         try:
             self.opened = tifffile.TiffFile(self.stream)

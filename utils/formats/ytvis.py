@@ -173,28 +173,23 @@ def write(path: Path, output: Output) -> None:
     result = output.result
     numbers = np.unique(result.frames).tolist()
     place = {frame: i for i, frame in enumerate(numbers)}
-    rows = output.rows
-    rows = rows[np.argsort(result.ids[rows], kind="stable")]
-    boxes = tight_boxes_xywh(result.rles[rows], *result.size)
-    areas = areas_of(result.rles[rows], result.height * result.width)
-    identities, starts = np.unique(result.ids[rows], return_index=True)
 
     def annotations() -> Iterator[Json]:
-        for identity, part in zip(
-            identities.tolist(), np.split(np.arange(len(rows)), starts[1:]), strict=True
-        ):
+        for identity, rows in output.by_track():
+            boxes = tight_boxes_xywh(result.rles[rows], *result.size)
+            areas = areas_of(result.rles[rows], result.height * result.width)
             lists: dict[str, list[Any]] = {
                 n: [None] * len(numbers) for n in ("segmentations", "bboxes", "areas")
             }
-            for i in part.tolist():
-                at = place[int(result.frames[rows[i]])]
-                lists["segmentations"][at] = rle_item(output, int(rows[i]))
+            for i, row in enumerate(rows.tolist()):
+                at = place[int(result.frames[row])]
+                lists["segmentations"][at] = rle_item(output, row)
                 lists["bboxes"][at], lists["areas"][at] = boxes[i].tolist(), int(areas[i])
-            score = float(result.scores[rows[part]].mean())
+            score = float(result.scores[rows].mean())
             yield {
                 "id": identity,
                 "video_id": 1,
-                "category_id": int(result.classes[rows[part[0]]]),
+                "category_id": int(result.classes[rows[0]]),
                 **lists,
                 "height": result.height,
                 "width": result.width,

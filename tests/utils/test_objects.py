@@ -1,0 +1,141 @@
+"""What segmenters return, by stand-ins that have what theirs have; nothing of them is installed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from utils.formats.base import Classes
+from utils.formats.objects import detections_of
+
+MASKS = np.zeros((2, 20, 30), bool)
+MASKS[0, 2:8, 3:9], MASKS[1, 10:18, 12:20] = True, True
+BOXES = [[3, 2, 6, 6], [12, 10, 8, 8]]
+
+
+class Tensor:
+    """A tensor on a device, as torch has them."""
+
+    def __init__(self, values):
+        self._values = np.asarray(values)
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self._values
+
+    def __len__(self):
+        return len(self._values)
+
+
+class Boxes:
+    """Ultralytics' boxes of two objects."""
+
+    cls, conf, id = Tensor([0.0, 7.0]), Tensor([0.9, 0.4]), None
+
+    def __len__(self):
+        return 2
+
+
+def outline(x, y, w, h):
+    return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
+
+
+def ultralytics(data=MASKS, boxes=True):
+    outlines = [outline(*box) for box in BOXES]
+    return SimpleNamespace(
+        orig_shape=(20, 30),
+        names={0: "person", 7: "cup"},
+        masks=None if data is None else SimpleNamespace(data=Tensor(data), xy=outlines),
+        boxes=Boxes() if boxes else [],
+    )
+
+
+def supervision(**changes):
+    whole = {"xyxy": np.zeros((2, 4)), "mask": MASKS, "confidence": np.array([0.9, 0.4]),
+             "class_id": np.array([0, 7]), "tracker_id": None,
+             "data": {"class_name": np.array(["person", "cup"])}}  # fmt: skip
+    return SimpleNamespace(**{**whole, **changes})
+
+
+KINDS = {
+    "supervision": (supervision(), {1: "person", 8: "cup"}),
+    "ultralytics": (ultralytics(), {1: "person", 8: "cup"}),
+    "ultralytics, small masks": (ultralytics(np.zeros((2, 10, 15))), {1: "person", 8: "cup"}),
+    "torchvision": (
+        {"masks": Tensor(MASKS[:, None] * 0.8), "scores": Tensor([0.9, 0.4]),
+         "labels": Tensor([1, 8]), "boxes": Tensor(np.zeros((2, 4)))}, {}),
+    "torchvision with names": (
+        {"masks": Tensor(MASKS[:, None] * 0.8), "scores": Tensor([0.9, 0.4]),
+         "labels": Tensor([1, 8]), "names": {1: "person", 8: "cup"}}, {1: "person", 8: "cup"}),
+    "detectron2": (
+        {"instances": SimpleNamespace(pred_masks=Tensor(MASKS), scores=Tensor([0.9, 0.4]),
+                                      pred_classes=Tensor([0, 7]))}, {}),
+    "mmdetection": (
+        SimpleNamespace(pred_instances=SimpleNamespace(masks=Tensor(MASKS),
+                        scores=Tensor([0.9, 0.4]), labels=Tensor([0, 7]))), {}),
+    "arrays": ((MASKS, [0.9, 0.4], [1, 8]), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_segmenters_return_is_taken(name):
+    source, names = KINDS[name]
+    found = detections_of(source, 4, classes=Classes())
+    assert found.size == (20, 30) and found.frames.tolist() == [4, 4]
+    assert found.boxes_xywh.tolist() == BOXES
+    assert found.classes.tolist() == [1, 8]
+    assert found.scores == pytest.approx([0.9, 0.4]) and found.scored
+    assert found.class_names == names
+
+
+def test_masks_alone_label_images_and_sam():
+    found = detections_of(MASKS, 0)
+    assert found.classes.tolist() == [1, 1] and not found.scored
+    labels = np.zeros((20, 30), np.int32)
+    labels[MASKS[0]], labels[MASKS[1]] = 5, 900
+    found = detections_of(labels, 0)
+    assert found.ids.tolist() == [5, 900] and found.boxes_xywh.tolist() == BOXES
+    found = detections_of([{"segmentation": m, "predicted_iou": 0.7} for m in MASKS], 0)
+    assert found.boxes_xywh.tolist() == BOXES and found.scores == pytest.approx([0.7, 0.7])
+
+
+def test_frames_without_objects_are_taken():
+    torchvision = {"masks": np.zeros((0, 1, 20, 30)), "scores": np.zeros(0), "labels": np.zeros(0)}
+    none = (None, [], (), np.zeros((0, 20, 30), bool), np.zeros((20, 30), int), torchvision)
+    empty = (*none, supervision(mask=None, xyxy=[]), ultralytics(None, boxes=False))
+    for source in empty:
+        assert len(detections_of(source, 3, (20, 30))) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (supervision(mask=None), "frame 3: detections must have masks, got boxes alone"),
+        (ultralytics(None), "frame 3: results must have masks"),
+        (3.5, "must be supervision.Detections"),
+        (np.zeros(4), "must be supervision.Detections"),
+        ((MASKS, [0.5]), r"frame 3: scores must be one for each of 2 masks"),
+        ((MASKS, [0.5, np.nan], [1, 1]), "frame 3 mask 1: score must be a finite number"),
+        ((MASKS, None, [0, 1]), "frame 3 mask 0: class must be a whole number in 1.."),
+        (np.zeros((2, 9, 30), bool), "frame size must be 20 30"),
+        (np.full((20, 30), -1), "labels must be from 0, got -1"),
+    ],
+)
+def test_what_is_not_known_is_refused_in_one_line(source, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        detections_of(source, 3, (20, 30))
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_keep_their_numbers_from_frame_to_frame():
+    classes = Classes()
+    first = detections_of(ultralytics(), 0, classes=classes)
+    swapped = ultralytics()
+    swapped.names = {0: "cup", 7: "person"}
+    second = detections_of(swapped, 1, classes=classes)
+    assert first.classes.tolist() == [1, 8] and second.classes.tolist() == [8, 1]
