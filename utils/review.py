@@ -202,12 +202,13 @@ class Review:
 
     def _begun(self, now: _Now) -> None:
         """Find tracks that begin where one like them ended a short while ago."""
+        gone = [*self._gone, *(i for i in self._alive if i not in set(now.ids))]
         for k, identity in enumerate(now.ids):
             if identity in self.tracks:
                 continue
             centre, size = _centre(now.boxes[k]), now.boxes[k, 2:]
             found = []
-            for old in self._gone:
+            for old in gone:
                 track = self.tracks[old]
                 change = np.abs(np.log(np.maximum(size, 1) / np.maximum(track.box[2:], 1))).sum()
                 far = np.linalg.norm(centre - _centre(track.box)) / _diagonal(track.box)

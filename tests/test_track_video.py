@@ -1,0 +1,305 @@
+"""Videos: frames in, with masks or a segmenter; stopped, killed, gone on with; what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import track_video
+from tests import independent
+from tests.browser import look
+from utils.formats.registry import read_detections
+from utils.video import Frames, VideoWriter
+
+ROOT = Path(__file__).parents[1]
+FRAMES, HEIGHT, WIDTH = 130, 96, 128
+COLOURS = ((220, 40, 40), (40, 220, 40), (40, 40, 220))
+SEGMENTER = """
+import os, time
+import numpy as np
+
+calls = []
+
+def blobs(image):
+    calls.append(1)
+    time.sleep(float(os.environ.get("SLOW", 0)))
+    with open(os.environ["COUNT"], "a") as file:
+        file.write("x")
+    found = []
+    for k in range(3):
+        others = np.delete(image.astype(int), k, 2).max(2)
+        mask = (image[:, :, k] > 150) & (others < 120)
+        if mask.sum() > 20:
+            found.append(mask)
+    n = len(found)
+    return (np.array(found), np.linspace(0.6, 0.9, n), np.ones(n, int)) if n else None
+
+def broken(image):
+    if len(calls) == 9:
+        raise RuntimeError("out of\\nmemory")
+    return blobs(image)
+
+def odd(image):
+    return "masks"
+"""
+
+
+def place(frame, k):
+    return 4 + 30 * k + frame * (k + 1) // 4, 6 + 28 * k
+
+
+def picture(frame):
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    for k, colour in enumerate(COLOURS):
+        x, y = place(frame, k)
+        image[y : y + 20, x : x + 14] = colour
+    return image
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """Return a folder with a video, its masks as COCO results, and a segmenter."""
+    folder = tmp_path_factory.mktemp("walk")
+    with VideoWriter(folder / "walk.mp4", (HEIGHT, WIDTH), Fraction(25)) as video:
+        for frame in range(FRAMES):
+            video.write(picture(frame))
+    objects = []
+    for frame in range(FRAMES):
+        for k in range(3):
+            x, y = place(frame, k)
+            mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+            mask[y : y + 20, x : x + 14] = 1
+            if mask.sum() > 50:
+                objects.append((frame, k + 1, 1, mask))
+    independent.coco_results(independent.Scene(objects, (HEIGHT, WIDTH)), folder)
+    (folder / "mine.py").write_text(SEGMENTER)
+    return folder
+
+
+def run(folder, output, *arguments, slow=0, wait=True):
+    """Run the script in a folder; return the finished, or running, process."""
+    environment = {**os.environ, "SLOW": str(slow), "COUNT": str(folder / "count")}
+    command = [sys.executable, str(ROOT / "track_video.py"), *arguments, "--output", str(output)]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    if wait:
+        process.out, process.err = process.communicate()
+    return process
+
+
+def files(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+FAST = ("--tracker", "best", "--set", "descriptor_weight=0")
+
+
+def test_a_video_with_its_masks(walk, tmp_path, capsys):
+    arguments = [str(walk / "walk.mp4"), "--detections", str(walk / "seq.json"), *FAST,
+                 "--output", str(tmp_path / "out"), "--write", "coco", "mot"]  # fmt: skip
+    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    made = files(tmp_path / "out")
+    assert set(made) == {"data/walk.txt", "pictures/walk.mp4", "coco/walk.json", "mot/walk.txt",
+                         "report.html", "summary.json"}  # fmt: skip
+    assert summary["files"] == sorted(set(made) - {"summary.json"})
+    assert summary["counts"]["frames"] == FRAMES and summary["counts"]["tracks"] == 3
+    result = read_detections(tmp_path / "out" / "data" / "walk.txt")
+    assert set(result.ids.tolist()) == {1001, 1002, 1003}
+    with av.open(str(tmp_path / "out" / "pictures" / "walk.mp4")) as opened:
+        stream = opened.streams.video[0]
+        assert stream.codec_context.name == "h264" and stream.average_rate == 25
+        frames = [f.to_ndarray(format="rgb24") for f in opened.decode(stream)]
+    assert len(frames) == FRAMES and frames[0].shape == (HEIGHT, WIDTH, 3)
+    # Drawn where the objects are, by colours of their identities, and nowhere else.
+    x, y = place(0, 1)
+    assert np.abs(frames[0][y + 3, x + 3].astype(int) - COLOURS[1]).max() > 40
+    assert np.abs(frames[0][90, 4].astype(int) - 90).max() < 12
+
+
+PLAY = """
+  const video = document.querySelector("video");
+  const once = name => new Promise((yes, no) => {
+    video.addEventListener(name, yes, {once: true}); setTimeout(() => no(name + " late"), 6000); });
+  if (video.readyState < 2) await once("loadeddata");
+  found.duration = video.duration; found.width = video.videoWidth; found.height = video.videoHeight;
+  found.at = video.currentTime; found.error = video.error;
+"""
+
+
+def test_a_browser_plays_the_video(walk, tmp_path):
+    arguments = [str(walk / "walk.mp4"), "--detections", str(walk / "seq.json"), "--tracker",
+                 "mask_iou", "--no-report", "--output", str(tmp_path / "out")]  # fmt: skip
+    track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    assert not (tmp_path / "out" / "report.html").exists()
+    page = tmp_path / "out" / "pictures" / "page.html"
+    page.write_text("<html><head></head><body><video src=walk.mp4#t=2.6></video></body></html>")
+    found = look(page, PLAY)
+    assert found["errors"] == [] and found["error"] is None
+    assert found["duration"] == pytest.approx(FRAMES / 25, abs=0.01)
+    assert (found["width"], found["height"]) == (WIDTH, HEIGHT)
+    assert found["at"] == pytest.approx(2.6)  # a frame in the middle is decoded
+
+
+def test_killed_and_gone_on_with_the_files_are_the_same(walk, tmp_path):
+    arguments = ("walk.mp4", "--segmenter", "mine:blobs", *FAST)
+    whole = run(walk, tmp_path / "whole", *arguments)
+    assert whole.returncode == 0, whole.err
+    (walk / "count").unlink()
+    stopped = run(walk, tmp_path / "cut", *arguments, slow=0.05, wait=False)
+    masks = tmp_path / "cut" / ".work" / "masks.txt"
+    while not (masks.is_file() and masks.read_bytes().count(b"96 128") > 75):
+        assert stopped.poll() is None
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGKILL)
+    stopped.wait()
+    before = (walk / "count").stat().st_size
+    assert not (tmp_path / "cut" / "data").exists() and 75 < before < FRAMES
+    masks.write_bytes(masks.read_bytes() + b"99999 3 96 128 1\n1 0 0.5")  # cut in the middle
+    again = run(walk, tmp_path / "cut", *arguments, "--resume")
+    assert again.returncode == 0, again.err
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    segmented = (walk / "count").stat().st_size - before
+    assert FRAMES - before <= segmented <= FRAMES - before + 1  # what was found is not sought again
+    (walk / "count").unlink()
+
+
+def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, tmp_path):
+    process = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:blobs", *FAST,
+                  slow=0.05, wait=False)  # fmt: skip
+    masks = tmp_path / "out" / ".work" / "masks.txt"
+    while not (masks.is_file() and masks.read_bytes().count(b"96 128") > 60):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "--resume goes on" in out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    count = summary["counts"]["frames"]
+    assert summary["stopped"] and 60 < count < FRAMES
+    with av.open(str(tmp_path / "out" / "pictures" / "walk.mp4")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == count
+    assert read_detections(tmp_path / "out" / "data" / "walk.txt").frames.max() == count - 1
+    other = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:blobs", "--resume")
+    assert other.returncode == 2 and other.err.count("\n") == 1
+    assert "--resume must have the settings of the run it goes on with (settings" in other.err
+    again = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:blobs", *FAST, "--resume")
+    assert again.returncode == 0, again.err
+    assert not (tmp_path / "out" / ".work").exists()
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["counts"]["frames"] == FRAMES
+    (walk / "count").unlink()
+
+
+def test_a_failing_segmenter_is_named_and_what_was_found_stays(walk, tmp_path):
+    done = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:broken", *FAST)
+    assert done.returncode == 2
+    assert done.err == "--segmenter mine:broken: frame 9: RuntimeError: out of memory\n"
+    assert set(files(tmp_path / "out")) == {".work/masks.txt", ".work/state.json",
+                                            ".work/tracks.txt"}  # fmt: skip
+    done = run(walk, tmp_path / "odd", "walk.mp4", "--segmenter", "mine:odd", *FAST)
+    assert done.returncode == 2 and "must be supervision.Detections" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.mp4", "--segmenter", "mine:blobs"], "none.mp4: must be a video, a folder of pict"),
+        (["seq.json", "--segmenter", "mine:blobs"], "seq.json: must be a video that can be read"),
+        (["walk.mp4", "--segmenter", "mine:nothing"], "must be a function, got nothing of that"),
+        (["walk.mp4", "--segmenter", "blobs"], "--segmenter must be ultralytics:WEIGHTS, torchvis"),
+        (["walk.mp4", "--segmenter", "no_such_module:f"], "no_such_module must be installed, got"),
+        (["walk.mp4", "--detections", "mine.py"], "mine.py: must be of a known format"),
+        (["walk.mp4", "--detections", "seq.json", "--classes", "cat"], "--classes must be classes"),
+        (["walk.mp4", "--detections", "seq.json", "--fps", "0"], "must be frames per second"),
+        (["walk.mp4", "--detections", "small.json"], "a mask must have its frame's size 96 128"),
+        (["walk.mp4", "--detections", "seq.json", "--show"], "--show needs a screen"),
+        (["walk.mp4"], "one of the arguments --detections --segmenter is required"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    walk, tmp_path, monkeypatch, capsys, arguments, message
+):
+    small = [{"image_id": 1, "category_id": 1, "score": 0.5,
+              "segmentation": {"size": [4, 5], "counts": [3, 17]}}]  # fmt: skip
+    (walk / "small.json").write_text(json.dumps(small))
+    monkeypatch.chdir(walk)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(
+        sys, "argv", ["track_video.py", *arguments, "--output", str(tmp_path / "o")]
+    )
+    from utils import cli
+
+    with pytest.raises(SystemExit) as caught:
+        cli.run(track_video.main)
+    captured = capsys.readouterr()
+    assert caught.value.code == 2 and message in captured.err
+    assert captured.err.strip().count("\n") == 0
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_in_use_is_refused(walk, tmp_path):
+    arguments = ("walk.mp4", "--segmenter", "mine:blobs", *FAST)
+    first = run(walk, tmp_path / "out", *arguments, slow=0.05, wait=False)
+    while not (tmp_path / "out" / ".running").is_file():
+        assert first.poll() is None
+        time.sleep(0.05)
+    second = run(walk, tmp_path / "out", *arguments)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert second.returncode == 2
+    assert f"must not be in use by another run, got one of process {first.pid}" in second.err
+    (walk / "count").unlink(missing_ok=True)
+
+
+def test_a_folder_of_frames_keeps_its_numbers(walk, tmp_path):
+    import cv2
+
+    folder = tmp_path / "street"
+    folder.mkdir()
+    for frame in range(10, 22):
+        cv2.imwrite(str(folder / f"{frame:04d}.png"), picture(frame)[:, :, ::-1])
+    arguments = [str(folder), "--detections", str(walk / "seq.json"), "--tracker", "mask_iou",
+                 "--output", str(tmp_path / "out"), "--fps", "12.5"]  # fmt: skip
+    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    result = read_detections(tmp_path / "out" / "data" / "street.txt")
+    assert sorted(set(result.frames.tolist())) == list(range(10, 22))
+    assert summary["frames_per_second"] == "25/2"
+    assert any("are of 118 frames that the video has not (0, 1, 2, ...)" in n
+               for n in summary["notes"])  # fmt: skip
+    assert Frames(str(tmp_path / "out" / "pictures" / "street.mp4")).rate == Fraction(25, 2)
+
+
+def test_masks_numbered_from_one_are_found_out_and_said(walk, tmp_path):
+    items = json.loads((walk / "seq.json").read_text())
+    for item in items:
+        item["image_id"] += 1
+    (tmp_path / "one.json").write_text(json.dumps(items))
+    arguments = [str(walk / "walk.mp4"), "--detections", str(tmp_path / "one.json"), "--tracker",
+                 "mask_iou", "--output", str(tmp_path / "out")]  # fmt: skip
+    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    assert any("its first frame is number 1" in note for note in summary["notes"])
+    assert summary["counts"]["read"] == len(items)
+
+
+@pytest.mark.parametrize("size", [(97, 131), (240, 320)])
+def test_video_writer_and_reader_agree(tmp_path, size):
+    with VideoWriter(tmp_path / "v.mp4", size, Fraction(30000, 1001)) as video:
+        for frame in range(7):
+            video.write(np.full((*size, 3), 30 * frame, np.uint8))
+    opened = Frames(str(tmp_path / "v.mp4"))
+    seen = [(n, image.mean()) for n, image in opened]
+    assert [n for n, _ in seen] == list(range(7)) and opened.rate == Fraction(30000, 1001)
+    assert np.abs(np.array([m for _, m in seen]) - 30 * np.arange(7)).max() < 4
+    assert opened.size == tuple(s + s % 2 for s in size)  # H.264 has even sides
