@@ -74,12 +74,13 @@ class Live:
         self._numbering = Numbering()
         self._last: int | None = None
 
-    def update(self, detections: Detections, image: Any = None) -> list[Final]:
+    def update(self, detections: Detections, image: Any = None, back: Any = None) -> list[Final]:
         """Take the next frame's k Detections; return the frames that are final by now, in order.
 
         Args:
             detections: of one frame; the sequence's size where there are none.
             image: (height, width, 3) uint8 RGB, for colours, and given back; or None.
+            back: what is given back in its place.
 
         Raises:
             ValueError: several frames, or one that is not after the last.
@@ -89,13 +90,15 @@ class Live:
             raise ValueError(f"a stream must come frame by frame, got {numbers}")
         if not len(numbers):
             raise ValueError("a frame without detections has no number: use `empty(number)`")
-        return self._take(int(numbers[0]), detections, image)
+        return self._take(int(numbers[0]), detections, image, back)
 
-    def empty(self, number: int, size: tuple[int, int], image: Any = None) -> list[Final]:
+    def empty(
+        self, number: int, size: tuple[int, int], image: Any = None, back: Any = None
+    ) -> list[Final]:
         """Take a frame without detections; see `update`."""
-        return self._take(number, Detections.empty("", *size), image)
+        return self._take(number, Detections.empty("", *size), image, back)
 
-    def _take(self, number: int, detections: Detections, image: Any) -> list[Final]:
+    def _take(self, number: int, detections: Detections, image: Any, back: Any) -> list[Final]:
         if self._last is not None and number <= self._last:
             raise ValueError(f"frames must ascend: got frame {number} after {self._last}")
         self._last = number
@@ -106,7 +109,11 @@ class Live:
             self.dropped[rule] = self.dropped.get(rule, 0) + count
         counted = round(number / self.step)
         ids = np.zeros(len(part), np.int32)
-        self._held.append(_Held(number, counted, self._rows, detections, keep, ids, image))
+        self._held.append(
+            _Held(
+                number, counted, self._rows, detections, keep, ids, image if back is None else back
+            )
+        )
         rows = np.arange(self._rows, self._rows + len(part))
         self._rows += len(part)
         images = None if image is None else lambda _: image

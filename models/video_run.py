@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib.metadata import version
@@ -24,14 +24,14 @@ from tqdm import tqdm
 from models.live import Final, Live
 from models.output import PICTURES, REPORT, OutputFolder
 from models.pipeline import Pipeline
-from models.segmenters import Segmenter, find_segmenter, segmented
+from models.segmenters import find_segmenter
 from models.settings import Settings
-from models.spool import PART, Spool
+from models.spool import Spool
+from models.video_parts import Held, Masks, Parts
 from utils import evaluation
 from utils.cli import check_backend, note, say
 from utils.data_sets import DataSet, named_after, own_names
 from utils.detections import Detections
-from utils.drawing import Painter
 from utils.files import FormatError
 from utils.formats.base import Classes, Options, Output
 from utils.formats.lines import numbered
@@ -40,7 +40,7 @@ from utils.formats.writing import MOTS, WRITERS
 from utils.inputs import read_inputs
 from utils.page import write_page
 from utils.review import Review
-from utils.video import Frames, VideoWriter, join
+from utils.video import Frames
 
 Image = npt.NDArray[np.uint8]
 
@@ -91,90 +91,6 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-
-
-@dataclass
-class _Masks:
-    """Where a frame's masks come from: detections that were read, or a segmenter."""
-
-    by_frame: dict[int, Detections]
-    segmenter: Segmenter | None
-    name: str
-    classes: Classes
-    spool: Spool
-
-    def __post_init__(self) -> None:
-        self._stored: Iterator[tuple[int, Detections]] = self.spool.stored()
-        self._next = next(self._stored, None)
-
-    def of(self, frame: int, image: Image) -> Detections:
-        """Return the Detections of a frame."""
-        if self.segmenter is None:
-            return self.by_frame.pop(frame, Detections.empty("", *image.shape[:2]))
-        if self._next is not None and self._next[0] == frame:
-            found = self._next[1]
-            self._next = next(self._stored, None)
-            return found
-        self._next = None
-        known = len(self.classes.names)
-        found = segmented(self.segmenter, self.name, image, frame, self.classes)
-        if len(self.classes.names) > known:
-            self.spool.save_names(self.classes.names)
-        return self.spool.store(frame, found)
-
-
-class _Parts:
-    """The drawn video, a part of PART frames at a time; parts that are there are not made again.
-
-    Args:
-        spool: holds them. rate, size: of the video. stopped: parts that a stopped run ends with, to
-            be made again when it goes on, are in `folder`.
-    """
-
-    def __init__(self, spool: Spool, rate: Fraction, size: tuple[int, int], folder: Path) -> None:
-        self._spool, self._rate, self._size, self._folder = spool, rate, size, folder
-        self._done = len(spool.parts())
-        self._ended: list[Path] = []
-        self._count = 0
-        self._writer: VideoWriter | None = None
-        self.stopped = False
-        self.painter = Painter()
-        self.last: Image | None = None
-
-    def take(self, final: Final) -> None:
-        """Draw the next frame, unless it is in a part that is there."""
-        part, place = divmod(self._count, PART)
-        self._count += 1
-        rows = np.flatnonzero(final.result.ids)
-        if part < self._done:
-            self.painter.follow(final.result, rows, final.frame)
-            return
-        self.last = self.painter.draw(final.image, final.result, rows, final.frame)
-        if self._writer is None:
-            self._writer = VideoWriter(self._folder / f"{part:06d}.mp4", self._size, self._rate)
-        self._writer.write(self.last)
-        if place == PART - 1:
-            self._end(part)
-
-    def _end(self, part: int) -> None:
-        """Close a part; it is kept for good unless the run was stopped in it."""
-        if self._writer is None:
-            return
-        self._writer.close()
-        made, self._writer = self._writer.path, None
-        if self.stopped:
-            self._ended.append(made)
-        else:
-            made.replace(self._spool.part(part))
-
-    def finish(self, path: Path) -> bool:
-        """Write the whole video; return whether there was a frame."""
-        self.stopped = True  # a part that is not full is not for good
-        self._end((self._count - 1) // PART)
-        parts = [*self._spool.parts(), *self._ended]
-        if parts:
-            join(parts, path)
-        return bool(parts)
 
 
 class VideoRun:
@@ -315,19 +231,20 @@ class VideoRun:
             starts = np.searchsorted(self.detections.frames[order], [n for n, _ in numbers])
             for (number, _), rows in zip(numbers, np.split(order, starts[1:]), strict=True):
                 parts[number] = self.detections.select(rows)
-        source = _Masks(parts, self.segmenter, self.request.segmenter or "", self.classes, spool)
+        source = Masks(parts, self.segmenter, self.request.segmenter or "", self.classes, spool)
         live = Live(self.pipeline)
         work = folder / "parts"
         work.mkdir()
-        video = _Parts(spool, self.frames.rate, self.frames.size, work)
+        video = Parts(spool, self.frames.rate, self.frames.size, work)
         self.review = Review(self.frames.name, self.frames.size, {}, truth=self.truth)
         seen = 0
         with (spool.folder / TRACKS).open("wb") as tracks:
 
             def take(finals: list[Final]) -> None:
                 for final in finals:
-                    self._take(final, tracks)
-                    video.take(final)
+                    image = final.image.open()
+                    self._take(final, image, tracks)
+                    video.take(final, image)
                     if self.request.show and video.last is not None:
                         self._show(video.last)
 
@@ -341,8 +258,11 @@ class VideoRun:
                 self.counts["read"] += len(found)
                 self.scored |= found.scored and len(found) > 0
                 named = replace(found, sequence=self.frames.name)
-                take(live.update(named, image) if len(found) else live.empty(
-                    number, self.frames.size, image))  # fmt: skip
+                held = Held(image, live.waiting)
+                if len(found):
+                    take(live.update(named, image, held))
+                else:
+                    take(live.empty(number, self.frames.size, image, held))
             stopped = video.stopped = self.stop.asked
             take(live.flush())
         self.counts.update({f"dropped_{rule}": n for rule, n in live.dropped.items()})
@@ -358,7 +278,7 @@ class VideoRun:
 
     scored: bool = False
 
-    def _left_over(self, source: _Masks, stopped: bool) -> None:
+    def _left_over(self, source: Masks, stopped: bool) -> None:
         """Say which masks belong to no frame of the video."""
         left = {number: len(part) for number, part in source.by_frame.items() if len(part)}
         if left and not stopped:
@@ -369,7 +289,7 @@ class VideoRun:
                 "out (--first-frame moves the numbers)"
             )
 
-    def _take(self, final: Final, tracks: Any) -> None:
+    def _take(self, final: Final, image: Image, tracks: Any) -> None:
         """Write down a frame's tracks."""
         result = final.result
         self.counts["dropped_hidden"] += int((final.hidden).sum())
@@ -380,7 +300,7 @@ class VideoRun:
             head = f"{final.frame} {result.ids[row]} {result.classes[row]} {size} "
             head += f"{result.scores[row]:.9g} "
             tracks.write(head.encode() + result.rles[row] + b"\n")
-        self.review.take(final.frame, result, final.image)
+        self.review.take(final.frame, result, image)
 
     def _show(self, image: Image) -> None:
         import cv2

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 GZIP = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"
 LFS = b"version https://git-lfs"
 
 
@@ -59,7 +60,7 @@ def checked_start(path: Path, content: bytes) -> bytes:
     """
     if content.startswith(LFS):
         raise FormatError(path, None, "must be the file itself (git lfs pull)", "a Git LFS pointer")
-    return content.removeprefix(b"\xef\xbb\xbf")
+    return content.removeprefix(BOM)
 
 
 def instances_folder(path: Path | str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -17,6 +17,7 @@ Images = Callable[[int], npt.NDArray[np.uint8]]  # frame -> (height, width, 3) R
 Coco = dict[str, Any]  # a mask of pycocotools
 
 FIRST, LAST = 48, 111  # alphabet of COCO-compressed run lengths: chr(48) to chr(111)
+CHUNK = 1 << 14  # masks that are decoded to runs at once
 MAX_DIGITS = 6  # base-32 digits of one number; 30 bits hold any run of a 16384 x 16384 frame
 
 
@@ -119,18 +120,67 @@ def areas(runs: Array, offsets: Array) -> npt.NDArray[np.int64]:
     return np.add.reduceat(runs * (index % 2), offsets[:-1]) if len(runs) else np.zeros(0, np.int64)
 
 
+def _chunks(rles: Sequence[bytes] | Array) -> Iterator[tuple[int, Sequence[bytes] | Array]]:
+    """Yield (first row, masks) of a long column a part at a time: runs take far more room."""
+    for start in range(0, len(rles), CHUNK):
+        yield start, rles[start : start + CHUNK]
+
+
 def areas_of(rles: Sequence[bytes] | Array, pixels: int) -> npt.NDArray[np.int64]:
     """Return the (n,) int64 foreground pixels of masks; arguments and errors of `decode_runs`."""
-    return areas(*decode_runs(rles, pixels))
+    found = [areas(*decode_runs(part, pixels)) for _, part in _chunks(rles)]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def checked(rles: Sequence[bytes], height: int, width: int) -> npt.NDArray[np.object_]:
+    """Return (n,) masks, each checked and made `canonical`.
+
+    Args:
+        rles: n COCO-compressed run lengths. height, width: of the frames in px.
+
+    Raises:
+        RleError: see `decode_runs`.
+    """
+    column = np.empty(len(rles), object)
+    for start, part in _chunks(rles):
+        try:
+            runs, offsets = decode_runs(part, height * width)
+        except RleError as error:
+            raise RleError(start + error.row, error.rule, error.value) from None
+        column[start : start + len(part)] = canonical(list(part), runs, offsets, height, width)
+    return column
 
 
 def tight_boxes_xywh(
     rles: Sequence[bytes] | Array, height: int, width: int
 ) -> npt.NDArray[np.float64]:
     """Return the (n, 4) float64 pixel boxes around the foreground; zeros for an empty mask."""
-    if not len(rles):
-        return np.zeros((0, 4))
-    return coco_mask.toBbox([{"size": [height, width], "counts": rle} for rle in rles])
+    size = [height, width]
+    boxes = np.zeros((len(rles), 4))
+    for start, part in _chunks(rles):
+        found = coco_mask.toBbox([{"size": size, "counts": rle} for rle in part])
+        boxes[start : start + len(part)] = found
+    return boxes
+
+
+def encode_at(part: Array, left: int, top: int, height: int, width: int) -> bytes:
+    """Return the run lengths of a mask of which only the part at (left, top) is given.
+
+    Args:
+        part: (h, w) of 0 and 1, within the frame. height, width: of the frame in px.
+    """
+    h, w = part.shape
+    strip = np.zeros((height, w), bool)
+    strip[top : top + h] = part > 0
+    flat = strip.ravel(order="F")
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1 + left * height
+    first = left * height if flat[0] else None
+    ends = [*(() if first is None else (first,)), *edges.tolist()]
+    if flat[-1]:
+        ends.append((left + w) * height)
+    runs = np.diff([0, *ends, height * width]).tolist()
+    runs = runs[:-1] if not runs[-1] and len(runs) > 1 else runs
+    return encode_runs(runs, height, width)
 
 
 def crop(runs: Array, box_xywh: Sequence[int], height: int) -> npt.NDArray[np.uint8]:

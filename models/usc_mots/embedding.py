@@ -127,6 +127,7 @@ def embed(
     images: Images | None = None,
     watch: Watch | None = None,
     location_gain: float | None = None,
+    keep: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return (n, F) float32 embeddings, row i that of detection i.
 
@@ -137,18 +138,20 @@ def embed(
         images: function frame -> (height, width, 3) uint8 RGB; appearance models need it.
         watch: function stage -> context manager that times "crop" and "embed"; None times nothing.
         location_gain: see `DHAE.encode`.
+        keep: (n,) bool, rows to embed, zeros elsewhere; None takes all.
     """
     watch = watch or (lambda stage: nullcontext())
     size, appearance = model.config["patch_size"], model.config["channels"] == 3
     boxes = scaled_boxes(detections, object_size)
-    embeddings = [np.zeros((0, model.config["latent_dim"]), np.float32)]
-    for start in range(0, len(detections), CHUNK):
-        rows = slice(start, start + CHUNK)
+    embeddings = np.zeros((len(detections), model.config["latent_dim"]), np.float32)
+    chosen = np.arange(len(detections)) if keep is None else np.flatnonzero(keep)
+    for start in range(0, len(chosen), CHUNK):
+        rows = chosen[start : start + CHUNK]
         with watch("crop"):
             patches = crop_patches(detections.select(rows), size, images if appearance else None)
         with watch("embed"):
-            embeddings.append(model.encode(patches, boxes[rows], location_gain=location_gain))
-    return np.concatenate(embeddings)
+            embeddings[rows] = model.encode(patches, boxes[rows], location_gain=location_gain)
+    return embeddings
 
 
 class Embedder:
@@ -204,14 +207,12 @@ class Embedder:
                 "--images must name the frames' folder for appearance weights, got none"
             )
         model = load_model(weights)
-        found = embed(
+        return embed(
             model,
-            detections.select(keep),
+            detections,
             self.data_set.object_size,
             images,
             watch,
             self.location_gain,
+            keep,
         )
-        column = np.zeros((len(detections), found.shape[1]), np.float32)
-        column[keep] = found
-        return column

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -227,11 +228,9 @@ class Rows:
         self.notes: list[str] = []
         self.ignored = False  # whether some are regions to ignore
         self._sized: Any = None  # where the size is from
-        self._places: list[Any] = []
-        self._frames: list[int] = []
-        self._classes: list[int] = []
-        self._scores: list[float] = []
-        self._ids: list[int] = []
+        self._places: list[Any] | array[int] = array("l")
+        self._frames, self._classes, self._ids = array("i"), array("h"), array("i")
+        self._scores, self._boxes = array("d"), array("d")
         self._rles: list[bytes] = []
 
     def __len__(self) -> int:
@@ -258,14 +257,22 @@ class Rows:
         return size
 
     def add(
-        self, place: Any, frame: Any, cls: Any, rle: bytes, score: Any = 1.0, identity: Any = 0
+        self,
+        place: Any,
+        frame: Any,
+        cls: Any,
+        rle: bytes,
+        score: Any = 1.0,
+        identity: Any = 0,
+        box: Sequence[float] | None = None,
     ) -> None:
         """Take a detection.
 
         Args:
             place: where it stands, for messages: a line number or words.
             frame: number; cls: class number; rle: COCO-compressed run lengths; score: finite;
-            identity: from 1, 0 where there is none.
+            identity: from 1, 0 where there is none; box: x y w h in px of every detection or of
+            none, where the mask's own is taken.
 
         Raises:
             FormatError: a value that breaks a rule. Masks are checked by `finish`.
@@ -278,12 +285,16 @@ class Rows:
             raise self.fail(place, f"id must be a whole number in 0..{MAX_ID}", identity)
         if not _number(score):
             raise self.fail(place, "score must be a finite number", score)
+        if not isinstance(place, int) and isinstance(self._places, array):
+            self._places = self._places.tolist()
         self._places.append(place)
         self._frames.append(int(frame))
         self._classes.append(int(cls))
         self._scores.append(float(score))
         self._ids.append(int(identity))
         self._rles.append(rle)
+        if box is not None:
+            self._boxes.extend(box)
 
     def finish(self, names: Mapping[int, str] | None = None, keep_ids: bool = True) -> Detections:
         """Return the Detections, rows in the order in which they were taken.
@@ -300,11 +311,10 @@ class Rows:
             empty = Detections.empty(self.sequence, *size)
             return _with(empty, names, self._said(), scored=self.scored)
         try:
-            runs, offsets = masks.decode_runs(self._rles, size[0] * size[1])
+            rles = masks.checked(self._rles, *size)
         except masks.RleError as error:
             raise self.fail(self._places[error.row], error.rule, error.value) from None
-        rles = np.empty(len(self), object)
-        rles[:] = masks.canonical(self._rles, runs, offsets, *size)
+        self._rles = []
         self._check_ids()
         try:
             scores, scale = to_unit(np.array(self._scores))
@@ -318,26 +328,34 @@ class Rows:
             np.array(self._frames, np.int32),
             np.array(self._classes, np.int16),
             scores,
-            masks.tight_boxes_xywh(rles, *size),
+            self._box_column(rles, size),
             rles,
             ids if keep_ids else np.zeros_like(ids),
         )
         return _with(found, names, self._said(), scored=self.scored)
+
+    def _box_column(self, rles: Array, size: Size) -> npt.NDArray[np.float64]:
+        """Return the boxes that were given, else those around the masks."""
+        if self._boxes:
+            return np.array(self._boxes).reshape(-1, 4)
+        return masks.tight_boxes_xywh(rles, *size)
 
     def _said(self) -> tuple[str, ...]:
         return tuple(f"{self.sequence}: {note}" for note in dict.fromkeys(self.notes))
 
     def _check_ids(self) -> None:
         """Refuse two objects with one id in one frame; id 0 means none."""
-        seen: dict[tuple[int, int], Any] = {}
-        for place, frame, identity in zip(self._places, self._frames, self._ids, strict=True):
-            if not identity:
-                continue
-            if (frame, identity) in seen:
-                first = _named(seen[frame, identity])
-                rule = f"an id must occur once in a frame (also in {first})"
-                raise self.fail(place, rule, f"id {identity} twice in frame {frame}")
-            seen[frame, identity] = place
+        frames, ids = np.array(self._frames), np.array(self._ids)
+        order = np.lexsort((ids, frames))  # stable: of two alike the earlier comes first
+        order = order[ids[order] > 0]
+        alike = (np.diff(frames[order]) == 0) & (np.diff(ids[order]) == 0)
+        if not alike.any():
+            return
+        again = int(order[1:][alike].min())
+        frame, identity = int(frames[again]), int(ids[again])
+        first = int(np.flatnonzero((frames == frame) & (ids == identity))[0])
+        rule = f"an id must occur once in a frame (also in {_named(self._places[first])})"
+        raise self.fail(self._places[again], rule, f"id {identity} twice in frame {frame}")
 
 
 def _with(

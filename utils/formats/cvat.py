@@ -196,10 +196,8 @@ def _mask(rows: Rows, place: str, shape: Any, size: Size) -> bytes:
     if sum(runs) != width * height:
         rule = f"RLE must add up to its box' {width * height} pixels"
         raise rows.fail(place, rule, sum(runs))
-    values = np.arange(len(runs)) % 2
-    frame = np.zeros(size, np.uint8)
-    frame[top : top + height, left : left + width] = np.repeat(values, runs).reshape(height, width)
-    return masks.encode(frame)
+    part = np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width)
+    return masks.encode_at(part, left, top, *size)
 
 
 class CvatMots(Format):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.detections import MAX_CLASS, Detections
-from utils.files import FormatError, shown
+from utils.files import BOM, FormatError, checked_start, shown
 from utils.formats.base import MAX_FRAME, MAX_SIDE, File, Format, Options, Rows
 
 MAX_SCORE = 100.0  # percent
@@ -19,7 +20,7 @@ MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would ove
 INTEGER = re.compile(rb"[0-9]{1,9}")
 REAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
-Numbered = Sequence[tuple[int, list[bytes]]]  # (line number, fields) of each line that has some
+Line = tuple[int, list[bytes]]  # line number and fields
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,25 @@ class Columns:
     corners: bool = False
     vector: int = 0
 
-    def read(self, path: Path, sequence: str, lines: Numbered, keep_ids: bool = True) -> Detections:
+    def read(
+        self, path: Path, sequence: str, lines: Iterable[Line], keep_ids: bool = True
+    ) -> Detections:
         """Return the Detections of lines, in their order. Nothing is decoded before it is checked.
 
         Raises:
             FormatError: a line that breaks a rule.
         """
-        rows = Rows(path, sequence, scored=self.score is not None)
-        boxes, vectors = [], []
+        rows, vectors = Rows(path, sequence, scored=self.score is not None), []
         for n, fields in lines:
             frame, identity, cls, height, width, score, box, vector = self._parse(path, n, fields)
             rows.fix_size(n, height, width)
-            rows.add(n, frame, cls, fields[self.rle], score, identity)
-            boxes.append(box)
-            vectors.append(vector)
+            rows.add(n, frame, cls, fields[self.rle], score, identity, box)
+            if vector is not None:
+                vectors.append(np.array(vector, np.float32))
         found = rows.finish(keep_ids=keep_ids)
-        if self.box is not None:
-            found = replace(found, boxes_xywh=np.array(boxes, np.float64).reshape(-1, 4))
-        return replace(found, vectors=np.array(vectors, np.float32)) if self.vector else found
+        if not self.vector or not len(found):
+            return found
+        return replace(found, vectors=np.array(vectors))
 
     def _parse(self, path: Path, n: int, fields: list[bytes]) -> tuple[Any, ...]:
         """Return (frame, id, class, height, width, score, box, vector) of one checked line."""
@@ -104,10 +106,16 @@ class Columns:
         return [x, y, w, h]
 
 
-def numbered(content: bytes) -> Numbered:
-    """Return the lines of a file that are not blank, split at spaces and tabs."""
-    lines = enumerate(content.split(b"\n"), 1)
-    return [(n, fields) for n, line in lines if (fields := line.split())]
+def numbered(text: bytes) -> list[Line]:
+    """Return the lines of a text that are not blank, split at spaces and tabs."""
+    return list(each_line(text.split(b"\n")))
+
+
+def each_line(lines: Iterable[bytes]) -> Iterator[Line]:
+    """Yield the lines that are not blank, split at spaces and tabs."""
+    for n, line in enumerate(lines, 1):
+        if fields := line.split():
+            yield n, fields
 
 
 def integer(path: Path, n: int, name: str, field: bytes) -> int:
@@ -147,11 +155,22 @@ class TextLines(Format):
 
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return the one sequence of the file; an empty file is one without detections."""
-        lines = numbered(file.content)
-        if not lines:
-            return [Detections.empty(file.stem)]
-        for n, fields in lines:
-            if len(fields) not in self.counts:
-                rule = f"expected {self.counts[self.columns.fields]}, as in the lines before"
-                raise FormatError(file.path, n, rule, len(fields))
-        return [self.columns.read(file.path, file.stem, lines, options.ids)]
+        checked_start(file.path, file.head)
+        found = self.columns.read(file.path, file.stem, self._lines(file), options.ids)
+        return [found if len(found) else Detections.empty(file.stem)]
+
+    def _lines(self, file: File) -> Iterator[Line]:
+        """Yield the lines of a file, whose fields are as many as in the first; never all at once."""
+        try:
+            with file.open() as stream:
+                for n, fields in each_line(stream):
+                    if n == 1:
+                        fields[0] = fields[0].removeprefix(BOM)
+                    if len(fields) not in self.counts:
+                        rule = (
+                            f"expected {self.counts[self.columns.fields]}, as in the lines before"
+                        )
+                        raise FormatError(file.path, n, rule, len(fields))
+                    yield n, fields
+        except (OSError, EOFError, zlib.error) as error:
+            raise FormatError(file.path, None, "must be readable", shown(error)) from None

@@ -36,9 +36,6 @@ def write(path: Path, detections: Detections) -> None:
     size = f"{detections.height} {detections.width}"
     columns = (detections.frames, detections.ids, detections.classes)
     heads = zip(*(column[order].tolist() for column in columns), strict=True)
-    lines = [
-        f"{frame} {identity} {cls} {size} ".encode() + rle + b"\n"
-        for (frame, identity, cls), rle in zip(heads, detections.rles[order], strict=True)
-    ]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(b"".join(lines))
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        for (frame, identity, cls), rle in zip(heads, detections.rles[order], strict=True):
+            file.write(f"{frame} {identity} {cls} {size} ".encode() + rle + b"\n")

@@ -1,0 +1,134 @@
+"""Parts of a video's run: where masks come from, frames that wait, the video piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.live import Final
+from models.segmenters import Segmenter, segmented
+from models.spool import PART, Spool
+from utils.detections import Detections
+from utils.drawing import Painter
+from utils.formats.base import Classes
+from utils.video import VideoWriter, join
+
+Image = npt.NDArray[np.uint8]
+
+ROOM = 384 << 20  # bytes of pictures that wait as they are
+QUALITY = 97  # of those that wait packed, JPEG
+
+
+class Held:
+    """A picture that waits for the identities in it: as it is, or packed if many wait already.
+
+    Args:
+        image: (height, width, 3) uint8 RGB. waiting: how many frames wait.
+    """
+
+    def __init__(self, image: Image, waiting: int) -> None:
+        self._image: Image | None = image
+        self._packed: npt.NDArray[np.uint8] | None = None
+        if (waiting + 1) * image.nbytes > ROOM:
+            colours = np.ascontiguousarray(image[:, :, ::-1])
+            self._packed = cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+            self._image = None
+
+    def open(self) -> Image:
+        """Return the picture."""
+        if self._image is not None:
+            return self._image
+        assert self._packed is not None
+        unpacked = cv2.imdecode(self._packed, cv2.IMREAD_COLOR)
+        assert unpacked is not None
+        return np.asarray(unpacked, np.uint8)[:, :, ::-1]
+
+
+@dataclass
+class Masks:
+    """Where a frame's masks come from: detections that were read, or a segmenter."""
+
+    by_frame: dict[int, Detections]
+    segmenter: Segmenter | None
+    name: str
+    classes: Classes
+    spool: Spool
+
+    def __post_init__(self) -> None:
+        self._stored: Iterator[tuple[int, Detections]] = self.spool.stored()
+        self._next = next(self._stored, None)
+
+    def of(self, frame: int, image: Image) -> Detections:
+        """Return the Detections of a frame."""
+        if self.segmenter is None:
+            return self.by_frame.pop(frame, Detections.empty("", *image.shape[:2]))
+        if self._next is not None and self._next[0] == frame:
+            found = self._next[1]
+            self._next = next(self._stored, None)
+            return found
+        self._next = None
+        known = len(self.classes.names)
+        found = segmented(self.segmenter, self.name, image, frame, self.classes)
+        if len(self.classes.names) > known:
+            self.spool.save_names(self.classes.names)
+        return self.spool.store(frame, found)
+
+
+class Parts:
+    """The drawn video, a part of PART frames at a time; parts that are there are not made again.
+
+    Args:
+        spool: holds them. rate, size: of the video. stopped: parts that a stopped run ends with, to
+            be made again when it goes on, are in `folder`.
+    """
+
+    def __init__(self, spool: Spool, rate: Fraction, size: tuple[int, int], folder: Path) -> None:
+        self._spool, self._rate, self._size, self._folder = spool, rate, size, folder
+        self._done = len(spool.parts())
+        self._ended: list[Path] = []
+        self._count = 0
+        self._writer: VideoWriter | None = None
+        self.stopped = False
+        self.painter = Painter()
+        self.last: Image | None = None
+
+    def take(self, final: Final, image: Image) -> None:
+        """Draw the next frame on its picture, unless it is in a part that is there."""
+        part, place = divmod(self._count, PART)
+        self._count += 1
+        rows = np.flatnonzero(final.result.ids)
+        if part < self._done:
+            self.painter.follow(final.result, rows, final.frame)
+            return
+        self.last = self.painter.draw(image, final.result, rows, final.frame)
+        if self._writer is None:
+            self._writer = VideoWriter(self._folder / f"{part:06d}.mp4", self._size, self._rate)
+        self._writer.write(self.last)
+        if place == PART - 1:
+            self._end(part)
+
+    def _end(self, part: int) -> None:
+        """Close a part; it is kept for good unless the run was stopped in it."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        made, self._writer = self._writer.path, None
+        if self.stopped:
+            self._ended.append(made)
+        else:
+            made.replace(self._spool.part(part))
+
+    def finish(self, path: Path) -> bool:
+        """Write the whole video; return whether there was a frame."""
+        self.stopped = True  # a part that is not full is not for good
+        self._end((self._count - 1) // PART)
+        parts = [*self._spool.parts(), *self._ended]
+        if parts:
+            join(parts, path)
+        return bool(parts)
