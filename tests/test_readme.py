@@ -6,6 +6,8 @@ import importlib
 import json
 import re
 import shlex
+import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,14 @@ import pytest
 
 import reproduce_tables
 import test_mots
+import track_video
 import train_dhae
-from models.pipeline import Pipeline
-from models.settings import settings_for
-from tests.conftest import random_scene, write_scored
+from models.api import track
+from tests import independent
+from tests.conftest import random_scene
 from utils import synthetic_cli
-from utils.data_sets import data_set
+from utils.formats.registry import read_detections
+from utils.video import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,6 +54,7 @@ def parse(words):
     scripts = {
         "train_dhae.py": train_dhae,
         "test_mots.py": test_mots,
+        "track_video.py": track_video,
         "reproduce_tables.py": reproduce_tables,
     }
     return scripts[script].parse_args(arguments)
@@ -90,20 +95,32 @@ def test_the_readme_is_short_and_leads_to_every_page():
         assert f"]({page.relative_to(ROOT).as_posix()})" in front, page
 
 
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    scene = random_scene(np.random.default_rng(2))
-    write_scored(tmp_path / "my_masks" / "0012.txt", scene)
+def test_the_shell_and_python_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    scene = random_scene(np.random.default_rng(2), frames=20)
+    objects = independent.Scene.of(scene)
+    independent.coco_results(objects, tmp_path).rename(tmp_path / "masks.json")
+    independent.coco_results(objects, tmp_path / "my_masks")
+    with VideoWriter(tmp_path / "street.mp4", scene.size, Fraction(25)) as video:
+        for _ in range(20):
+            video.write(np.full((*scene.size, 3), 90, np.uint8))
     monkeypatch.chdir(tmp_path)
-    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    front = (ROOT / "README.md").read_text()
+    part = front[front.index("## Your own masks") : front.index("## How good it is")]
+    for words in commands(part):
+        monkeypatch.setattr(sys, "argv", words[1:])
+        {"test_mots.py": test_mots, "track_video.py": track_video}[words[1]].main()
+    assert read_detections("results/mine/data/masks.txt").ids.max() > 0
+    assert Path("results/street/pictures/street.mp4").is_file()
+    assert Path("results/street/report.html").is_file()
+    assert "cell" in Path("results/cells/cvat/seq.xml").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", front, re.DOTALL)
+    assert len([line for line in snippet.splitlines() if line.strip()]) <= 5
+    capsys.readouterr()
     exec(compile(snippet, "README", "exec"), {})
-    printed = capsys.readouterr().out
-    ids = pipeline_ids(scene)
-    assert printed.startswith(str(ids)) and printed.count("(") == (ids > 0).sum()
-
-
-def pipeline_ids(scene):
-    pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
-    return pipeline.track(scene).track_ids
+    ids = track("masks.json").of_frame(0)
+    assert capsys.readouterr().out == f"{ids}\n"
+    for name in ("results/mine/data/masks.txt", "results/mine/coco/masks.json"):
+        assert read_detections(name).ids.max() > 0
 
 
 def ranges(text):
@@ -128,11 +145,11 @@ def test_every_import_is_in_requirements():
         "cv2": "opencv-python", "sklearn": "scikit-learn", "keras": "keras", "h5py": "h5py",
         "numpy": "numpy", "scipy": "scipy", "pycocotools": "pycocotools", "tqdm": "tqdm",
         "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
-        "tensorflow": "tensorflow", "PIL": "pillow",
+        "tensorflow": "tensorflow", "PIL": "pillow", "av": "av", "tifffile": "tifffile",
+        "jinja2": "jinja2",
     }  # fmt: skip
     listed = ranges((ROOT / "requirements.txt").read_text())
     ours = {*PACKAGES, "test_mots", "train_dhae", "demo"}
-    import sys
 
     for path in [
         *ROOT.glob("*.py"),
@@ -147,7 +164,12 @@ def test_every_import_is_in_requirements():
 
 
 def test_imports_go_one_way():
-    order = ("utils", "models", "reproduction", "(test_mots|train_dhae|reproduce_tables|demo)")
+    order = (
+        "utils",
+        "models",
+        "reproduction",
+        "(test_mots|track_video|train_dhae|reproduce_tables|demo)",
+    )
     for floor, folder in enumerate(order[:-1]):
         above = "|".join(order[floor + 1 :])
         for path in (ROOT / folder).rglob("*.py"):

@@ -160,7 +160,7 @@ class TextLines(Format):
         return [found if len(found) else Detections.empty(file.stem)]
 
     def _lines(self, file: File) -> Iterator[Line]:
-        """Yield the lines of a file, whose fields are as many as in the first; never all at once."""
+        """Yield the lines of a file one by one, each with as many fields as the first."""
         try:
             with file.open() as stream:
                 for n, fields in each_line(stream):
