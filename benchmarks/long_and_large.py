@@ -106,8 +106,6 @@ def main() -> None:
     parser.add_argument("--tracker", default="best")
     parser.add_argument("--frames", type=positive, help="fewer, to try it")
     args = parser.parse_args()
-    say(
-        f"{'':8} {'frames':>7} {'objects':>8} {'seconds':>8} {'frames/s':>9} {'MiB':>7} {'beyond':>7}"
     )
     for case in args.case:
         frames = args.frames or CASES[case][0]

@@ -303,3 +303,25 @@ def test_video_writer_and_reader_agree(tmp_path, size):
     assert [n for n, _ in seen] == list(range(7)) and opened.rate == Fraction(30000, 1001)
     assert np.abs(np.array([m for _, m in seen]) - 30 * np.arange(7)).max() < 4
     assert opened.size == tuple(s + s % 2 for s in size)  # H.264 has even sides
+
+
+def test_a_camera_is_read_until_it_ends(tmp_path, monkeypatch):
+    import cv2
+
+    class Camera:
+        def __init__(self, number):
+            assert number == 0
+            self.frames = [np.full((48, 64, 3), (10, 20, 200), np.uint8) for _ in range(4)]
+
+        def read(self):
+            return (True, self.frames.pop()) if self.frames else (False, None)
+
+        def get(self, what):
+            return 29.97
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.chdir(tmp_path)
+    frames = Frames("0")
+    assert frames.size == (48, 64) and float(frames.rate) == pytest.approx(29.97, abs=1e-3)
+    seen = list(frames)
+    assert [n for n, _ in seen] == [0, 1, 2, 3] and seen[0][1][0, 0].tolist() == [200, 20, 10]

@@ -20,7 +20,8 @@ TRAIL = 15  # frames of the past that a trail shows
 FILL = 0.5  # share of an identity's colour in its mask
 FULL_SIDE = 720  # px of a frame's shorter side at which text has its full size
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+WHITE = (255, 255, 255)
+SHADE = 0.35  # of the light left behind an identity
 
 
 class Painter:
@@ -102,15 +103,15 @@ def fill(image: Image, result: Detections, rows: Array, boxes_xywh: Array) -> Im
 
 
 def write_id(image: Image, text: str, centre: Array) -> None:
-    """Write a text, white with a black edge, around a point (x, y) in px; it stays in the frame."""
+    """Write a text, white on a darkened box, around a point (x, y) in px; it stays in the frame."""
     height, width = image.shape[:2]
     size = max(0.5, 0.6 * min(height, width) / FULL_SIDE)
-    thick = max(1, round(2 * size))
+    thick = max(1, round(1.5 * size))
     (w, h), _ = cv2.getTextSize(text, FONT, size, thick)
     x, y = (round(float(v)) for v in centre)
-    corner = (
-        min(max(x - w // 2, 2), max(width - w - 2, 0)),
-        min(max(y + h // 2, h + 2), max(height - 4, 0)),
-    )
-    for colour, extra in ((BLACK, 2 * thick), (WHITE, 0)):
-        cv2.putText(image, text, corner, FONT, size, colour, thick + extra, cv2.LINE_AA)
+    edge = max(2, h // 5)
+    left = min(max(x - w // 2, edge), max(width - w - edge, 0))
+    base = min(max(y + h // 2, h + edge), max(height - edge - 1, 0))
+    box = image[max(0, base - h - edge) : base + edge, max(0, left - edge) : left + w + edge]
+    box[:] = (box * SHADE).astype(np.uint8)
+    cv2.putText(image, text, (left, base), FONT, size, WHITE, thick, cv2.LINE_AA)
