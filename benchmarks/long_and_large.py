@@ -106,7 +106,8 @@ def main() -> None:
     parser.add_argument("--tracker", default="best")
     parser.add_argument("--frames", type=positive, help="fewer, to try it")
     args = parser.parse_args()
-    )
+    names = ("frames", "objects", "seconds", "frames/s", "MiB", "beyond")
+    say(" " * 8 + "".join(f"{name:>9}" for name in names))
     for case in args.case:
         frames = args.frames or CASES[case][0]
         with tempfile.TemporaryDirectory() as name:
