@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 import track_video
+from models.spool import Spool
 from tests import independent
 from tests.browser import look
+from tests.conftest import make_detections
 from utils.formats.registry import read_detections
 from utils.video import Frames, VideoWriter
 
@@ -103,6 +106,16 @@ def files(folder):
     }
 
 
+@pytest.fixture(scope="module")
+def whole(walk, tmp_path_factory):
+    """Return the files of a run that was never stopped."""
+    output = tmp_path_factory.mktemp("whole") / "out"
+    done = run(walk, output, "walk.mp4", "--segmenter", "mine:blobs", *FAST)
+    assert done.returncode == 0, done.err
+    (walk / "count").unlink()
+    return files(output)
+
+
 FAST = ("--tracker", "best", "--set", "descriptor_weight=0")
 
 
@@ -152,11 +165,8 @@ def test_a_browser_plays_the_video(walk, tmp_path):
     assert found["at"] == pytest.approx(2.6)  # a frame in the middle is decoded
 
 
-def test_killed_and_gone_on_with_the_files_are_the_same(walk, tmp_path):
+def test_killed_and_gone_on_with_the_files_are_the_same(walk, whole, tmp_path):
     arguments = ("walk.mp4", "--segmenter", "mine:blobs", *FAST)
-    whole = run(walk, tmp_path / "whole", *arguments)
-    assert whole.returncode == 0, whole.err
-    (walk / "count").unlink()
     stopped = run(walk, tmp_path / "cut", *arguments, slow=0.05, wait=False)
     masks = tmp_path / "cut" / ".work" / "masks.txt"
     while not (masks.is_file() and masks.read_bytes().count(b"96 128") > 75):
@@ -169,13 +179,13 @@ def test_killed_and_gone_on_with_the_files_are_the_same(walk, tmp_path):
     masks.write_bytes(masks.read_bytes() + b"99999 3 96 128 1\n1 0 0.5")  # cut in the middle
     again = run(walk, tmp_path / "cut", *arguments, "--resume")
     assert again.returncode == 0, again.err
-    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    assert files(tmp_path / "cut") == whole
     segmented = (walk / "count").stat().st_size - before
     assert FRAMES - before <= segmented <= FRAMES - before + 1  # what was found is not sought again
     (walk / "count").unlink()
 
 
-def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, tmp_path):
+def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, whole, tmp_path):
     process = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:blobs", *FAST,
                   slow=0.05, wait=False)  # fmt: skip
     masks = tmp_path / "out" / ".work" / "masks.txt"
@@ -198,8 +208,33 @@ def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, tmp_path):
     again = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:blobs", *FAST, "--resume")
     assert again.returncode == 0, again.err
     assert not (tmp_path / "out" / ".work").exists()
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["counts"]["frames"] == FRAMES
+    said = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert any("the results of an earlier run are replaced" in n for n in said["notes"])
+    made = files(tmp_path / "out")
+    for name in ("data/walk.txt", "pictures/walk.mp4"):
+        assert made[name] == whole[name], name
     (walk / "count").unlink()
+
+
+def test_what_was_segmented_is_kept_frame_by_frame(tmp_path):
+    def kept(spool):
+        return [(f, d.classes.tolist(), d.scores.tolist()) for f, d in spool.stored()]
+
+    first = Spool(tmp_path, {"a": 1}, resume=False)
+    tenth = replace(make_detections([(0, 0, 2, 0.1, (1, 2, 3, 4))]), scored=True)
+    as_read = first.store(0, tenth)
+    assert as_read.scores[0] == tenth.scores[0] and as_read.boxes_xywh.tolist() == [[1, 2, 3, 4]]
+    first.store(1, tenth.select([]))
+    masks = first.folder / "masks.txt"
+    masks.write_bytes(masks.read_bytes() + b"2 3 40 60 1\n1 0 0.5")  # stopped while writing
+    second = Spool(tmp_path, {"a": 1}, resume=True)
+    second.store(2, tenth)
+    third = Spool(tmp_path, {"a": 1}, resume=True)
+    score = float(np.float32(0.1))
+    assert kept(third) == [(0, [2], [score]), (1, [], []), (2, [2], [score])]
+    with pytest.raises(ValueError, match=r"--resume must have the settings .* \(a 1\), got 2"):
+        Spool(tmp_path, {"a": 2}, resume=True)
+    assert Spool(tmp_path, {"a": 2}, resume=False).left and not masks.exists()
 
 
 def test_a_failing_segmenter_is_named_and_what_was_found_stays(walk, tmp_path):

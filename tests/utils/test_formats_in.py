@@ -154,6 +154,33 @@ def test_categories_are_taken_by_name_where_the_data_set_has_them(tmp_path):
     assert found.classes.tolist() == [swapped[c] for c in plain.classes.tolist()]
 
 
+def test_classes_of_two_files_with_one_number_stay_apart(tmp_path):
+    scene, classes = independent.Scene.of(scene_of()), Classes()
+    first = independent.coco(scene, tmp_path / "a", names={1: "cup", 2: "fork"})
+    second = independent.coco(scene, tmp_path / "b", names={1: "fork", 2: "spoon"})
+    options = Options(classes=classes)
+    names = [read_detections(path, options=options).class_names for path in (first, second)]
+    assert names[0] == {1: "cup", 2: "fork"} and names[1][2] == "fork"
+    assert sorted(names[1].values()) == ["fork", "spoon"] and not set(names[1]) & {1}
+    assert classes.names == {**names[0], **names[1]}
+
+
+def test_numbers_without_names_are_classes_10_too(tmp_path):
+    scene = independent.Scene.of(scene_of())
+    scene.objects = [(f, t, 10, m) for f, t, _, m in scene.objects]
+    tracks = track(independent.coco_results(scene, tmp_path))
+    assert tracks.names == {10: "class 10"} and tracks.ids.max() > 10_000
+
+
+def test_frames_of_videos_are_those_of_their_file_names(tmp_path):
+    scene = scene_of()
+    later = independent.Scene.of(scene)
+    later.objects = [(7 + 2 * f, *rest) for f, *rest in later.objects]
+    for name in ("ytvis", "coco", "mots-png", "cvat"):
+        found = read(independent.EXACT[name](later, tmp_path / name))
+        assert sorted(found.frames.tolist()) == sorted((7 + 2 * scene.frames).tolist()), name
+
+
 def test_crowds_are_regions_to_ignore(tmp_path):
     scene = independent.Scene.of(scene_of())
     path = independent.coco(scene, tmp_path)
@@ -162,6 +189,7 @@ def test_crowds_are_regions_to_ignore(tmp_path):
     path.write_text(json.dumps(data))
     found = read(path)
     assert found.classes[0] == IGNORE and found.class_names[IGNORE] == "ignore"
+    assert found.ids[0] == 0 and found.ids[1:].all()
 
 
 def test_mots_png_ignore_regions_and_davis_void(tmp_path):

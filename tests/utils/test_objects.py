@@ -67,10 +67,10 @@ KINDS = {
     "ultralytics": (ultralytics(), {1: "person", 8: "cup"}),
     "ultralytics, small masks": (ultralytics(np.zeros((2, 10, 15))), {1: "person", 8: "cup"}),
     "torchvision": (
-        {"masks": Tensor(MASKS[:, None] * 0.8), "scores": Tensor([0.9, 0.4]),
+        {"masks": Tensor(MASKS[:, None] * 0.5 + 0.3), "scores": Tensor([0.9, 0.4]),
          "labels": Tensor([1, 8]), "boxes": Tensor(np.zeros((2, 4)))}, {}),
     "torchvision with names": (
-        {"masks": Tensor(MASKS[:, None] * 0.8), "scores": Tensor([0.9, 0.4]),
+        {"masks": Tensor(MASKS[:, None] * 0.5 + 0.3), "scores": Tensor([0.9, 0.4]),
          "labels": Tensor([1, 8]), "names": {1: "person", 8: "cup"}}, {1: "person", 8: "cup"}),
     "detectron2": (
         {"instances": SimpleNamespace(pred_masks=Tensor(MASKS), scores=Tensor([0.9, 0.4]),
