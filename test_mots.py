@@ -92,13 +92,20 @@ def of_args(args: argparse.Namespace) -> DataSet:
     chosen = data_set(args.dataset)
     if not args.class_names:
         return chosen
-    file = Path(args.class_names)
-    names = parse_class_names(file.read_text() if file.is_file() else args.class_names)
+    names = parse_class_names(_text_or_file(args.class_names))
     if chosen.any_class:
         # A class 10 of the user's own is no ignore region.
         kept = {c: n for c, n in chosen.class_names.items() if n not in names.values()}
         return replace(chosen, class_names=kept | names)
     raise ValueError(f"--class-names is for --dataset {CUSTOM}, got --dataset {args.dataset}")
+
+
+def _text_or_file(text: str) -> str:
+    """Return what a file of that name holds, else the text itself."""
+    try:
+        return Path(text).read_text() if Path(text).is_file() else text
+    except OSError:  # too long to be a file's name
+        return text
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -43,10 +43,14 @@ class OutputFolder:
         self.path = path
         check_writable(path)
         for name in inputs:
-            folder = (name if name.is_dir() else name.parent).resolve()
+            given = name.resolve()
             for own in FOLDERS:
-                if (path / own).exists() and folder in ((path / own).resolve(), path.resolve()):
-                    raise ValueError(f"--output must not be where the detections are, got {path}")
+                target = (path / own).resolve()
+                at_home = target.exists() and given in (path.resolve(), path.resolve() / given.name)
+                if target == given or target in given.parents or at_home:
+                    raise ValueError(
+                        f"--output must not be where the detections are, or the video, got {path}"
+                    )
         foreign = [f for own in FOLDERS if (path / own).is_dir() for f in _files(path / own)]
         if foreign and earlier_files(path) is None:
             rule = "must be a new folder, or one with the results of an earlier run"
@@ -104,8 +108,12 @@ class OutputFolder:
         new = [p.relative_to(self.staged).as_posix() for p in self._entries()]
         old = earlier_files(self.path)
         summary["files"] = sorted(new)
+        for name in new:
+            if (self.path / name).exists() and name not in (old or ()):
+                rule = "must not hold files of another origin"
+                raise ValueError(f"{self.path}: {rule}, got {name}")
         stale = [name for name in old or () if name not in new]
-        if old:
+        if old and not _stopped(self.path):
             text = f"{self.path}: the results of an earlier run are replaced"
             text += f", {len(stale)} of its files removed ({stale[0]})" if stale else ""
             summary["notes"].append(text)
@@ -177,6 +185,14 @@ def earlier_files(output: Path) -> list[str] | None:
     stems = [PurePosixPath(n).stem for n in names if n.startswith("data/")]
     names += [f"{PICTURES}/{stem}{end}" for stem in stems for end in PICTURE_ENDS]
     return [name for name in dict.fromkeys(names) if (output / name).exists()]
+
+
+def _stopped(output: Path) -> bool:
+    """Return whether an earlier run was stopped, which this one may be the end of."""
+    try:
+        return bool(json.loads((output / SUMMARY).read_text()).get("stopped"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _ours(name: PurePosixPath) -> bool:

@@ -270,7 +270,8 @@ def execute(request: Request) -> dict[str, Any]:
     Raises:
         ValueError: bad input; nothing is written then.
     """
-    with OutputFolder(request.output, request.detections) as output:
+    given = [p for p in (request.ground_truth, request.images) if p is not None]
+    with OutputFolder(request.output, [*request.detections, *given]) as output:
         made = begin(request)
         tracked = track_all(made)
         counts = count(tracked)

@@ -47,8 +47,10 @@ def _imported(module: str, name: str) -> Any:
     """Return a module that a segmenter needs."""
     try:
         return import_module(module)
-    except ImportError as error:
-        text = f"--segmenter {name}: {module} must be installed, got {error}"
+    except Exception as error:  # a module of the user's may fail in any way
+        text = (
+            f"--segmenter {name}: {module} must be installed, got {type(error).__name__}: {error}"
+        )
         raise ValueError(text) from None
 
 
@@ -69,7 +71,11 @@ def _ultralytics(weights: str) -> Segmenter:
     package = _imported("ultralytics", f"ultralytics:{weights}")
     if not Path(weights).is_file() and Path(weights).suffix not in ("", ".pt"):
         raise ValueError(f"--segmenter ultralytics:{weights}: must be a file, got none")
-    model = package.YOLO(weights)
+    try:
+        model = package.YOLO(weights)
+    except Exception as error:  # whatever it raises on weights that are none
+        text = f"--segmenter ultralytics:{weights}: must load, got {type(error).__name__}: {error}"
+        raise ValueError(text) from None
 
     def segment(image: Image) -> Any:
         # It takes blue, green, red; masks at the frame's size.
@@ -85,9 +91,10 @@ def _torchvision(name: str) -> Segmenter:
     try:
         weights = detection.get_model_weights(name).DEFAULT
         model = detection.get_model(name, weights=weights).eval()
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"--segmenter torchvision:{name}: no such model, got {error}") from None
-    names = dict(enumerate(weights.meta["categories"]))
+        names = dict(enumerate(weights.meta["categories"]))
+    except Exception as error:  # no such model, none that detects, or weights that cannot be had
+        text = f"{type(error).__name__}: {error}"
+        raise ValueError(f"--segmenter torchvision:{name}: must load, got {text}") from None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
 
@@ -118,5 +125,6 @@ def segmented(
     size = (image.shape[0], image.shape[1])
     try:
         return detections_of(found, frame, size, classes)
-    except ValueError as error:
-        raise ValueError(f"--segmenter {name}: {error}") from None
+    except Exception as error:  # of what it returned, anything may be missing or of another kind
+        kind = "" if isinstance(error, ValueError) else f"frame {frame}: {type(error).__name__}: "
+        raise ValueError(f"--segmenter {name}: {kind}{error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -89,8 +90,10 @@ class Spool:
             if not head.endswith(b"\n"):
                 return
             fields = head.split()
+            if len(fields) != 5 or not all(f.isdigit() for f in fields):
+                return
             rows = [file.readline() for _ in range(int(fields[1]))]
-            if any(not row.endswith(b"\n") for row in rows):
+            if any(not row.endswith(b"\n") or len(row.split()) != FIELDS for row in rows):
                 return
             yield fields, [row.split() for row in rows], file.tell()
 
@@ -121,6 +124,14 @@ class Spool:
     def part(self, number: int) -> Path:
         """Return the file of a part."""
         return self.folder / "video" / f"{number:06d}.mp4"
+
+    def keep(self, made: Path, number: int) -> None:
+        """Put a part that is whole in its place, on the disk and not only in memory."""
+        for path in (made, self._masks):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        made.replace(self.part(number))
 
     def parts(self) -> list[Path]:
         """Return the complete parts in order, up to the first that is missing."""

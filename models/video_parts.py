@@ -122,7 +122,7 @@ class Parts:
         if self.stopped:
             self._ended.append(made)
         else:
-            made.replace(self._spool.part(part))
+            self._spool.keep(made, part)
 
     def finish(self, path: Path) -> bool:
         """Write the whole video; return whether there was a frame."""

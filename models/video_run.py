@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from models.live import Final, Live
 from models.output import PICTURES, REPORT, OutputFolder
-from models.pipeline import Pipeline
+from models.pipeline import Pipeline, find_step
 from models.segmenters import find_segmenter
 from models.settings import Settings
 from models.spool import Spool
@@ -116,7 +116,9 @@ class VideoRun:
             ValueError: bad input.
         """
         request = self.request
-        with OutputFolder(request.output, request.detections) as output:
+        given = [Path(request.source), *request.detections]
+        given += [request.ground_truth] if request.ground_truth else []
+        with OutputFolder(request.output, given) as output:
             self._read()
             spool = Spool(request.output, self._signature(), request.resume)
             if spool.left:
@@ -146,6 +148,8 @@ class VideoRun:
         of = request.settings.data_set
         self.classes = Classes(own_names(of))
         self.segmenter = find_segmenter(request.segmenter) if request.segmenter else None
+        if request.resume and self.frames.live:
+            raise ValueError(f"--resume needs a video or folder, got {self.frames.name}")
         options = Options(self.frames.size, classes=self.classes)
         found: list[Detections] = []
         self.truth: Detections | None = None
@@ -194,19 +198,24 @@ class VideoRun:
     def _number(self) -> None:
         """Find the number of the video's first frame."""
         request, count = self.request, self.frames.count
+        self.step = 1
         if self.frames.numbered:
+            self.step = find_step(np.array(self.frames.numbers))
+            if self.step > 1:
+                self.notes.append(f"frames come in steps of {self.step}: tracked in such steps")
+            self.notes += self.frames.notes
             return
         first = request.first_frame
         if first is None:
             first, known = 0, self.detections
-            if known is not None and len(known) and count:
+            if known is not None and len(known) and known.frames.min() > 0:
                 starts, ends = int(known.frames.min()), int(known.frames.max())
-                if starts > 0 and ends == count:
-                    first = 1
-                    self.notes.append(
-                        f"the masks' frames are {starts} to {ends}, the video has {count}: its "
-                        "first frame is number 1 (--first-frame says otherwise)"
-                    )
+                first = int(ends == count)
+                has = f"the video has {count}" if count else "the video does not say how many"
+                self.notes.append(
+                    f"the masks' frames are {starts} to {ends}, {has}: its first frame is taken as "
+                    f"number {first} (--first-frame {1 - first} otherwise)"
+                )
         self.frames.first = first
 
     def _signature(self) -> dict[str, Any]:
@@ -217,7 +226,9 @@ class VideoRun:
             "size": list(self.frames.size),
             "rate": str(self.frames.rate),
             "first frame": self.frames.first,
-            "detections": [str(p) for p in request.detections],
+            "detections": [f"{p} {_stamp(p)}" for p in request.detections],
+            "video": _stamp(Path(request.source)),
+            "ground truth": str(request.ground_truth),
             "segmenter": request.segmenter,
             "settings": str(sorted(map(str, request.asked.items()))),
         }
@@ -232,11 +243,12 @@ class VideoRun:
             for (number, _), rows in zip(numbers, np.split(order, starts[1:]), strict=True):
                 parts[number] = self.detections.select(rows)
         source = Masks(parts, self.segmenter, self.request.segmenter or "", self.classes, spool)
-        live = Live(self.pipeline)
+        live = Live(self.pipeline, self.step)
+        self.detections = None  # its parts are let go one by one
         work = folder / "parts"
         work.mkdir()
         video = Parts(spool, self.frames.rate, self.frames.size, work)
-        self.review = Review(self.frames.name, self.frames.size, {}, truth=self.truth)
+        self.review = Review(self.frames.name, self.frames.size, {}, self.step, truth=self.truth)
         seen = 0
         with (spool.folder / TRACKS).open("wb") as tracks:
 
@@ -268,6 +280,7 @@ class VideoRun:
         self.counts.update({f"dropped_{rule}": n for rule, n in live.dropped.items()})
         self.counts.update({f"tracker_{what}": n for what, n in live.tracker.report.items()})
         self._left_over(source, stopped)
+        self.notes += [] if self.frames.numbered else self.frames.notes
         if stopped:
             self.notes.append(f"stopped after {seen} frames (--resume goes on)")
         (folder / PICTURES).mkdir()
@@ -329,7 +342,7 @@ class VideoRun:
             "sequences": 1,
             "stopped": stopped,
             "frames_per_second": str(self.frames.rate),
-            "steps": {name: 1},
+            "steps": {name: self.step},
             "classes": list(self.review.names.values()),
             "class_names": {str(c): n for c, n in self.review.names.items()},
             "weights": {name: embedder.weights_of(name).name} if embedder else {},
@@ -377,6 +390,14 @@ def _whole(file: Path, name: str, size: tuple[int, int]) -> Detections:
     plain = [(n, [*fields[:5], fields[6]]) for n, fields in lines]
     scores = np.array([float(fields[5]) for _, fields in lines], np.float32)
     return replace(MOTS_TXT.read(file, name, plain), scores=scores)
+
+
+def _stamp(path: Path) -> str:
+    """Return what changes with a file or folder: bytes and time in ns."""
+    if not path.exists():
+        return ""
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _clear(folder: Path) -> None:

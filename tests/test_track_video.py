@@ -208,11 +208,7 @@ def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, whole, tmp_path):
     again = run(walk, tmp_path / "out", "walk.mp4", "--segmenter", "mine:blobs", *FAST, "--resume")
     assert again.returncode == 0, again.err
     assert not (tmp_path / "out" / ".work").exists()
-    said = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert any("the results of an earlier run are replaced" in n for n in said["notes"])
-    made = files(tmp_path / "out")
-    for name in ("data/walk.txt", "pictures/walk.mp4"):
-        assert made[name] == whole[name], name
+    assert files(tmp_path / "out") == whole
     (walk / "count").unlink()
 
 
@@ -324,7 +320,7 @@ def test_masks_numbered_from_one_are_found_out_and_said(walk, tmp_path):
     arguments = [str(walk / "walk.mp4"), "--detections", str(tmp_path / "one.json"), "--tracker",
                  "mask_iou", "--output", str(tmp_path / "out")]  # fmt: skip
     summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
-    assert any("its first frame is number 1" in note for note in summary["notes"])
+    assert any("its first frame is taken as number 1" in note for note in summary["notes"])
     assert summary["counts"]["read"] == len(items)
 
 
@@ -338,6 +334,42 @@ def test_video_writer_and_reader_agree(tmp_path, size):
     assert [n for n, _ in seen] == list(range(7)) and opened.rate == Fraction(30000, 1001)
     assert np.abs(np.array([m for _, m in seen]) - 30 * np.arange(7)).max() < 4
     assert opened.size == tuple(s + s % 2 for s in size)  # H.264 has even sides
+
+
+def test_masks_whose_numbers_leave_a_doubt_are_said(walk, tmp_path):
+    items = [i for i in json.loads((walk / "seq.json").read_text()) if i["image_id"] > 2]
+    (tmp_path / "late.json").write_text(json.dumps(items))
+    arguments = [str(walk / "walk.mp4"), "--detections", str(tmp_path / "late.json"), "--tracker",
+                 "mask_iou", "--output", str(tmp_path / "out")]  # fmt: skip
+    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    assert any("taken as number 0 (--first-frame 1 otherwise)" in n for n in summary["notes"])
+
+
+def test_pictures_of_one_frame_are_refused_and_those_without_a_number_said(tmp_path):
+    import cv2
+
+    for name in ("left_01.png", "left_11.png", "left_21.png", "left_31.png", "cover.png"):
+        cv2.imwrite(str(tmp_path / name), picture(0))
+    frames = Frames(str(tmp_path))
+    assert frames.numbers == [1, 11, 21, 31]
+    assert frames.notes == ["1 pictures without a number are left out (cover.png)"]
+    cv2.imwrite(str(tmp_path / "right_01.png"), picture(0))
+    with pytest.raises(ValueError, match=r"right_01\.png: a frame must be there once"):
+        Frames(str(tmp_path))
+
+
+def test_a_video_that_is_damaged_at_its_end_is_tracked_until_there(walk, tmp_path):
+    whole = (walk / "walk.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole)
+    frames = Frames(str(tmp_path / "cut.mp4"))
+    media = whole.index(b"mdat")
+    size = len(whole) - media
+    damaged = bytearray(whole)
+    start = media + int(size * 0.2)
+    damaged[start : start + int(size * 0.1)] = bytes(int(size * 0.1))
+    (tmp_path / "cut.mp4").write_bytes(bytes(damaged))
+    seen = [number for number, _ in frames]
+    assert len(seen) > 5 and (len(seen) == FRAMES or "cannot be read after" in frames.notes[0])
 
 
 def test_a_camera_is_read_until_it_ends(tmp_path, monkeypatch):

@@ -13,7 +13,14 @@ import numpy.typing as npt
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
 NUMBER = re.compile(r"(\d+)\D*$")  # the last number of a name: 00012, frame_12, IMG12
+HASH = re.compile(r"[._]rf[._][0-9a-f]+$")  # what Roboflow puts behind names
 GREY = 40  # of a frame without a picture
+
+
+def frame_number(stem: str) -> int | None:
+    """Return the last number in a file name without suffix, None if it has none."""
+    found = NUMBER.search(HASH.sub("", stem))
+    return int(found.group(1)) if found and len(found.group(1)) < 10 else None
 
 
 def find_pictures(folder: Path | str, sequence: str) -> dict[int, Path]:
@@ -25,9 +32,9 @@ def find_pictures(folder: Path | str, sequence: str) -> dict[int, Path]:
         for inner in INNER:
             files: dict[int, Path] = {}
             for path in sorted((outer / inner).glob("*")):
-                found = NUMBER.search(path.stem)
-                if path.suffix.lower() in SUFFIXES and found and path.is_file():
-                    files.setdefault(int(found.group(1)), path)
+                number = frame_number(path.stem)
+                if path.suffix.lower() in SUFFIXES and number is not None and path.is_file():
+                    files.setdefault(number, path)
             if files:
                 return files
     return {}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.files import FormatError, atomic_path
-from utils.frames import SUFFIXES, find_pictures
+from utils.frames import SUFFIXES, find_pictures, frame_number
 
 Image = npt.NDArray[np.uint8]
 
@@ -83,6 +83,21 @@ class Frames:
         """Return whether the frames have numbers of their own."""
         return isinstance(self._source, _Pictures)
 
+    @property
+    def live(self) -> bool:
+        """Return whether they come from a camera, once and never again."""
+        return isinstance(self._source, _Camera)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Return the numbers of a folder's frames."""
+        return list(self._source.files)
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what was left out of what is there, for the user."""
+        return list(getattr(self._source, "notes", ()))
+
 
 class _Video:
     """A video file."""
@@ -91,13 +106,14 @@ class _Video:
         import av
 
         self.path = path
+        self.notes: list[str] = []
         try:
             with av.open(str(path)) as opened:
                 stream = opened.streams.video[0]
                 self.rate = stream.average_rate or stream.guessed_rate
                 self.count = stream.frames or None
                 first = next(opened.decode(stream))
-                self.size = first.height, first.width
+                self.size = _upright(first).shape[:2]
         except (av.FFmpegError, IndexError, StopIteration, OSError, ValueError) as error:
             rule = "must be a video that can be read"
             raise FormatError(path, None, rule, str(error) or "no frames") from None
@@ -106,19 +122,26 @@ class _Video:
         import av
 
         number = -1
-        with av.open(str(self.path)) as opened:
-            stream = opened.streams.video[0]
-            stream.thread_type = "AUTO"
-            try:
+        try:
+            with av.open(str(self.path)) as opened:
+                stream = opened.streams.video[0]
+                stream.thread_type = "AUTO"
                 for number, frame in enumerate(opened.decode(stream)):
-                    if (frame.height, frame.width) != self.size:
+                    image = _upright(frame)
+                    if image.shape[:2] != self.size:
                         rule = f"frames must have size {self.size[0]} {self.size[1]}"
-                        got = f"{frame.height} {frame.width} in frame {number}"
+                        got = f"{image.shape[0]} {image.shape[1]} in frame {number}"
                         raise FormatError(self.path, None, rule, got)
-                    yield number, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-            except av.FFmpegError as error:
-                place = f"after frame {number}"
-                raise FormatError(self.path, place, "must be readable to its end", error) from None
+                    yield number, image
+        except (av.FFmpegError, IndexError) as error:
+            self.notes.append(f"{self.path}: cannot be read after frame {number}: {error}")
+
+
+def _upright(frame: Any) -> Image:
+    """Return a decoded frame as (height, width, 3) RGB, turned as its recording says."""
+    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 class _Pictures:
@@ -130,6 +153,15 @@ class _Pictures:
             rule = f"must hold pictures with numbers in their names ({', '.join(SUFFIXES)})"
             raise FormatError(folder, None, rule, "none")
         self.size = self._read(next(iter(self.files.values()))).shape[:2]
+        place = next(iter(self.files.values())).parent
+        every = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES]
+        left = [p.name for p in every if p not in self.files.values()]
+        numbered = [name for name in left if frame_number(Path(name).stem) is not None]
+        if numbered:
+            raise FormatError(place / numbered[0], None, "a frame must be there once", "another")
+        self.notes = [f"{len(left)} pictures without a number are left out ({left[0]})"] * bool(
+            left
+        )
 
     def _read(self, path: Path) -> Image:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -97,3 +97,26 @@ def test_inputs_in_any_folder_of_results_are_refused(tmp_path):
     (tmp_path / "out" / "coco" / "a.json").write_text("[]")
     with pytest.raises(ValueError, match="must not be where the detections are"):
         OutputFolder(tmp_path / "out", [tmp_path / "out" / "coco" / "a.json"])
+
+
+@pytest.mark.parametrize("given", ["davis/bear", "davis", "pictures/street.mp4", "data/a.txt"])
+def test_what_is_read_is_never_written_over(tmp_path, given):
+    source = tmp_path / "ds" / given
+    source.parent.mkdir(parents=True)
+    source.mkdir() if "." not in given else source.write_text("precious")
+    with pytest.raises(ValueError, match="must not be where the detections are, or the video"):
+        OutputFolder(tmp_path / "ds", [source])
+
+
+def test_files_of_another_origin_are_not_replaced(tmp_path):
+    out = tmp_path / "out"
+    (out / "pictures").mkdir(parents=True)
+    (out / "pictures" / "a.mp4").write_text("precious")
+    with (
+        pytest.raises(ValueError, match=r"must not hold files of another origin, got pictures/a"),
+        OutputFolder(out) as folder,
+    ):
+        write(folder, "data/a.txt", "pictures/a.mp4")
+        folder.install(summary())
+    assert names(out) == ["pictures/a.mp4"]
+    assert (out / "pictures" / "a.mp4").read_text() == "precious"

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,6 +166,115 @@ def test_classes_of_two_files_with_one_number_stay_apart(tmp_path):
     assert classes.names == {**names[0], **names[1]}
 
 
+def test_crowds_beside_a_class_10_get_a_number_of_their_own(tmp_path):
+    scene = independent.Scene.of(scene_of())
+    scene.objects = [(f, t, 10 if c == 1 else c, m) for f, t, c, m in scene.objects]
+    path = independent.coco(scene, tmp_path, names={10: "monkey", 2: "cup"})
+    data = json.loads(path.read_text())
+    data["annotations"][0]["iscrowd"] = 1
+    path.write_text(json.dumps(data))
+    found = read(path)
+    ignored = {n: c for c, n in found.class_names.items()}["ignore"]
+    assert found.class_names[10] == "monkey" and ignored not in (2, 10)
+    assert found.classes[0] == ignored and (found.classes == 10).any()
+    assert "ignore" not in track(path).names.values()
+
+
+def test_names_of_one_file_stay_two_classes_unless_the_data_set_has_one(tmp_path):
+    scene = independent.Scene.of(scene_of())
+    path = independent.coco(scene, tmp_path, names={1: "person", 2: "pedestrian"})
+    assert read(path).class_names == {1: "person", 2: "pedestrian"}
+    found = read(path, KITTI_NAMES)
+    assert set(found.classes.tolist()) == {2}
+    assert any("categories person and pedestrian are one class here" in n for n in found.notes)
+
+
+def test_categories_that_count_from_0_in_a_part_of_the_files_are_refused(tmp_path):
+    scene = independent.Scene.of(scene_of())
+    paths = []
+    for name, shift in (("a", 0), ("b", -1)):
+        path = independent.coco_results(scene, tmp_path / name)
+        items = [
+            {**i, "category_id": i["category_id"] + shift} for i in json.loads(path.read_text())
+        ]
+        path.write_text(json.dumps(items))
+        paths.append(path)
+    options = Options(classes=Classes())
+    read_detections(paths[0], options=options)
+    with pytest.raises(FormatError, match="categories must count from 0 in all files, or in none"):
+        read_detections(paths[1], options=options)
+    options = Options(classes=Classes())
+    zero = read_detections(paths[1], options=options)
+    assert zero.classes.tolist() == scene_of().classes.tolist()
+
+
+def test_cell_tracking_folders_are_read_once(tmp_path):
+    scene = scene_of(1)
+    folder = independent.tiff_files(independent.Scene.of(scene), tmp_path)
+    shutil.copytree(folder / "TRA", folder / "SEG")
+    (folder / "TRA" / "man_track.txt").write_text("1 0 3 0\n")
+    for place in (folder, folder.parent):
+        (source,) = find_sources(place)
+        (found,) = source.read(Options())
+        assert len(found) == len(scene) and found.sequence == "seq"
+        assert any("TRA is read, not SEG" in note for note in found.notes)
+    (folder / "TRA" / "man_track.txt").rename(folder / "TRA" / "res_track.txt")
+    assert len(find_sources(folder / "TRA")) == 1
+
+
+def test_an_id_twice_over_two_files_of_a_sequence_is_refused(tmp_path):
+    from utils.inputs import read_inputs
+
+    scene = independent.Scene.of(scene_of())
+    first = independent.coco(scene, tmp_path / "a")
+    second = independent.coco(scene, tmp_path / "b")
+    with pytest.raises(FormatError, match=r"an id must occur once in a frame and class"):
+        read_inputs([first, second])
+    with pytest.raises(ValueError, match=r"--detections must name a file once, got .* twice"):
+        read_inputs([first, first])
+
+
+def test_names_as_roboflow_writes_them_are_numbered_by_their_frames(tmp_path):
+    from PIL import Image
+
+    for frame, digest in ((12, "3f2a9c8b7d"), (13, "aa11c0e9f1")):
+        image = np.full((8, 9), frame, np.uint8)
+        Image.fromarray(image).save(tmp_path / f"frame_{frame:04d}_jpg.rf.{digest}.png")
+    assert read(tmp_path).frames.tolist() == [12, 13]
+
+
+def test_label_studio_takes_the_image_and_the_last_annotation(tmp_path):
+    path = independent.label_studio(independent.Scene.of(scene_of()), tmp_path)
+    tasks = json.loads(path.read_text())
+    for task in tasks:
+        task["data"] = {"caption": "take 3", **task["data"]}
+        task["annotations"] = [task["annotations"][0], task["annotations"][0]]
+    before = read(path)
+    path.write_text(json.dumps(tasks))
+    found = read(path)
+    assert content(found) == content(before)
+    assert any("tasks with several annotations" in note for note in found.notes)
+
+
+def test_cvat_exports_of_several_tasks_are_refused(tmp_path):
+    path = independent.cvat(independent.Scene.of(scene_of()), tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace('<track id="0"', '<track id="0" task_id="7"', 1)
+                    .replace('<track id="1"', '<track id="1" task_id="8"', 1))  # fmt: skip
+    with pytest.raises(FormatError, match=r"must be of one task .*, got 7, 8"):
+        read(path)
+
+
+def test_ground_truth_keeps_its_ids_whatever_is_asked_of_the_detections(tmp_path):
+    from utils.inputs import read_inputs
+
+    scene = independent.Scene.of(scene_of())
+    found = independent.coco_results(scene, tmp_path / "found")
+    truth = independent.coco(scene, tmp_path / "truth")
+    inputs = read_inputs([found], truth, options=Options(ids=False))
+    assert inputs.truth["seq"].ids.all()
+
+
 def test_numbers_without_names_are_classes_10_too(tmp_path):
     scene = independent.Scene.of(scene_of())
     scene.objects = [(f, t, 10, m) for f, t, _, m in scene.objects]
@@ -235,10 +345,17 @@ SQUARE = "0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5"
         ([f"0 {SQUARE} 0.75", f"1 {SQUARE} 0.5"], [0.75, 0.5], [0, 0]),
         ([f"0 {SQUARE} 7", f"1 {SQUARE} 1"], [1, 1], [7, 1]),
         ([f"0 {SQUARE} 0.75 7", f"1 {SQUARE} 0.5 12"], [0.75, 0.5], [7, 12]),
+        ([f"0 {SQUARE} 0.75 1", f"1 {SQUARE} 0.5 1"], [0.75, 0.5], [1, 1]),
+        ([f"0 {SQUARE} 0.75 7", f"1 {SQUARE} 0.5"], [0.75, 0.5], [7, 0]),
     ],
 )
 def test_yolo_scores_and_ids_are_told_apart(tmp_path, lines, scores, ids):
+    if ids == [1, 1]:  # a single track, a line a frame
+        (tmp_path / "clip").mkdir()
+        (tmp_path / "clip" / "v_4.txt").write_text(lines.pop() + "\n")
     found = read(yolo_file(tmp_path / "clip", *lines), size=(40, 60))
+    if ids == [1, 1]:
+        found = replace(found, frames=np.array([3, 3], np.int32))
     assert found.frames.tolist() == [3, 3] and found.classes.tolist() == [1, 2]
     assert found.scores == pytest.approx(scores) and found.ids.tolist() == ids
     assert found.scored == (scores != [1, 1])

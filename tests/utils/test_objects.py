@@ -104,6 +104,25 @@ def test_masks_alone_label_images_and_sam():
     assert found.boxes_xywh.tolist() == BOXES and found.scores == pytest.approx([0.7, 0.7])
 
 
+def test_what_a_model_returns_for_a_batch_of_one_is_taken():
+    for batch in ([ultralytics()], [KINDS["torchvision"][0]]):
+        assert detections_of(batch, 0).boxes_xywh.tolist() == BOXES
+
+
+def test_classes_by_name_and_labels_without_one():
+    found = detections_of((MASKS, [0.9, 0.4], ["cup", "dog"]), 0)
+    assert found.class_names == {1: "cup", 2: "dog"} and found.classes.tolist() == [1, 2]
+    source = {**KINDS["torchvision with names"][0], "names": {1: "person"}}
+    assert detections_of(source, 0).class_names == {1: "person", 8: "class 8"}
+
+
+def test_scores_of_a_frame_are_never_rescaled():
+    with pytest.raises(ValueError, match=r"frame 0 mask 0: score must be in \[0, 1\], got 95"):
+        detections_of((MASKS, [95, 88], [1, 1]), 0)
+    found = detections_of([{"segmentation": m, "predicted_iou": 1.02} for m in MASKS], 0)
+    assert found.scores.tolist() == [1, 1]
+
+
 def test_frames_without_objects_are_taken():
     torchvision = {"masks": np.zeros((0, 1, 20, 30)), "scores": np.zeros(0), "labels": np.zeros(0)}
     none = (None, [], (), np.zeros((0, 20, 30), bool), np.zeros((20, 30), int), torchvision)

@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from utils import masks
 from utils.detections import IGNORE, MAX_CLASS, Detections
 from utils.files import GZIP, FormatError, checked_start, read_bytes, shown
-from utils.frames import NUMBER, find_pictures
+from utils.frames import find_pictures, frame_number
 from utils.score_scales import ScoreError, to_unit
 
 Array = npt.NDArray[Any]
@@ -40,22 +40,38 @@ class Classes:
     """
 
     def __init__(self, names: Mapping[int, str] | None = None) -> None:
-        self._numbers = {name.lower(): number for number, name in (names or {}).items()}
+        self._given = {name.lower(): number for number, name in (names or {}).items()}
+        self._numbers: dict[str, int] = {}
         self.names: dict[int, str] = dict(names or {})
+        self._from: int | None = None  # number from which files count their categories
 
     def number(self, name: str, wanted: int) -> int:
         """Return the number of a named class: its own, else the wanted one if that is free."""
-        known = self._numbers.get(name.lower())
+        known = self._numbers.get(name, self._given.get(name.lower()))
         if known is None and name.lower() == "person":
-            known = self._numbers.get("pedestrian")
+            known = self._given.get("pedestrian")
         if known is not None:
             return known
         taken = self.names.keys()
         number = wanted
         if wanted in taken or not 0 < wanted <= MAX_CLASS:
             number = next(n for n in range(FRESH_CLASS, MAX_CLASS + 1) if n not in taken)
-        self._numbers[name.lower()], self.names[number] = number, name
+        self._numbers[name], self.names[number] = number, name
         return number
+
+    def shift(self, numbers: Sequence[Any], rows: Rows) -> int:
+        """Return what to add to a file's category numbers so that classes count from 1.
+
+        Raises:
+            FormatError: they count from 0, and those of files before did not.
+        """
+        zero = any(isinstance(n, int) and n == 0 for n in numbers)
+        if self._from is None and numbers:
+            self._from = 0 if zero else 1
+        if zero and self._from == 1:
+            rule = "categories must count from 0 in all files, or in none"
+            raise rows.fail(None, rule, "0 after files that count from 1")
+        return 1 if self._from == 0 else 0
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,7 @@ class Rows:
     ) -> None:
         self.path, self.sequence, self.size, self.scored = path, sequence, size, scored
         self.notes: list[str] = []
-        self.ignored = False  # whether some are regions to ignore
+        self.rescale = True  # whether scores may be percent or logits
         self._sized: Any = None  # where the size is from
         self._places: list[Any] | array[int] = array("l")
         self._frames, self._classes, self._ids = array("i"), array("h"), array("i")
@@ -317,7 +333,7 @@ class Rows:
         self._rles = []
         self._check_ids()
         try:
-            scores, scale = to_unit(np.array(self._scores))
+            scores, scale = to_unit(np.array(self._scores), self.rescale)
         except ScoreError as error:
             raise self.fail(self._places[error.row], error.rule, f"{error.value:g}") from None
         self.notes += [] if scale is None else [scale]
@@ -424,10 +440,9 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], bool]:
     Returns:
         list of int; whether they are from the names.
     """
-    found = [NUMBER.search(Path(name).stem) for name in names]
-    if all(found):
-        return [int(match.group(1)) for match in found if match], True
-    return list(range(len(names))), False
+    found = [frame_number(Path(name).stem) for name in names]
+    numbers = [number for number in found if number is not None]
+    return (numbers, True) if len(numbers) == len(names) else (list(range(len(names))), False)
 
 
 def frame_size(options: Options, sequence: str) -> Size | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from utils.detections import IGNORE, Detections
-from utils.files import FormatError, atomic_path
+from utils.files import atomic_path
 from utils.formats.base import (
     File,
     Format,
@@ -25,16 +25,16 @@ from utils.formats.json_values import (
     JsonWriter,
     categories,
     category_items,
+    class_numbers,
     load,
     mask_of,
     optional_size,
     picture_name,
     place_of,
     rle_item,
-    shift_of,
     value,
 )
-from utils.frames import INNER, NUMBER
+from utils.frames import INNER, frame_number
 from utils.masks import areas_of, tight_boxes_xywh
 
 IDENTITIES = ("track_id", "instance_id")  # where annotations have their identity
@@ -62,7 +62,8 @@ class CocoResults(Format):
         if not isinstance(items, list):
             raise rows.fail(None, "must be a list of detections", type(items).__name__)
         wanted = [item.get("category_id") for item in items if isinstance(item, dict)]
-        shift, size = shift_of(wanted), frame_size(options, rows.sequence)
+        shift = options.classes.shift(wanted, rows)
+        size = frame_size(options, rows.sequence)
         if shift:
             rows.notes.append("categories count from 0: class 1 is category 0, and so on")
         for i, item in enumerate(items):
@@ -81,9 +82,9 @@ class CocoResults(Format):
 def _frame_of(rows: Rows, place: str, image_id: Any) -> int:
     """Return the frame number of an image id."""
     if isinstance(image_id, str):
-        found = NUMBER.search(image_id.rsplit(".", 1)[0])
-        if found and len(found.group(1)) < 10:
-            return int(found.group(1))
+        number = frame_number(PurePosixPath(image_id).stem)
+        if number is not None:
+            return number
     elif isinstance(image_id, int) and not isinstance(image_id, bool):
         return image_id
     raise rows.fail(place, "image_id must be a frame number, or end in one", image_id)
@@ -108,11 +109,11 @@ class CocoAnnotations(Format):
         images = value(top, "file", data, "images", list)
         annotations = value(top, "file", data, "annotations", list)
         names = categories(top, value(top, "file", data, "categories", list))
-        shift = shift_of(list(names))
-        numbers = {c: options.classes.number(name, c + shift) for c, name in names.items()}
+        numbers = class_numbers(top, names, options.classes)
         sequences = _sequences(top, file.stem, images, data.get("videos") or [])
         by_image = {image: place for place in sequences for image in place.frames}
-        regions = False
+        crowds = any(isinstance(item, dict) and item.get("iscrowd") for item in annotations)
+        ignored = options.classes.number("ignore", IGNORE) if crowds else 0
         for i, item in enumerate(annotations):
             place = place_of("annotation", i, item)
             image = value(top, place, item, "image_id", object)
@@ -122,19 +123,17 @@ class CocoAnnotations(Format):
             if category not in numbers:
                 raise top.fail(place, "category_id must be that of a category", category)
             to, crowd = by_image[image], bool(item.get("iscrowd"))
-            regions |= crowd
             segmentation = value(top, place, item, "segmentation", object)
             rle = mask_of(to.rows, place, segmentation, to.sizes[image])
             identity = 0 if crowd else _identity(item)
-            cls = IGNORE if crowd else numbers[category]
+            cls = ignored if crowd else numbers[category]
             if "score" in item:
                 to.rows.scored = True
             to.rows.add(place, to.frames[image], cls, rle, item.get("score", 1.0), identity)
         found = {number: options.classes.names[number] for number in numbers.values()}
-        if regions and found.get(IGNORE, "ignore") != "ignore":
-            rule = f"iscrowd marks regions of class {IGNORE}, which must be free"
-            raise FormatError(file.path, None, rule, found[IGNORE])
-        found |= {IGNORE: "ignore"} if regions else {}
+        found |= {ignored: "ignore"} if crowds else {}
+        for made in sequences:
+            made.rows.notes += top.notes
         return [place.rows.finish(found, options.ids) for place in sequences]
 
 

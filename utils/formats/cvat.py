@@ -26,6 +26,7 @@ from utils.formats.base import (
     polygon_rle,
 )
 from utils.formats.labels import PER_CLASS, add_labels, open_png
+from utils.outlines import one_polygon
 
 ZIP = b"PK\x03\x04"
 SHAPES = ("polygon", "mask")
@@ -62,6 +63,13 @@ class CvatXml(Format):
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             line = getattr(error, "position", (None,))[0]
             raise rows.fail(line, "must be valid XML", error) from None
+        whose = [e.get("task_id", "") for e in [*root.iter("track"), *root.iter("image")]]
+        tasks = sorted({task for task in whose if task})
+        if len(tasks) > 1:
+            raise rows.fail(None, "must be of one task (export them one by one)", ", ".join(tasks))
+        groups = sum(1 for tag in SHAPES for e in root.iter(tag) if e.get("group_id", "0") != "0")
+        if groups:
+            rows.notes.append(f"{groups} shapes are in groups: each is an object of its own here")
         numbers = _labels(root, options)
         size = _size(rows, root)
         skipped: dict[str, int] = {}
@@ -308,10 +316,11 @@ def _member(rows: Rows, archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def write(path: Path, output: Output) -> None:
-    """Write a result as CVAT for video 1.1: a track of masks for each identity, its id less one."""
+    """Write a result as CVAT for video 1.1: a track of polygons per identity, its id less one."""
     result, rows = output.result, output.rows
     frames = result.frames
     last = int(frames.max(initial=-1))
+    step = int(np.diff(np.unique(frames)).min(initial=max(1, last)))
     labels = sorted({int(c) for c in result.classes[rows]} | set(output.names))
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n')
@@ -325,25 +334,28 @@ def write(path: Path, output: Output) -> None:
         for identity, part in output.by_track():
             name = quoteattr(output.name(int(result.classes[part[0]])))
             file.write(f'<track id="{identity - 1}" label={name} source="auto">\n')
-            for row in part.tolist():
-                file.write(_mask_element(result, row, outside=False))
-            if frames[part[-1]] < last:
-                file.write(_mask_element(result, int(part[-1]), outside=True))
+            for row, following in zip(part.tolist(), [*part[1:].tolist(), None], strict=True):
+                file.write(_element(result, row, int(frames[row]), outside=False))
+                after = int(frames[row]) + step
+                seen = last + step if following is None else int(frames[following])
+                if after < seen:
+                    file.write(_element(result, row, after, outside=True))
             file.write("</track>\n")
         file.write("</annotations>\n")
 
 
-def _mask_element(result: Detections, row: int, outside: bool) -> str:
-    """Return the XML of a mask; outside: that its track is not seen from the next frame on."""
+def _element(result: Detections, row: int, frame: int, outside: bool) -> str:
+    """Return the XML of a mask as one polygon, since CVAT's tracks hold no masks.
+
+    Args:
+        result, row: where the mask is. frame: number. outside: that its track is not seen there.
+    """
     pixels = result.height * result.width
     box = masks.tight_boxes_xywh([result.rles[row]], *result.size)[0].astype(int).tolist()
-    x, y, w, h = box
     inside = masks.crop(masks.decode_runs([result.rles[row]], pixels)[0], box, result.height) > 0
-    flat = np.concatenate([[False], inside.ravel(), [not inside[-1, -1]]])
-    edges = np.flatnonzero(np.diff(flat))
-    runs = np.diff(np.concatenate([[0], edges]))
-    rle = ", ".join(map(str, runs.tolist()))
+    points = np.array(one_polygon(inside)).reshape(-1, 2) + box[:2]
+    text = ";".join(f"{x:g},{y:g}" for x, y in points.tolist())
     return (
-        f'<mask frame="{result.frames[row] + outside}" keyframe="1" outside="{int(outside)}" '
-        f'occluded="0" rle="{rle}" left="{x}" top="{y}" width="{w}" height="{h}" z_order="0"/>\n'
+        f'<polygon frame="{frame}" keyframe="1" outside="{int(outside)}" occluded="0" '
+        f'points="{text}" z_order="0"/>\n'
     )

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from utils.files import FormatError, shown
-from utils.formats.base import File, Output, Rows, Size, polygon_rle
+from utils.formats.base import Classes, File, Output, Rows, Size, polygon_rle
 
 Json = Any
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
@@ -117,9 +116,15 @@ def categories(rows: Rows, items: Sequence[Json]) -> dict[Any, str]:
     return names
 
 
-def shift_of(numbers: Sequence[Any]) -> int:
-    """Return what is added to category ids so that classes count from 1."""
-    return 1 if any(isinstance(n, int | np.integer) and n == 0 for n in numbers) else 0
+def class_numbers(rows: Rows, names: Mapping[Any, str], classes: Classes) -> dict[Any, int]:
+    """Return {category id: class number}; say which of a file's categories are one class here."""
+    shift = classes.shift(list(names), rows)
+    numbers = {c: classes.number(name, c + shift) for c, name in names.items()}
+    for number in set(numbers.values()):
+        alike = [names[c] for c, n in numbers.items() if n == number]
+        if len(alike) > 1:
+            rows.notes.append(f"categories {' and '.join(alike)} are one class here")
+    return numbers
 
 
 def optional_size(item: Mapping[str, Json]) -> Size | None:

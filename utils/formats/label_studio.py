@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from utils import masks
 from utils.detections import Detections
 from utils.formats.base import File, Format, Options, Rows, frame_numbers, polygon_rle
 from utils.formats.json_values import Json, load, value
+from utils.frames import SUFFIXES
 
 CHANNELS = 4  # of the pictures that brushes are saved as; the last is opaque where the mask is
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploads
@@ -80,22 +82,28 @@ class LabelStudio(Format):
 def _image(rows: Rows, number: int, task: Json) -> str:
     """Return the file name of a task's image, as it was before it was uploaded."""
     data = value(rows, f"task {number}", task, "data", dict)
-    text = next((v for v in data.values() if isinstance(v, str)), str(number))
+    texts = [v for v in data.values() if isinstance(v, str)]
+    pictures = [v for v in texts if Path(v.split("?")[0]).suffix.lower() in SUFFIXES]
+    image = data.get("image")
+    text = image if isinstance(image, str) else next(iter([*pictures, *texts]), str(number))
     return UPLOADED.sub("", text.rsplit("/", 1)[-1])
 
 
 def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
     """Return (place, region) of a task's annotations that are not cancelled."""
-    found = []
+    kept = []
     for annotation in value(rows, f"task {number}", task, "annotations", list):
         results = value(rows, f"task {number} annotation", annotation, "result", list)
-        if annotation.get("was_cancelled"):
-            continue
-        for i, region in enumerate(results):
-            place = f"task {task.get('id', number)} region {i}"
-            if not isinstance(region, dict):
-                raise rows.fail(place, "must be an object", region)
-            found.append((place, region))
+        if not annotation.get("was_cancelled"):
+            kept.append(results)
+    if len(kept) > 1:
+        rows.notes.append("tasks with several annotations: the last of each is taken")
+    found = []
+    for i, region in enumerate(kept[-1] if kept else ()):
+        place = f"task {task.get('id', number)} region {i}"
+        if not isinstance(region, dict):
+            raise rows.fail(place, "must be an object", region)
+        found.append((place, region))
     return found
 
 

@@ -44,9 +44,12 @@ def detections_of(
     """
     classes = classes or Classes()
     rows = Rows(Path("frame"), str(frame), size)
+    rows.rescale = False
     place = f"frame {frame}"
     if isinstance(source, Detections):
         return source
+    if isinstance(source, list) and len(source) == 1 and not _is_sam(source[0]):
+        source = source[0]  # what a model returns for a batch of one
     if isinstance(source, Mapping) and "instances" in source:  # Detectron2's predictor
         source = source["instances"]
     if hasattr(source, "pred_instances"):  # MMDetection
@@ -65,28 +68,30 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
         return _supervision(rows, place, frame, source, classes)
     if hasattr(source, "pred_masks"):
         table = _columns(source, "pred_masks", "scores", "pred_classes")
-        return _add(rows, place, frame, table, 1)
+        return _add(rows, place, frame, table, 1, classes)
     if hasattr(source, "masks") and hasattr(source, "labels"):
         table = _columns(source, "masks", "scores", "labels")
-        return _add(rows, place, frame, table, 1)
+        return _add(rows, place, frame, table, 1, classes)
     if isinstance(source, Mapping) and "masks" in source:
         stack, scores, labels = (source.get(key) for key in ("masks", "scores", "labels"))
         if labels is not None and (names := source.get("names")):
             numbers = _array(labels).astype(int).tolist()
-            labels = np.array([classes.number(str(names[c]), c) for c in numbers], int)
-        return _add(rows, place, frame, (stack, scores, labels), 0)
+            labels = [
+                classes.number(str(names[c]) if c in names else f"class {c}", c) for c in numbers
+            ]
+        return _add(rows, place, frame, (stack, scores, labels), 0, classes)
     if isinstance(source, Sequence) and all(_is_sam(item) for item in source):
         stack = np.stack([_array(item["segmentation"]) for item in source])
-        scores = [item.get("predicted_iou", 1.0) for item in source]
-        return _add(rows, place, frame, (stack, scores, None), 0)
+        scores = [min(1.0, max(0.0, item.get("predicted_iou", 1.0))) for item in source]
+        return _add(rows, place, frame, (stack, scores, None), 0, classes)
     if isinstance(source, tuple) and 1 < len(source) < 4:
-        return _add(rows, place, frame, (*source, None)[:3], 0)
+        return _add(rows, place, frame, (*source, None)[:3], 0, classes)
     if hasattr(source, "__array__") or hasattr(source, "detach"):
         values = _array(source)
         if values.ndim == 2 and values.dtype.kind in "iu":
             return _labels(rows, place, frame, values)
         if values.ndim in (3, 4):
-            return _add(rows, place, frame, (values, None, None), 0)
+            return _add(rows, place, frame, (values, None, None), 0, classes)
         raise rows.fail(None, f"must be {KNOWN}", f"an array of shape {values.shape}")
     raise rows.fail(None, f"must be {KNOWN}", type(source).__name__)
 
@@ -126,6 +131,7 @@ def _add(
     frame: int,
     table: tuple[Any, ...],
     shift: int,
+    classes: Classes,
     ids: Any = None,
 ) -> dict[int, str]:
     """Take (masks, scores, classes) of a frame; classes are raised by `shift`."""
@@ -142,7 +148,14 @@ def _add(
     n = len(stack)
     rows.scored |= table[1] is not None
     scores = np.ones(n) if table[1] is None else _array(table[1])
-    numbers = np.ones(n, int) if table[2] is None else _array(table[2]) + shift
+    numbers = np.ones(n, int) if table[2] is None else _array(table[2])
+    if numbers.dtype.kind in "USO" and all(isinstance(v, str) for v in numbers.tolist()):
+        known = list(dict.fromkeys(numbers.tolist()))
+        numbers = np.array([classes.number(v, known.index(v) + 1) for v in numbers.tolist()])
+    elif numbers.dtype.kind not in "iufb":
+        raise rows.fail(place, "classes must be numbers or names", numbers.dtype)
+    elif table[2] is not None:
+        numbers = numbers + shift
     identities = np.zeros(n, int) if ids is None else _array(ids)
     for name, column in (("scores", scores), ("classes", numbers), ("ids", identities)):
         if column.shape != (n,):
@@ -169,15 +182,13 @@ def _supervision(
         pairs = zip(data["class_name"], _array(numbers).tolist(), strict=True)
         numbers = np.array([classes.number(str(n), c + 1) - 1 for n, c in pairs], int)
     table = (source.mask, source.confidence, numbers)
-    return _add(rows, place, frame, table, 1, getattr(source, "tracker_id", None))
+    return _add(rows, place, frame, table, 1, classes, getattr(source, "tracker_id", None))
 
 
 def _ultralytics(
     rows: Rows, place: str, frame: int, source: Any, classes: Classes
 ) -> dict[int, str]:
     """Take Ultralytics' `Results`; masks of another size than the frame by their polygons."""
-    if isinstance(source, Sequence):
-        source = source[0]
     size = rows.fix_size(place, *source.orig_shape[:2])
     if source.masks is None:
         if source.boxes is not None and len(source.boxes):
@@ -189,7 +200,8 @@ def _ultralytics(
     scores, ids = _array(source.boxes.conf), getattr(source.boxes, "id", None)
     data = _array(source.masks.data)
     if data.shape[1:] == size:
-        return _add(rows, place, frame, (data, scores, np.array(numbers, int)), 0, ids)
+        table = (data, scores, np.array(numbers, int))
+        return _add(rows, place, frame, table, 0, classes, ids)
     identities = [0] * len(numbers) if ids is None else _array(ids).astype(int).tolist()
     rows.scored = True
     for i, outline in enumerate(source.masks.xy):

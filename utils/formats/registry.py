@@ -50,8 +50,15 @@ FORMATS: Mapping[str, Format] = {
 }
 SUFFIXES = tuple(dict.fromkeys(s for f in FORMATS.values() for s in f.suffixes))
 # Folders that tools make below a sequence's, whose names say nothing of it.
-INNER = ("labels", "masks", "instances", "annotations", "TRA", "SEG", "img1", "predict", "exp")
-NO_MASKS = ("labels.txt", "classes.txt", "seqmap.txt", "seqinfo.ini", "man_track.txt")
+INNER = ("TRA", "SEG", "labels", "masks", "instances", "annotations", "img1", "predict", "exp")
+NO_MASKS = (
+    "labels.txt",
+    "classes.txt",
+    "seqmap.txt",
+    "seqinfo.ini",
+    "man_track.txt",
+    "res_track.txt",
+)
 
 
 @dataclass(frozen=True)
@@ -160,11 +167,15 @@ def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
     ]
     files = [file for file in files if file.suffix in suffixes]
     if not files:
-        for inner in INNER:
-            if (folder / inner).is_dir() and folder != top:
-                found = _of_folder(folder / inner, top, forced)
-                return [replace(s, sequence=s.sequence and folder.name) for s in found]
-        return []
+        there = [inner for inner in INNER if (folder / inner).is_dir()]
+        if not there or (folder == top and not {"TRA", "SEG"} & set(there)):
+            return []
+        found = _of_folder(folder / there[0], top, forced)
+        name = folder.resolve().name
+        if len(there) > 1:
+            note = f"{there[0]} is read, not {', '.join(there[1:])}"
+            found = [replace(s, note=note) for s in found]
+        return [replace(s, sequence=s.sequence and name) for s in found]
     kinds = sorted({_kind(file.suffix) for file in files})
     if len(kinds) > 1:
         rule = "must hold files of one kind (--format takes one)"
@@ -281,7 +292,23 @@ def merge_sequences(first: Detections, second: Detections) -> Detections:
         n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns
     }
     joined["vectors"] = joined.get("vectors")
+    _check_merged(first.sequence, joined)
     joined["notes"] = tuple(dict.fromkeys(first.notes + second.notes))
     if first.class_names is not None or second.class_names is not None:
         joined["class_names"] = {**(first.class_names or {}), **(second.class_names or {})}
     return replace(first, **joined, scored=first.scored or second.scored)
+
+
+def _check_merged(sequence: str, joined: dict[str, Any]) -> None:
+    """Refuse files that say the same twice.
+
+    Raises:
+        FormatError: an id twice in a frame and class.
+    """
+    named = joined["ids"] > 0
+    keys = np.stack([joined[n][named] for n in ("frames", "classes", "ids")], axis=1)
+    found, counts = np.unique(keys, axis=0, return_counts=True)
+    if len(counts) and counts.max() > 1:
+        frame, _, identity = found[counts.argmax()].tolist()
+        rule = "an id must occur once in a frame and class of all its files"
+        raise FormatError(sequence, None, rule, f"id {identity} twice in frame {frame}")

@@ -51,14 +51,19 @@ class YoloTxt(Format):
         if every and size is None:
             rule = "polygons in shares of the frame need its size (--size HxW, or --images)"
             raise rows.fail(None, rule, "none")
-        tail = _tail(every)
-        rows.scored = bool(tail & SCORE)
+        tails = _tails(every)
+        rows.scored = any(tail & SCORE for tail in tails)
+        of = iter(tails)
         for frame, (file, lines) in parsed.items():
             rows.path = file.path
             for n, fields in lines:
-                self._line(rows, n, frame, fields, tail)
+                self._line(rows, n, frame, fields, next(of))
         rows.path = first.path.parent
         names = dict(options.classes.names)
+        if rows.scored and not all(tail & SCORE for tail in tails):
+            rows.notes.append("some lines have no score: they count as 1")
+        if any(tail & ID for tail in tails):
+            rows.notes.append("the last number of a line is taken as an id where it is whole")
         if len(rows):
             rows.notes.append("classes count from 0 in the files: class 1 is their 0, and so on")
         return rows.finish(names, options.ids)
@@ -81,17 +86,25 @@ class YoloTxt(Format):
         rows.add(n, frame, cls, polygon_rle(rows, n, [polygon], rows.size), score, identity)
 
 
-def _tail(lines: list[list[bytes]]) -> int:
-    """Return what stands behind the points: SCORE, ID, both added, or 0 for nothing.
+def _tails(lines: list[list[bytes]]) -> list[int]:
+    """Return what stands behind the points of each line: SCORE, ID, both added, or 0 for nothing.
 
-    Points come in pairs, so that an even number of fields has one behind them. The last field is an
-    id if it is a whole number in every line, and above 1 in some.
+    Points come in pairs, so that an even number of fields has one behind them: an id if the last
+    one is whole in all such lines, and above 1 in some. An odd number has a score and an id, or
+    nothing: an id is whole, and above 1 in some line or 1 in all of several, which no outline is.
     """
-    last = [fields[-1] for fields in lines]
-    ids = all(INTEGER.fullmatch(f) for f in last) and any(int(f) > 1 for f in last)
-    if any(len(fields) % 2 == 0 for fields in lines):
-        return ID if ids else SCORE
-    return SCORE + ID if ids else 0
+    one, two = ([f[-1] for f in lines if len(f) % 2 == parity] for parity in (0, 1))
+    ids_alone = all(INTEGER.fullmatch(f) for f in one) and any(int(f) > 1 for f in one)
+    high = any(INTEGER.fullmatch(f) and int(f) > 1 for f in two)
+    ids_too = high or (len(two) > 1 and set(two) == {b"1"})
+    tails = []
+    for fields in lines:
+        if len(fields) % 2 == 0:
+            tails.append(ID if ids_alone else SCORE)
+        else:
+            identified = ids_too and INTEGER.fullmatch(fields[-1]) and int(fields[-1]) > 0
+            tails.append(SCORE + ID if identified else 0)
+    return tails
 
 
 def write(path: Path, output: Output) -> None:

@@ -16,13 +16,13 @@ from utils.formats.json_values import (
     JsonWriter,
     categories,
     category_items,
+    class_numbers,
     load,
     mask_of,
     optional_size,
     picture_name,
     place_of,
     rle_item,
-    shift_of,
     value,
 )
 from utils.masks import areas_of, tight_boxes_xywh
@@ -47,8 +47,7 @@ class YtvisAnnotations(Format):
         top = Rows(file.path, file.stem)
         data = load(file)
         names = categories(top, value(top, "file", data, "categories", list))
-        shift = shift_of(list(names))
-        numbers = {c: options.classes.number(name, c + shift) for c, name in names.items()}
+        numbers = class_numbers(top, names, options.classes)
         videos: dict[Any, tuple[Rows, list[int], Size | None]] = {}
         several = len(value(top, "file", data, "videos", list)) > 1
         for i, video in enumerate(data["videos"]):
@@ -64,8 +63,10 @@ class YtvisAnnotations(Format):
             said = "from file names" if by_name else "counted in file order"
             rows.notes.append(f"frame numbers are {said}")
             videos[number] = rows, frames, optional_size(video)
-        regions = False
-        for i, item in enumerate(value(top, "file", data, "annotations", list)):
+        annotations = value(top, "file", data, "annotations", list)
+        crowds = any(isinstance(item, dict) and item.get("iscrowd") for item in annotations)
+        ignored = options.classes.number("ignore", IGNORE) if crowds else 0
+        for i, item in enumerate(annotations):
             place = place_of("annotation", i, item)
             video = value(top, place, item, "video_id", int)
             if video not in videos:
@@ -75,12 +76,13 @@ class YtvisAnnotations(Format):
                 raise top.fail(place, "category_id must be that of a category", category)
             rows, frames, size = videos[video]
             crowd = bool(item.get("iscrowd"))
-            regions |= crowd
             identity = 0 if crowd else value(top, place, item, "id", int)
-            cls = IGNORE if crowd else numbers[category]
+            cls = ignored if crowd else numbers[category]
             add_track(rows, place, item, frames, size, cls, 1.0, identity)
         found = {number: options.classes.names[number] for number in numbers.values()}
-        found |= {IGNORE: "ignore"} if regions else {}
+        found |= {ignored: "ignore"} if crowds else {}
+        for rows, _, _ in videos.values():
+            rows.notes += top.notes
         return [rows.finish(found, options.ids) for rows, _, _ in videos.values()]
 
 
@@ -148,7 +150,7 @@ class YtvisResults(Format):
         of = [value(top, f"track {i}", item, "video_id", int) for i, item in enumerate(items)]
         several = len(set(of)) > 1
         videos: dict[int, Rows] = {}
-        shift = shift_of([item.get("category_id") for item in items])
+        shift = options.classes.shift([item.get("category_id") for item in items], top)
         for i, (video, item) in enumerate(zip(of, items, strict=True)):
             place = f"track {i}"
             name = f"{file.stem}_{video}" if several else file.stem
