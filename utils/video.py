@@ -159,9 +159,10 @@ class _Pictures:
         numbered = [name for name in left if frame_number(Path(name).stem) is not None]
         if numbered:
             raise FormatError(place / numbered[0], None, "a frame must be there once", "another")
-        self.notes = [f"{len(left)} pictures without a number are left out ({left[0]})"] * bool(
-            left
-        )
+        self.notes: list[str] = []
+        if left:
+            text = f"{len(left)} pictures without a number are left out ({left[0]})"
+            self.notes.append(text)
 
     def _read(self, path: Path) -> Image:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
