@@ -37,7 +37,7 @@ WRITERS: Mapping[str, Writer] = {
     "png": Writer("png", "", labels.write_mots_png, "MOTS PNG, class * 1000 + number"),
     "davis": Writer("davis", "", labels.write_davis, "PNG with a palette, to 254 tracks"),
     "yolo": Writer("yolo", "", yolo.write, "YOLO segmentation txt with ids"),
-    "cvat": Writer("cvat", ".xml", cvat.write, "CVAT for video 1.1, tracks of masks"),
+    "cvat": Writer("cvat", ".xml", cvat.write, "CVAT for video 1.1, tracks of polygons"),
     "npz": Writer("npz", ".npz", arrays.write, "label images (T, H, W) with frames"),
     "mot": Writer("mot", ".txt", mot.write, "MOT txt, the boxes around the masks"),
 }
