@@ -109,7 +109,7 @@ class OutputFolder:
         old = earlier_files(self.path)
         summary["files"] = sorted(new)
         for name in new:
-            if (self.path / name).exists() and name not in (old or ()):
+            if old is None and (self.path / name).exists():
                 rule = "must not hold files of another origin"
                 raise ValueError(f"{self.path}: {rule}, got {name}")
         stale = [name for name in old or () if name not in new]

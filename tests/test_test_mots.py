@@ -89,7 +89,7 @@ def test_sprites_with_scores_and_pictures(sprites, tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "sMOTSA" in done.stdout and "boxes, sprites" in done.stdout
     summary = json.loads((tmp_path / "summary.json").read_text())
-    timed = {"read", "crop", "embed", "associate", "refine", "write", "score"}
+    timed = {"read", "crop", "embed", "associate", "refine", "write", "score", "report"}
     assert set(summary["seconds"]) == timed
     assert set(summary["scores"]) == {"masks", "boxes"}
     counts = summary["counts"]

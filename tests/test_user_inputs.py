@@ -410,7 +410,7 @@ def test_an_earlier_runs_files_do_not_stay_beside_the_new_ones(tmp_path, capsys)
     (tmp_path / "out" / "data" / "notes.md").write_text("mine")
     _, text = run(capsys, tmp_path, "--sequences", "0002")
     left = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
-    assert left == {"data/0002.txt", "data/notes.md", "summary.json"}
+    assert left == {"data/0002.txt", "data/notes.md", "report.html", "summary.json"}
     assert "the results of an earlier run are replaced, " in text and "of its files removed" in text
 
 

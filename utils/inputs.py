@@ -55,10 +55,6 @@ def read_inputs(
     notes: list[str] = []
     known: set[str] = set()
     truths = _Truth(ground_truth, options)
-    resolved = [path.resolve() for path in detections]
-    for path in detections:
-        if resolved.count(path.resolve()) > 1:
-            raise ValueError(f"--detections must name a file once, got {path} twice")
     for path in detections:
         for source in find_sources(path, format_name):
             known |= {source.sequence} if source.sequence else set()

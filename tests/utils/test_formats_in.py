@@ -222,16 +222,16 @@ def test_cell_tracking_folders_are_read_once(tmp_path):
     assert len(find_sources(folder / "TRA")) == 1
 
 
-def test_an_id_twice_over_two_files_of_a_sequence_is_refused(tmp_path):
+def test_masks_that_are_in_two_files_of_a_sequence_are_said(tmp_path):
     from utils.inputs import read_inputs
 
     scene = independent.Scene.of(scene_of())
     first = independent.coco(scene, tmp_path / "a")
     second = independent.coco(scene, tmp_path / "b")
-    with pytest.raises(FormatError, match=r"an id must occur once in a frame and class"):
-        read_inputs([first, second])
-    with pytest.raises(ValueError, match=r"--detections must name a file once, got .* twice"):
-        read_inputs([first, first])
+    count = len(scene.objects)
+    inputs = read_inputs([first, second])
+    assert f"seq: {count} masks are in more than one of its files" in inputs.notes
+    assert not any("more than one" in note for note in read_inputs([first]).notes)
 
 
 def test_names_as_roboflow_writes_them_are_numbered_by_their_frames(tmp_path):

@@ -292,23 +292,15 @@ def merge_sequences(first: Detections, second: Detections) -> Detections:
         n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns
     }
     joined["vectors"] = joined.get("vectors")
-    _check_merged(first.sequence, joined)
-    joined["notes"] = tuple(dict.fromkeys(first.notes + second.notes))
+    said = first.notes + second.notes + _doubled(first.sequence, joined)
+    joined["notes"] = tuple(dict.fromkeys(said))
     if first.class_names is not None or second.class_names is not None:
         joined["class_names"] = {**(first.class_names or {}), **(second.class_names or {})}
     return replace(first, **joined, scored=first.scored or second.scored)
 
 
-def _check_merged(sequence: str, joined: dict[str, Any]) -> None:
-    """Refuse files that say the same twice.
-
-    Raises:
-        FormatError: an id twice in a frame and class.
-    """
-    named = joined["ids"] > 0
-    keys = np.stack([joined[n][named] for n in ("frames", "classes", "ids")], axis=1)
-    found, counts = np.unique(keys, axis=0, return_counts=True)
-    if len(counts) and counts.max() > 1:
-        frame, _, identity = found[counts.argmax()].tolist()
-        rule = "an id must occur once in a frame and class of all its files"
-        raise FormatError(sequence, None, rule, f"id {identity} twice in frame {frame}")
+def _doubled(sequence: str, joined: dict[str, Any]) -> tuple[str, ...]:
+    """Return what to say of masks that are in two files of a sequence."""
+    keys = list(zip(*(joined[n].tolist() for n in ("frames", "classes", "rles")), strict=True))
+    twice = len(keys) - len(set(keys))
+    return (f"{sequence}: {twice} masks are in more than one of its files",) if twice else ()
