@@ -89,7 +89,7 @@ def walk(tmp_path_factory):
 
 def run(folder, output, *arguments, slow=0, wait=True):
     """Run the script in a folder; return the finished, or running, process."""
-    environment = {**os.environ, "SLOW": str(slow), "COUNT": str(folder / "count")}
+    environment = {**os.environ, "SLOW": str(slow), "COUNT": str(output.parent / "count")}
     command = [sys.executable, str(ROOT / "track_video.py"), *arguments, "--output", str(output)]
     process = subprocess.Popen(
         command, cwd=folder, env=environment, text=True,
@@ -112,7 +112,6 @@ def whole(walk, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "out"
     done = run(walk, output, "walk.mp4", "--segmenter", "mine:blobs", *FAST)
     assert done.returncode == 0, done.err
-    (walk / "count").unlink()
     return files(output)
 
 
@@ -174,15 +173,14 @@ def test_killed_and_gone_on_with_the_files_are_the_same(walk, whole, tmp_path):
         time.sleep(0.05)
     stopped.send_signal(signal.SIGKILL)
     stopped.wait()
-    before = (walk / "count").stat().st_size
+    before = (tmp_path / "count").stat().st_size
     assert not (tmp_path / "cut" / "data").exists() and 75 < before < FRAMES
     masks.write_bytes(masks.read_bytes() + b"99999 3 96 128 1\n1 0 0.5")  # cut in the middle
     again = run(walk, tmp_path / "cut", *arguments, "--resume")
     assert again.returncode == 0, again.err
     assert files(tmp_path / "cut") == whole
-    segmented = (walk / "count").stat().st_size - before
+    segmented = (tmp_path / "count").stat().st_size - before
     assert FRAMES - before <= segmented <= FRAMES - before + 1  # what was found is not sought again
-    (walk / "count").unlink()
 
 
 def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, whole, tmp_path):
@@ -209,7 +207,6 @@ def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, whole, tmp_path):
     assert again.returncode == 0, again.err
     assert not (tmp_path / "out" / ".work").exists()
     assert files(tmp_path / "out") == whole
-    (walk / "count").unlink()
 
 
 def test_what_was_segmented_is_kept_frame_by_frame(tmp_path):
@@ -291,7 +288,6 @@ def test_a_folder_in_use_is_refused(walk, tmp_path):
     first.communicate()
     assert second.returncode == 2
     assert f"must not be in use by another run, got one of process {first.pid}" in second.err
-    (walk / "count").unlink(missing_ok=True)
 
 
 def test_a_folder_of_frames_keeps_its_numbers(walk, tmp_path):
