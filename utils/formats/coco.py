@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.detections import IGNORE, Detections
+from utils.detections import Detections
 from utils.files import atomic_path
 from utils.formats.base import (
     File,
@@ -17,15 +17,14 @@ from utils.formats.base import (
     Output,
     Rows,
     Size,
-    frame_numbers,
     frame_size,
 )
 from utils.formats.json_values import (
+    Categories,
     Json,
     JsonWriter,
-    categories,
     category_items,
-    class_numbers,
+    frames_once,
     load,
     mask_of,
     optional_size,
@@ -108,33 +107,24 @@ class CocoAnnotations(Format):
         data = load(file)
         images = value(top, "file", data, "images", list)
         annotations = value(top, "file", data, "annotations", list)
-        names = categories(top, value(top, "file", data, "categories", list))
-        numbers = class_numbers(top, names, options.classes)
+        kinds = Categories(top, data, annotations, options.classes)
         sequences = _sequences(top, file.stem, images, data.get("videos") or [])
         by_image = {image: place for place in sequences for image in place.frames}
-        crowds = any(isinstance(item, dict) and item.get("iscrowd") for item in annotations)
-        ignored = options.classes.number("ignore", IGNORE) if crowds else 0
         for i, item in enumerate(annotations):
             place = place_of("annotation", i, item)
             image = value(top, place, item, "image_id", object)
             if not isinstance(image, int | str) or image not in by_image:
                 raise top.fail(place, "image_id must be that of an image", image)
-            category = value(top, place, item, "category_id", int)
-            if category not in numbers:
-                raise top.fail(place, "category_id must be that of a category", category)
-            to, crowd = by_image[image], bool(item.get("iscrowd"))
+            to, (cls, crowd) = by_image[image], kinds.of(place, item)
             segmentation = value(top, place, item, "segmentation", object)
             rle = mask_of(to.rows, place, segmentation, to.sizes[image])
             identity = 0 if crowd else _identity(item)
-            cls = ignored if crowd else numbers[category]
             if "score" in item:
                 to.rows.scored = True
             to.rows.add(place, to.frames[image], cls, rle, item.get("score", 1.0), identity)
-        found = {number: options.classes.names[number] for number in numbers.values()}
-        found |= {ignored: "ignore"} if crowds else {}
         for made in sequences:
             made.rows.notes += top.notes
-        return [place.rows.finish(found, options.ids) for place in sequences]
+        return [place.rows.finish(kinds.names, options.ids) for place in sequences]
 
 
 def _identity(item: dict[str, Json]) -> Any:
@@ -181,12 +171,7 @@ def _sequences(
     for group, members in sorted(groups.items()):
         sequence = stem if len(groups) == 1 else PurePosixPath(group).name or stem
         made = _Place(Rows(top.path, sequence))
-        numbers, by_name = frame_numbers([name for _, name, _ in members])
-        if len(set(numbers)) < len(numbers):
-            twice = next(n for n in numbers if numbers.count(n) > 1)
-            pair = [name for n, (_, name, _) in zip(numbers, members, strict=True) if n == twice]
-            rule = "a frame must be listed once"
-            raise top.fail("images", rule, f"frame {twice} of {' and '.join(pair[:2])}")
+        numbers, by_name = frames_once(top, "images", [name for _, name, _ in members])
         if not by_name:
             made.rows.notes.append("file names have no numbers: frames are counted in file order")
         else:

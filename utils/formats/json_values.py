@@ -8,8 +8,9 @@ from typing import Any, TextIO
 
 from pycocotools import mask as coco_mask
 
+from utils.detections import IGNORE
 from utils.files import FormatError, shown
-from utils.formats.base import Classes, File, Output, Rows, Size, polygon_rle
+from utils.formats.base import Classes, File, Output, Rows, Size, frame_numbers, polygon_rle
 
 Json = Any
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
@@ -114,6 +115,51 @@ def categories(rows: Rows, items: Sequence[Json]) -> dict[Any, str]:
             raise rows.fail(place, "category ids and names must differ", f"{number} {name} again")
         names[number] = name
     return names
+
+
+class Categories:
+    """The classes of a file's annotations, by category id; crowds are of a class to ignore.
+
+    Args:
+        rows: for messages. data: what the file holds. annotations: its. classes: by name.
+    """
+
+    def __init__(
+        self, rows: Rows, data: Json, annotations: Sequence[Json], classes: Classes
+    ) -> None:
+        names = categories(rows, value(rows, "file", data, "categories", list))
+        self._rows, self._numbers = rows, class_numbers(rows, names, classes)
+        self.names = {number: classes.names[number] for number in self._numbers.values()}
+        crowds = any(isinstance(item, dict) and item.get("iscrowd") for item in annotations)
+        self._ignored = classes.number("ignore", IGNORE) if crowds else 0
+        self.names |= {self._ignored: "ignore"} if crowds else {}
+
+    def of(self, place: str, item: Json) -> tuple[int, bool]:
+        """Return the class of an annotation, and whether it is a crowd.
+
+        Raises:
+            FormatError: its category is none of the file's.
+        """
+        category = value(self._rows, place, item, "category_id", int)
+        if category not in self._numbers:
+            raise self._rows.fail(place, "category_id must be that of a category", category)
+        crowd = bool(item.get("iscrowd"))
+        return (self._ignored if crowd else self._numbers[category]), crowd
+
+
+def frames_once(rows: Rows, place: str, names: Sequence[str]) -> tuple[list[int], bool]:
+    """Return `frame_numbers` of file names.
+
+    Raises:
+        FormatError: two of them are one frame.
+    """
+    frames, by_name = frame_numbers(names)
+    if len(set(frames)) < len(frames):
+        twice = next(n for n in frames if frames.count(n) > 1)
+        pair = [name for n, name in zip(frames, names, strict=True) if n == twice]
+        value_ = f"frame {twice} of {' and '.join(pair[:2])}"
+        raise rows.fail(place, "a frame must be listed once", value_)
+    return frames, by_name
 
 
 def class_numbers(rows: Rows, names: Mapping[Any, str], classes: Classes) -> dict[Any, int]:

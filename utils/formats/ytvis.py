@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from utils.detections import IGNORE, Detections
+from utils.detections import Detections
 from utils.files import atomic_path
-from utils.formats.base import File, Format, Options, Output, Rows, Size, frame_numbers
+from utils.formats.base import File, Format, Options, Output, Rows, Size
 from utils.formats.json_values import (
+    Categories,
     Json,
     JsonWriter,
-    categories,
     category_items,
-    class_numbers,
+    frames_once,
     load,
     mask_of,
     optional_size,
@@ -46,8 +46,8 @@ class YtvisAnnotations(Format):
         """Return the videos of the file, frame numbers from their file names."""
         top = Rows(file.path, file.stem)
         data = load(file)
-        names = categories(top, value(top, "file", data, "categories", list))
-        numbers = class_numbers(top, names, options.classes)
+        annotations = value(top, "file", data, "annotations", list)
+        kinds = Categories(top, data, annotations, options.classes)
         videos: dict[Any, tuple[Rows, list[int], Size | None]] = {}
         several = len(value(top, "file", data, "videos", list)) > 1
         for i, video in enumerate(data["videos"]):
@@ -56,34 +56,23 @@ class YtvisAnnotations(Format):
             if number in videos:
                 raise top.fail(place, "a video must be listed once", number)
             files = [str(f) for f in value(top, place, video, "file_names", list)]
-            frames, by_name = frame_numbers(files)
-            if len(set(frames)) < len(frames):
-                raise top.fail(place, "a frame must be listed once", _twice(frames, files))
+            frames, by_name = frames_once(top, place, files)
             rows = Rows(file.path, _title(file.stem, number, files, several))
             said = "from file names" if by_name else "counted in file order"
             rows.notes.append(f"frame numbers are {said}")
             videos[number] = rows, frames, optional_size(video)
-        annotations = value(top, "file", data, "annotations", list)
-        crowds = any(isinstance(item, dict) and item.get("iscrowd") for item in annotations)
-        ignored = options.classes.number("ignore", IGNORE) if crowds else 0
         for i, item in enumerate(annotations):
             place = place_of("annotation", i, item)
             video = value(top, place, item, "video_id", int)
             if video not in videos:
                 raise top.fail(place, "video_id must be that of a video", video)
-            category = value(top, place, item, "category_id", int)
-            if category not in numbers:
-                raise top.fail(place, "category_id must be that of a category", category)
             rows, frames, size = videos[video]
-            crowd = bool(item.get("iscrowd"))
+            cls, crowd = kinds.of(place, item)
             identity = 0 if crowd else value(top, place, item, "id", int)
-            cls = ignored if crowd else numbers[category]
             add_track(rows, place, item, frames, size, cls, 1.0, identity)
-        found = {number: options.classes.names[number] for number in numbers.values()}
-        found |= {ignored: "ignore"} if crowds else {}
         for rows, _, _ in videos.values():
             rows.notes += top.notes
-        return [rows.finish(found, options.ids) for rows, _, _ in videos.values()]
+        return [rows.finish(kinds.names, options.ids) for rows, _, _ in videos.values()]
 
 
 def _title(stem: str, number: int, files: list[str], several: bool) -> str:
@@ -91,12 +80,6 @@ def _title(stem: str, number: int, files: list[str], several: bool) -> str:
     folders = {name.replace("\\", "/").rpartition("/")[0] for name in files}
     folder = folders.pop().rpartition("/")[2] if len(folders) == 1 else ""
     return folder or (f"{stem}_{number}" if several else stem)
-
-
-def _twice(frames: list[int], files: list[str]) -> str:
-    twice = next(n for n in frames if frames.count(n) > 1)
-    pair = [name for n, name in zip(frames, files, strict=True) if n == twice]
-    return f"frame {twice} of {' and '.join(pair[:2])}"
 
 
 def add_track(
