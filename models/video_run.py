@@ -8,6 +8,7 @@ same identities, so that the files are those of a run that was never stopped.
 from __future__ import annotations
 
 import platform
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -286,7 +287,7 @@ class VideoRun:
         (folder / PICTURES).mkdir()
         if not video.finish(folder / PICTURES / f"{self.frames.name}.mp4"):
             raise FormatError(self.request.source, None, "must have frames", "none")
-        _clear(work)
+        shutil.rmtree(work, ignore_errors=True)
         return stopped
 
     scored: bool = False
@@ -398,12 +399,6 @@ def _stamp(path: Path) -> str:
         return ""
     found = path.stat()
     return f"{found.st_size} {found.st_mtime_ns}"
-
-
-def _clear(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_video(request: VideoRequest) -> dict[str, Any]:

@@ -147,6 +147,7 @@ class File:
         self.path = path
         self.name = path.name.removesuffix(".gz") if path.suffix == ".gz" else path.name
         self._content: bytes | None = None
+        self._head: bytes | None = None
 
     @property
     def suffix(self) -> str:
@@ -184,12 +185,15 @@ class File:
         """Return its first bytes."""
         if self._content is not None:
             return self._content[:HEAD]
+        if self._head is not None:
+            return self._head
         try:
             with self.open() as file:
                 start = bytes(file.read(HEAD))
         except (OSError, EOFError, zlib.error) as error:
             raise FormatError(self.path, None, "must be readable", shown(error)) from None
-        return checked_start(self.path, start)
+        self._head = checked_start(self.path, start)
+        return self._head
 
     @property
     def content(self) -> bytes:
