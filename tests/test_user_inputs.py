@@ -619,7 +619,8 @@ def test_what_needs_no_embeddings_loads_no_network(tmp_path, tracker):
         f"sys.argv = ['test_mots.py', '--detections', {str(tmp_path / 'in')!r}, '--tracker',"
         f" {tracker!r}, '--output', {str(tmp_path / 'out')!r}]\n"
         "test_mots.main()\n"
-        "print([n for n in ('tensorflow', 'keras', 'trackeval', 'matplotlib') if n in sys.modules])"
+        "slow = ('tensorflow', 'keras', 'trackeval', 'matplotlib', 'sklearn')\n"
+        "print([n for n in slow if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("[]\n"), done.stdout + done.stderr

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import isotonic_regression
 
 from utils.boxes import paired_iou
 from utils.detections import each_class
@@ -191,6 +190,8 @@ class _Scale:
 
     def _evaluate(self) -> None:
         """Find the horizon, and P(object) by rank."""
+        from sklearn.isotonic import isotonic_regression  # a second to import
+
         for place, parts in enumerate(self._parts):
             if place and self._counts[place] < READY:
                 return
