@@ -17,7 +17,7 @@ from utils.masks import tight_boxes_xywh
 
 FOLDER = ".work"
 PART = 50  # frames of a part of the video
-FIELDS = 4  # of a stored mask: class id score rle
+FIELDS = (4, 5)  # of a stored mask: class id score rle, and its vector where it has one
 
 
 class Spool:
@@ -93,7 +93,7 @@ class Spool:
             if len(fields) != 5 or not all(f.isdigit() for f in fields):
                 return
             rows = [file.readline() for _ in range(int(fields[1]))]
-            if any(not row.endswith(b"\n") or len(row.split()) != FIELDS for row in rows):
+            if any(not row.endswith(b"\n") or len(row.split()) not in FIELDS for row in rows):
                 return
             yield fields, [row.split() for row in rows], file.tell()
 
@@ -114,6 +114,9 @@ class Spool:
         columns = (found.classes, found.ids, found.scores, found.rles)
         for cls, identity, score, rle in zip(*columns, strict=True):
             rows.append([str(v).encode() for v in (cls, identity, f"{score:.9g}")] + [rle])
+        if found.vectors is not None:
+            for row, vector in zip(rows, found.vectors.tolist(), strict=True):
+                row.append(",".join(f"{v:.9g}" for v in vector).encode())
         head = f"{frame} {len(rows)} {found.height} {found.width} {int(found.scored)}\n"
         with self._masks.open("ab") as file:
             file.write(head.encode() + b"".join(b" ".join(row) + b"\n" for row in rows))
@@ -150,10 +153,11 @@ def _detections(
 ) -> Detections:
     """Return the Detections of a stored frame."""
     n = len(rows)
-    if any(len(row) != FIELDS for row in rows):
+    if any(len(row) not in FIELDS for row in rows):
         raise FormatError(FOLDER, None, "must be as the run before left it", f"frame {frame}")
     rles = np.empty(n, object)
     rles[:] = [row[3] for row in rows]
+    vectors = [row[4].split(b",") for row in rows if len(row) > 4]
     return Detections(
         "",
         *size,
@@ -163,5 +167,6 @@ def _detections(
         tight_boxes_xywh(rles, *size),
         rles,
         np.array([int(row[1]) for row in rows], np.int32),
+        np.array(vectors).astype(np.float32) if vectors else None,
         scored=scored,
     )

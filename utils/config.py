@@ -253,7 +253,8 @@ def parse_value(name: str, text: str, kind: Any, names: Mapping[str, int] | None
     Args:
         name: of the setting, for the error.
         text: what was given.
-        kind: the field's type: bool, int, float, str, `float | None` or ByClass.
+        kind: the field's type: bool, int, float, str, `float | None`, ByClass, or a tuple, whose
+            parts stand between commas (those of a tuple of tuples between semicolons).
         names: {class name: number}, for ByClass: `0.5`, or `car=0.5,pedestrian=0.6`, or `1=0.5`.
 
     Raises:
@@ -271,6 +272,8 @@ def parse_value(name: str, text: str, kind: Any, names: Mapping[str, int] | None
         return values[text.lower()]
     if typing.get_origin(kind) is dict:
         return _parse_by_class(name, text, names or {})
+    if typing.get_origin(kind) is tuple:
+        return _parse_tuple(name, text, typing.get_args(kind))
     words = {int: "an integer", float: "a number"}
     try:
         value = kind(text)
@@ -279,6 +282,15 @@ def parse_value(name: str, text: str, kind: Any, names: Mapping[str, int] | None
     if kind is float and value != value:
         raise ValueError(f"{name} must be a number, got {text!r}")
     return value
+
+
+def _parse_tuple(name: str, text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the parts of a tuple, of one kind throughout or of one for each place."""
+    deep = typing.get_origin(kinds[0]) is tuple
+    parts = [part.strip() for part in text.split(";" if deep else ",") if part.strip()]
+    if kinds[-1] is not Ellipsis and len(parts) != len(kinds):
+        raise ValueError(f"{name} must be {len(kinds)} values between commas, got {text!r}")
+    return tuple(parse_value(name, part, kinds[0]) for part in parts)
 
 
 def _parse_by_class(name: str, text: str, names: Mapping[str, int]) -> ByClass:

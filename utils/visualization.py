@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,44 @@ def plot_training(
     axes.imshow(np.concatenate([top, bottom]).squeeze(), cmap="gray", vmin=0, vmax=1)
     axes.set_title("masks (top) and their reconstructions (bottom)", fontsize=9)
     axes.axis("off")
+    save(figure, path)
+
+
+def plot_detections(
+    path: Path,
+    history: Sequence[dict[str, Any]],
+    pictures: Sequence[tuple[Image, Detections]],
+) -> None:
+    """Write the curves of a network's training and what it finds in some frames.
+
+    Args:
+        path: the PNG to write.
+        history: a dict for each epoch, with `loss`, the losses it sums and now and then `*_ap50`.
+        pictures: (frame, Detections in it) each; the legend says how many there are.
+    """
+    figure = plt.figure(figsize=(10, 6), layout="constrained")
+    grid = figure.add_gridspec(2, max(2, len(pictures)), height_ratios=(1, 1.2))
+    half = grid.ncols // 2
+    names = list(dict.fromkeys(name for row in history for name in row))
+    scores = [name for name in names if name.endswith("_ap50")]
+    terms = [name for name in names if name not in (*scores, "epoch", "seconds")]
+    for place, chosen, label, scale in (
+        (grid[0, :half], terms, "loss", "log"),
+        (grid[0, half:], scores, "AP50, percent", "linear"),
+    ):
+        axes = figure.add_subplot(place)
+        for name in chosen:
+            points = [(row["epoch"], row[name]) for row in history if name in row]
+            axes.plot(*zip(*points, strict=True), ".-", label=name)
+        axes.set(xlabel="epoch", ylabel=label, yscale=scale)
+        if chosen:
+            axes.legend(fontsize=7)
+    for i, (image, found) in enumerate(pictures):
+        axes = figure.add_subplot(grid[1, i])
+        named = replace(found, ids=np.arange(1, len(found) + 1, dtype=np.int32))
+        axes.imshow(Painter().draw(image, named, np.arange(len(found)), 0))
+        axes.set_title(f"{len(found)} found", fontsize=9)
+        axes.axis("off")
     save(figure, path)
 
 

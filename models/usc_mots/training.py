@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import os
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from models.checkpoints import Checkpoints, where_made
 from models.usc_mots.calibration import calibrate
 from models.usc_mots.dhae import DHAE
 from models.usc_mots.training_data import TrainingSequence
@@ -152,7 +149,7 @@ class Trainer:
     ) -> None:
         self.output, self.settings, self.command = Path(output), settings, command
         self.training, self.held_back, self.network = training, held_back, network
-        self.state_path = self.output.with_suffix(".state.json")
+        self.files = Checkpoints(self.output, settings)
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self.calibration: dict[str, Any] | None = None
@@ -250,56 +247,23 @@ class Trainer:
             bare.save(temporary)
 
     def _save_state(self, model: Any, epoch: int) -> None:
-        """Write all that resuming needs; a kill at any moment leaves the old or the new state."""
-        state = self.output.with_suffix(f".epoch-{epoch}.state.keras")
-        with atomic_path(state) as temporary:
-            model.save(temporary)
-        content = {
-            "state": state.name,
-            "settings": self.settings,
-            "history": self.history,
-            "best": self.best,
-            "scales": self.scales,
-        }
-        with atomic_path(self.state_path) as temporary:
-            temporary.write_text(json.dumps(content))
-        for old in self.output.parent.glob(f"{self.output.stem}.epoch-*.state.keras"):
-            if old != state:
-                old.unlink(missing_ok=True)
+        """Write all that resuming needs."""
+        content = {"history": self.history, "best": self.best, "scales": self.scales}
+        self.files.save(model, epoch, content)
 
     def _resume(self) -> Any:
         """Return the model as the last complete epoch left it, or None if there is none."""
-        if not self.state_path.is_file():
-            if self.output.with_suffix(".json").exists():
-                rule = "resuming needs the state of the run, NAME.state.json"
-                raise ValueError(f"{self.output}: {rule}, got a finished card without it")
+        found = self.files.load(("history", "best", "scales"))
+        if found is None:
             return None
-        try:
-            content = json.loads(self.state_path.read_text())
-            content["settings"], content["history"], content["best"], content["state"]
-            content["scales"]
-        except (ValueError, KeyError, TypeError) as error:
-            rule = "must be the state of a run"
-            raise ValueError(f"{self.state_path}: {rule}, got {error!r}") from None
-        for name, value in self.settings.items():
-            if content["settings"].get(name) != value:
-                raise ValueError(
-                    f"{self.state_path}: resuming needs {name} = {content['settings'].get(name)}, "
-                    f"got {value}"
-                )
+        model, content = found
         self.history, self.best = content["history"], content["best"]
         self.scales = content["scales"]
-        return keras.saving.load_model(self.state_path.with_name(content["state"]))
+        return model
 
     def _finish(self) -> None:
         """Write card, history and pictures."""
-        text = io.StringIO()
-        columns = list(dict.fromkeys(name for row in self.history for name in row))
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.history)
-        with atomic_path(self.output.with_suffix(".csv")) as temporary:
-            temporary.write_text(text.getvalue())
+        self.files.write_history(self.history)
         best = keras.saving.load_model(self.output)
         if self._tracker.gate == "embedding" or not self.held_back:
             centre = np.concatenate([s.boxes for s in self.whole]).mean(axis=0).tolist()
@@ -337,13 +301,7 @@ class Trainer:
             "trained_on": [s.detections.sequence for s in self.training],
             "training_masks": sum(len(s.boxes) for s in self.training),
             "seconds": round(sum(row["seconds"] for row in self.history), 1),
-            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
-            "versions": {
-                "keras": keras.__version__,
-                "numpy": np.__version__,
-                "backend": keras.backend.backend(),
-                "python": platform.python_version(),
-            },
+            **where_made(),
         }
         write_card(self.output.with_suffix(".json"), card)
 

@@ -1,0 +1,124 @@
+"""How large a network is and how long it is trained: `tiny` for a CPU, `paper` for a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.maskrcnn.config import MaskRcnnConfig
+from models.trackrcnn.config import TrackRcnnNetworkConfig
+from utils.config import check_settings, setting
+
+SMALL_SIDE = 256  # px, most of the shorter side in `tiny`
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained."""
+
+    batch: int = setting(4, "frames of a step, adjacent ones for TrackR-CNN")
+    steps: int = setting(100, "of an epoch")
+    epochs: int = setting(12, "in all")
+    learning_rate: float = setting(1e-3, "of Adam, at its highest")
+    warm_up: int = setting(100, "steps until it is reached; then it falls with a cosine to 0")
+    decoupled_decay: float = setting(1e-4, "weight decay of AdamW")
+    clip_norm: float = setting(10.0, "largest norm of the gradients of a step")
+    flip: bool = setting(True, "mirror every other batch")
+    gamma: float = setting(1.0, "largest power of brightness, see docs/networks.md")
+    evaluate_every: int = setting(2, "epochs between two evaluations on held-back frames")
+    evaluate_frames: int = setting(60, "most frames of an evaluation, evenly spaced")
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning."""
+        least = {"batch": 1, "steps": 1, "epochs": 1, "evaluate_every": 1, "evaluate_frames": 1}
+        rules = (
+            *((name, getattr(self, name) >= n, f"at least {n}") for name, n in least.items()),
+            ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("gamma", self.gamma >= 1, "at least 1"),
+            ("clip_norm", self.clip_norm > 0, "above 0"),
+        )
+        check_settings(self, rules)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One size of a network.
+
+    Attributes:
+        meaning: for the help. network: settings of the network beside its defaults. plan: Plan.
+    """
+
+    meaning: str
+    network: Mapping[str, Any]
+    plan: Plan
+
+
+def _octaves(strides: Sequence[int], times: float) -> tuple[tuple[float, ...], ...]:
+    """Return two anchor sizes a level, half an octave apart, so that none is far from an object."""
+    return tuple((times * s, times * s * 2**0.5) for s in strides)
+
+
+STRIDES = (4, 8, 16, 32, 64)
+TINY: dict[str, Any] = {
+    "depth": 18,
+    "width": 16,
+    "channels": 48,
+    "norm": "batch",
+    "anchor_sizes": _octaves(STRIDES, 4),
+    "box_units": 128,
+    "mask_convs": 2,
+    "mask_channels": 48,
+    "min_size": SMALL_SIDE,
+    "max_size": 2 * SMALL_SIDE,
+    "proposals_before": (400, 200),
+    "proposals_after": (200, 100),
+    "box_samples": 64,
+    "detections": 40,
+}
+# TrackR-CNN's: ResNet-101 to its third stage, anchors of 15 kinds, 128 boxes (its section 5).
+PAPER_C4: dict[str, Any] = {
+    "depth": 101,
+    "pyramid": False,
+    "anchor_sizes": ((32, 64, 128, 256, 512),),
+    "frozen_stages": 2,
+    "rpn_channels": 1024,
+    "box_size": 14,
+    "mask_convs": 0,
+    "proposals_before": (12000, 6000),
+    "proposals_after": (2000, 1000),
+}
+PROFILES: dict[str, dict[str, Profile]] = {
+    "maskrcnn": {
+        "tiny": Profile("1.3 million weights, for a CPU", TINY, Plan()),
+        "paper": Profile(
+            "ResNet-50 with a pyramid, torchvision's settings, for a GPU",
+            {"frozen_stages": 2},
+            Plan(batch=2, steps=1000, epochs=20, learning_rate=1e-4, warm_up=500),
+        ),
+    },
+    "trackrcnn": {
+        "tiny": Profile("1.4 million weights, for a CPU", TINY, Plan(gamma=1.5)),
+        "paper": Profile(
+            "ResNet-101 to C4, 8 adjacent frames, the paper's settings, for a GPU",
+            PAPER_C4,
+            Plan(batch=8, steps=1000, epochs=40, learning_rate=5e-7, warm_up=0, gamma=1.5,
+                 decoupled_decay=0.0),
+        ),
+    },
+}  # fmt: skip
+CONFIGS: dict[str, type[MaskRcnnConfig]] = {
+    "maskrcnn": MaskRcnnConfig,
+    "trackrcnn": TrackRcnnNetworkConfig,
+}
+
+
+def network_class(model: str) -> Any:
+    """Return the class of a network by its name; imports Keras."""
+    if model == "trackrcnn":
+        from models.trackrcnn.network import TrackRCNN
+
+        return TrackRCNN
+    from models.maskrcnn.network import MaskRCNN
+
+    return MaskRCNN

@@ -1,0 +1,229 @@
+"""Training of the networks that go from frames to masks: fit, score, keep, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.checkpoints import Checkpoints, where_made
+from models.maskrcnn.data import Clips, FrameSequence, class_names
+from models.maskrcnn.inference import NetworkSegmenter
+from models.maskrcnn.profiles import Plan
+from utils.data_sets import DataSet
+from utils.detection_scores import average_precision
+from utils.detections import Detections
+from utils.files import atomic_path
+from utils.visualization import plot_detections
+
+LOWER = "mask_ap50"  # what chooses the checkpoint
+
+
+class NetworkTrainer:
+    """Trains a network on frames with masks and keeps its files.
+
+    Beside `output` (NAME.keras, the best weights): NAME.json and NAME.md, the card, NAME.csv
+    (history), NAME.png (curves and example pictures), and what resuming needs.
+
+    Args:
+        output: the weights' path, *.keras.
+        settings: what defines the run, for the card and for resuming.
+        network: makes the network: its class and its config.
+        plan: Plan. of: DataSet.
+        training, held_back: [FrameSequence]; without held-back ones the last epoch is kept.
+        adjacent: whether a step's frames are neighbours.
+        command: the command line, for the card.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        settings: dict[str, Any],
+        network: tuple[Any, Any],
+        plan: Plan,
+        of: DataSet,
+        training: Sequence[FrameSequence],
+        held_back: Sequence[FrameSequence],
+        adjacent: bool,
+        command: str,
+    ) -> None:
+        self.output, self.plan, self.of, self.adjacent = Path(output), plan, of, adjacent
+        self.kind, self.config = network
+        self.training, self.held_back, self.command = training, held_back, command
+        own = {"network": self.config.as_dict(), "plan": asdict(plan)}
+        self.settings = {**settings, **own}
+        self.files = Checkpoints(self.output, self.settings)
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+
+    def run(self, resume: bool = False, verbose: int = 0) -> dict[str, Any]:
+        """Train all epochs of the plan; return the kept epoch's row of the history."""
+        model = self._resume() if resume else None
+        if model is None:
+            keras.utils.set_random_seed(self.config.seed)
+            model = self.kind(self.config)
+            model.compile(self._optimizer(), jit_compile=keras.backend.backend() == "jax")
+        for epoch in range(len(self.history) + 1, self.plan.epochs + 1):
+            self._epoch(model, epoch, verbose)
+        self._finish()
+        assert self.best is not None
+        return self.best
+
+    def _optimizer(self) -> Any:
+        plan = self.plan
+        total = plan.epochs * plan.steps
+        warm = min(plan.warm_up, total // 2)
+        rate = keras.optimizers.schedules.CosineDecay(
+            plan.learning_rate / 10 if warm else plan.learning_rate,
+            total - warm,
+            warmup_target=plan.learning_rate if warm else None,
+            warmup_steps=warm,
+        )
+        return keras.optimizers.AdamW(
+            rate, weight_decay=plan.decoupled_decay, global_clipnorm=plan.clip_norm
+        )
+
+    def _epoch(self, model: Any, epoch: int, verbose: int) -> None:
+        """Train one epoch, score it where it is due, keep it."""
+        start, plan = time.perf_counter(), self.plan
+        clips = Clips(
+            self.training,
+            self.config,
+            plan.batch,
+            self.adjacent,
+            plan.steps,
+            self.config.seed,
+            epoch,
+            plan.flip,
+            plan.gamma,
+        )
+        log = model.fit(
+            clips, initial_epoch=epoch - 1, epochs=epoch, shuffle=False, verbose=verbose
+        ).history
+        row = {"epoch": epoch, **{name: float(values[-1]) for name, values in log.items()}}
+        if not np.isfinite(row["loss"]):
+            raise ValueError(
+                f"{self.output}: the loss must stay finite, got {row['loss']} in epoch {epoch} "
+                "(a lower --set learning_rate helps)"
+            )
+        if self.held_back and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
+            row |= self.score(model)
+        row["seconds"] = round(time.perf_counter() - start, 1)
+        self.history.append(row)
+        if LOWER in row or not self.held_back:
+            better = self.best is None or row.get(LOWER, 0) >= self.best.get(LOWER, 0)
+            if better:
+                self.best = row
+                self._save_weights(model)
+        content = {"history": self.history, "best": self.best}
+        self.files.save(model, epoch, content)
+        print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+
+    def score(self, model: Any) -> dict[str, float]:
+        """Return the AP50 of boxes and masks on evenly spaced held-back frames, in percent."""
+        truth, found = self._compared(model, self.plan.evaluate_frames)
+        names = class_names([*self.training, *self.held_back], self.of)
+        scores = average_precision(truth, found, names, self.of.ignore)
+        return {f"{kind}_ap50": round(scores[kind]["mean"], 3) for kind in ("box", "mask")}
+
+    def _compared(self, model: Any, most: int) -> tuple[list[Detections], list[Detections]]:
+        """Return truth and what is found, in runs of adjacent frames of the held-back sequences."""
+        run = self.plan.batch + 2 * int(getattr(self.config, "context", 0))
+        segmenter = NetworkSegmenter(model, self.plan.batch)
+        truth, found = [], []
+        share = max(1, most // (self.plan.batch * len(self.held_back)))
+        for sequence in self.held_back:
+            starts = np.linspace(0, max(0, len(sequence.numbers) - run), share).astype(int)
+            for start in np.unique(starts).tolist():
+                numbers = sequence.numbers[start : start + run]
+                frames = [(n, sequence.images(n)) for n in numbers]
+                name = f"{sequence.name} {start}"
+                for number, _, part in segmenter.stream(frames):
+                    rows = np.flatnonzero(sequence.detections.frames == number)
+                    truth.append(replace(sequence.detections.select(rows), sequence=name))
+                    found.append(replace(part, sequence=name))
+        return truth, found
+
+    def _save_weights(self, model: Any) -> None:
+        """Write the weights alone, as a fresh model that never met an optimiser."""
+        bare = self.kind(self.config)
+        bare.set_weights(model.get_weights())
+        with atomic_path(self.output) as temporary:
+            bare.save(temporary)
+
+    def _resume(self) -> Any:
+        found = self.files.load(("history", "best"))
+        if found is None:
+            return None
+        model, content = found
+        self.history, self.best = content["history"], content["best"]
+        return model
+
+    def _finish(self) -> None:
+        """Write history, pictures and card."""
+        assert self.best is not None
+        self.files.write_history(self.history)
+        best = keras.saving.load_model(self.output)
+        shown = (self.held_back or self.training)[:4]
+        pictures = []
+        for sequence in shown:
+            number = sequence.numbers[len(sequence.numbers) // 2]
+            image = sequence.images(number)
+            pictures.append((image, NetworkSegmenter(best, 1)(image)))
+        plot_detections(self.output.with_suffix(".png"), self.history, pictures)
+        card = {
+            "weights": self.output.name,
+            "sha256": hashlib.sha256(self.output.read_bytes()).hexdigest(),
+            "command": self.command,
+            "settings": self.settings,
+            "weights_count": int(best.count_params()),
+            "epochs_trained": len(self.history),
+            "kept": self.best,
+            "trained_on": {s.name: len(s.numbers) for s in self.training},
+            "held_back": {s.name: len(s.numbers) for s in self.held_back},
+            "seconds": round(sum(row["seconds"] for row in self.history), 1),
+            **where_made(),
+        }
+        write_card(self.output.with_suffix(".json"), card, self.of)
+
+
+def write_card(path: Path, card: dict[str, Any], of: DataSet) -> None:
+    """Write a network's card as NAME.json and, for people, as NAME.md."""
+    kept = card["kept"]
+    scores = ", ".join(f"{k} {v:.4g}" for k, v in kept.items() if k not in ("epoch", "seconds"))
+
+    def listed(frames: dict[str, int]) -> str:
+        return ", ".join(f"{name} ({n} frames)" for name, n in frames.items()) or "none"
+
+    versions = card["versions"]
+    chosen = "the best mask AP50 held back" if card["held_back"] else "the last"
+    lines = [
+        f"# {path.stem}",
+        "",
+        f"* **Command:** `{card['command']}`",
+        f"* **Data:** {of.licence}. Trained on {listed(card['trained_on'])}; held back: "
+        f"{listed(card['held_back'])}.",
+        f"* **Size:** {card['weights_count']:,} weights.",
+        f"* **Epochs:** {card['epochs_trained']}, kept: {kept['epoch']}, {chosen}.",
+        f"* **Time:** {card['seconds'] / 60:.0f} minutes on {card['hardware']}; Keras "
+        f"{versions['keras']}, backend {versions['backend']}.",
+        f"* **sha256:** `{card['sha256']}`",
+        f"* **Of the kept epoch:** {scores}.",
+        *(f"* **Measured** by `{m['command']}`: {m['scores']}." for m in card.get("measured", ())),
+        "",
+        f"![curves and detections]({path.stem}.png)",
+        "",
+    ]
+    for target, text in (
+        (path, json.dumps(card, indent=2) + "\n"),
+        (path.with_suffix(".md"), "\n".join(lines)),
+    ):
+        with atomic_path(target) as temporary:
+            temporary.write_text(text)

@@ -1,0 +1,37 @@
+"""Suppression by intersection over minimum (ReMOTS, section 2.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from utils.detections import Detections
+
+
+def intersection_over_minimum(detections: Detections) -> npt.NDArray[np.float64]:
+    """Return (n, n) shares: what two masks have in common, of the smaller one.
+
+    A mask that lies within a much larger one has a small IoU with it, but an IoM of 1.
+    """
+    masks = detections.coco()
+    if not masks:
+        return np.zeros((0, 0))
+    # Of a "crowd" pycocotools takes the first mask's area alone for the union.
+    of_first: npt.NDArray[np.float64] = coco_mask.iou(masks, masks, [1] * len(masks))
+    return np.maximum(of_first, of_first.T)
+
+
+def kept_by_iom(detections: Detections, limit: float) -> npt.NDArray[np.bool_]:
+    """Return (n,) bool: which masks of a frame are left, best score first.
+
+    Args:
+        detections: of one frame.
+        limit: IoM with a better mask of the same class above which a mask is suppressed.
+    """
+    keep = np.zeros(len(detections), bool)
+    shared = intersection_over_minimum(detections)
+    same = detections.classes[:, None] == detections.classes
+    for row in np.argsort(-detections.scores, kind="stable").tolist():
+        keep[row] = not (keep & same[row] & (shared[row] > limit)).any()
+    return keep

@@ -1,0 +1,71 @@
+"""TrackR-CNN: Mask R-CNN with convolutions over time and an association head (CVPR 2019)."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers, ops
+
+from models.maskrcnn.losses import rows_of
+from models.maskrcnn.network import MaskRCNN
+from models.trackrcnn.config import TrackRcnnNetworkConfig
+from models.trackrcnn.losses import batch_hard
+from models.trackrcnn.temporal import SeparableConv3D
+
+
+@keras.saving.register_keras_serializable("usc_mots")
+class TrackRCNN(MaskRCNN):
+    """Mask R-CNN on adjacent frames of one video, which come as the batch.
+
+    Inputs are those of `MaskRCNN`; in training `tracks` (B, G) int32, the objects' ids, come with
+    them. Detections have `vectors` (B, D, F), too, whose Euclidean distances say who is who.
+
+    Args:
+        config: TrackRcnnNetworkConfig, or the dict of it that a file holds.
+    """
+
+    config_class = TrackRcnnNetworkConfig
+
+    def __init__(self, config=None, **kwargs):
+        super().__init__(config, **kwargs)
+        own = self.config
+        self.time_convs = [
+            SeparableConv3D(start, relu=not own.pyramid, name=f"time_conv_{i}")
+            for i, start in enumerate(own.time_convs)
+        ]
+        for conv in self.time_convs:
+            conv.build((None, None, None, self.rpn.input_shape[-1]))
+        self.association = layers.Dense(
+            own.vector_size, kernel_initializer="he_normal", name="association"
+        )
+        self.association.build((None, self.box_head.output_shape[-1]))
+
+    def loss_names(self):
+        """Return the names of the losses."""
+        return (*super().loss_names(), "association")
+
+    def features(self, images, training=False):
+        """Return the levels (T, h, w, C) of T adjacent frames, each with what its neighbours say.
+
+        The pyramid's levels share the convolutions, as they share the RPN.
+        """
+        levels = super().features(images, training)
+        for conv in self.time_convs:
+            levels = [conv(level) for level in levels]
+        return levels
+
+    def more_losses(self, features, objects, inputs):
+        """Return the association loss of the objects of all frames."""
+        tracks = rows_of(ops.cast(inputs["tracks"], "int32"), objects["truth"])
+        tracks = ops.where(objects["labels"] > 0, tracks, 0)
+        vectors = self.association(ops.reshape(features, (-1, features.shape[-1])))
+        vectors = ops.cast(vectors, "float32")
+        return {"association": batch_hard(vectors, ops.reshape(tracks, (-1,)), self.config.margin)}
+
+    def total(self, terms):
+        """Return the losses' sum, that of association times lambda (thesis, section 4.2)."""
+        return super().total(terms) + (self.config.loss_factor - 1) * terms["association"]
+
+    def more_of(self, levels, boxes, sizes):
+        """Return the association vectors of the detections."""
+        _, _, features = self.box_outputs(levels, boxes, sizes)
+        return {"vectors": ops.cast(self.association(features), "float32")}

@@ -1,0 +1,147 @@
+"""Train a network that goes from frames to masks, on frames with MOTS txt beside them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.maskrcnn.data import FrameSequence, class_names, load_sequences
+from models.maskrcnn.profiles import CONFIGS, PROFILES, Plan, network_class
+from utils.cli import Parser, import_keras, run, say
+from utils.config import override, parts_of
+from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = Parser(description=__doc__)
+    add = parser.add_argument
+    add("--model", choices=PROFILES, help="the network")
+    add("--data", type=Path, help="holds images/SEQ/ and instances_txt/SEQ.txt")
+    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"names the classes ({CUSTOM})")
+    add("--profile", choices=("tiny", "paper"), default="tiny", help="tiny: for a CPU")
+    add("--sequences", nargs="+", help="sequences to use (default: all)")
+    add("--held-back", nargs="*", help="sequences not trained on, whose AP picks the checkpoint "
+        "(default: every fourth; none: the last epoch is kept)")  # fmt: skip
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
+    add("--start", type=Path, help="weights to begin with: *.keras of the same network")
+    add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
+    add("--output", type=Path, help="weights to write, *.keras")
+    add("--resume", action="store_true", help="go on where the last run ended")
+    add("--list", action="store_true", help="print all settings of the model and profile")
+    args = parser.parse_args(arguments)
+    needed = ("model",) if args.list else ("model", "data", "output")
+    for name in needed:
+        if getattr(args, name) is None:
+            parser.error(f"--{name} is needed")
+    if args.list:
+        return args
+    if args.output.suffix != ".keras":
+        parser.error(f"--output must end in .keras, got {args.output}")
+    state = args.output.with_suffix(".state.json")
+    if (args.output.exists() or state.exists()) and not args.resume:
+        parser.error(f"{args.output} exists: remove it, or add --resume")
+    return args
+
+
+def settings_of(model: str, profile: str, changes: Sequence[str]) -> tuple[Any, Plan]:
+    """Return the network's config and the plan of a profile, with some fields overridden.
+
+    Raises:
+        ValueError: no such field, or a value without a meaning.
+    """
+    chosen = PROFILES[model][profile]
+    config, plan = CONFIGS[model](**chosen.network), chosen.plan
+    own: dict[str, dict[str, str]] = {"network": {}, "plan": {}}
+    for change in changes:
+        name, equals, value = (part.strip() for part in change.partition("="))
+        if not equals or not name:
+            raise ValueError(f"--set must be FIELD=VALUE, got {change!r}")
+        held = {"network": config, "plan": plan}
+        parts = [part for part, values in held.items() if name in parts_of(values)]
+        if not parts:
+            known = ", ".join((*parts_of(config), *parts_of(plan)))
+            raise ValueError(f"--set must name one of {known}, got {name}")
+        own[parts[0]][name] = value
+    return override(config, own["network"], {}), override(plan, own["plan"], {})
+
+
+def split(
+    sequences: Sequence[FrameSequence], held_back: Sequence[str] | None
+) -> tuple[list[FrameSequence], list[FrameSequence]]:
+    """Return (training, held back) sequences; `held_back` None takes every fourth."""
+    names = [s.name for s in sequences]
+    chosen = names[3::4] if held_back is None else held_back
+    for name in chosen:
+        if name not in names:
+            raise ValueError(f"--held-back must name sequences of {', '.join(names)}, got {name}")
+    training = [s for s in sequences if s.name not in chosen]
+    if not training:
+        raise ValueError("at least one sequence must be left to train on, got none")
+    return training, [s for s in sequences if s.name in chosen]
+
+
+def with_classes(config: Any, sequences: Sequence[FrameSequence], of: DataSet) -> Any:
+    """Return the config with the classes that the sequences have."""
+    names = class_names(sequences, of)
+    if not names:
+        raise ValueError("the sequences must have objects, got none")
+    return replace(config, classes=tuple(names.values()), numbers=tuple(names))
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print all settings with their meanings."""
+    for part in settings_of(args.model, args.profile, args.set):
+        for name, value in parts_of(part).items():
+            meaning = type(part).__dataclass_fields__[name].metadata.get("meaning", "")
+            say(f"{name} = {value}: {meaning}")
+
+
+def main() -> None:
+    """Read, train, say where the weights are."""
+    args = parse_args()
+    if args.list:
+        return show(args)
+    of = data_set(args.dataset)
+    config, plan = settings_of(args.model, args.profile, args.set)
+    sequences = load_sequences(args.data, of, args.sequences)
+    training, held_back = split(sequences, args.held_back)
+    config = with_classes(config, sequences, of)
+    keras = import_keras()
+    keras.mixed_precision.set_dtype_policy(args.precision)
+    from models.maskrcnn.training import NetworkTrainer
+
+    settings = {
+        "model": args.model,
+        "profile": args.profile,
+        "dataset": args.dataset,
+        "precision": args.precision,
+        "start": str(args.start) if args.start else None,
+        "trained_on": [s.name for s in training],
+        "held_back": [s.name for s in held_back],
+    }
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    trainer = NetworkTrainer(
+        args.output,
+        settings,
+        (network_class(args.model), config),
+        plan,
+        of,
+        training,
+        held_back,
+        args.model != "maskrcnn",
+        command,
+    )
+    best = trainer.run(args.resume, verbose=1 if sys.stdout.isatty() else 0)
+    say(f"{args.output}: kept epoch {best['epoch']}; card, history and pictures beside it")
+
+
+if __name__ == "__main__":
+    run(main)
