@@ -20,7 +20,8 @@ REPORT = "report.html"
 LOCK = ".running"
 STAGED = ".new."
 PICTURES = "pictures"
-FOLDERS = (PICTURES, *(writer.folder for writer in WRITERS.values()))
+DETECTIONS = "detections"  # what segment.py writes
+FOLDERS = (PICTURES, DETECTIONS, *(writer.folder for writer in WRITERS.values()))
 PICTURE_ENDS = (".mp4", ".png", "_tsne.png")
 
 

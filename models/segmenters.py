@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from utils.cli import import_keras
 from utils.detections import Detections
 from utils.formats.base import Classes
 from utils.formats.objects import detections_of
@@ -19,20 +20,41 @@ from utils.formats.objects import detections_of
 Image = npt.NDArray[np.uint8]
 Segmenter = Callable[[Image], Any]  # (height, width, 3) RGB -> masks of a frame, of any known kind
 
-KINDS = "ultralytics:WEIGHTS, torchvision:NAME or module:function"
+KINDS = "coco, FILE.keras, ultralytics:WEIGHTS, torchvision:NAME or module:function"
+BATCH = 4  # frames that go through a network of this repository at once
 LEAST_SCORE = 0.05  # of torchvision's detections; what they mean is measured on the video
 
 
-def find_segmenter(name: str) -> Segmenter:
+@runtime_checkable
+class BatchSegmenter(Protocol):
+    """A segmenter that takes frames in batches, each with its neighbours."""
+
+    def use(self, classes: Classes) -> None:
+        """Number the classes as a run does."""
+
+    def stream(
+        self,
+        frames: Iterable[tuple[int, Image]],
+        known: Callable[[int], Detections | None] = ...,
+    ) -> Iterator[tuple[int, Image, Detections]]:
+        """Yield (number, image, Detections) of each frame, in order."""
+
+
+def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     """Return the segmenter of a name.
 
     Args:
-        name: `ultralytics:WEIGHTS`, `torchvision:NAME` of a detection model, or `module:function`,
-            a function from a frame to what `detections_of` takes; the working folder is searched.
+        name: `coco` (torchvision's Mask R-CNN in this repository's network), FILE.keras (a network
+            of train_network.py), `ultralytics:WEIGHTS`, `torchvision:NAME` of a detection model, or
+            `module:function`, a function from a frame to what `detections_of` takes; the working
+            folder is searched.
+        batch: frames at once of this repository's networks.
 
     Raises:
         ValueError: no such segmenter, or its package is not installed.
     """
+    if name.endswith(".keras") or name in ("coco", "coco-v1"):
+        return _own(name, batch)
     package, colon, what = name.partition(":")
     if not (package and colon and what):
         raise ValueError(f"--segmenter must be {KINDS}, got {name!r}")
@@ -41,6 +63,15 @@ def find_segmenter(name: str) -> Segmenter:
     if package == "torchvision":
         return _torchvision(what)
     return _function(package, what)
+
+
+def _own(name: str, batch: int) -> BatchSegmenter:
+    """Return a network of this repository."""
+    import_keras()
+    from models.maskrcnn.files import load_network
+    from models.maskrcnn.inference import NetworkSegmenter
+
+    return NetworkSegmenter(load_network(name), batch)
 
 
 def _imported(module: str, name: str) -> Any:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import signal
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import FrameType
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from models.live import Final
-from models.segmenters import Segmenter, segmented
+from models.segmenters import BatchSegmenter, Segmenter, segmented
 from models.spool import PART, Spool
 from utils.detections import Detections
 from utils.drawing import Painter
@@ -20,9 +23,41 @@ from utils.formats.base import Classes
 from utils.video import VideoWriter, join
 
 Image = npt.NDArray[np.uint8]
+Segmented = tuple[int, Image, Detections]
 
 ROOM = 384 << 20  # bytes of pictures that wait as they are
 QUALITY = 97  # of those that wait packed, JPEG
+
+
+class Stop:
+    """Ends a run at the next frame: what Ctrl-C does the first time."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal; a second one ends the run at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextlib.contextmanager
+def interrupted_by(stop: Stop) -> Iterator[None]:
+    """Let Ctrl-C ask a run to stop, for as long as it lasts."""
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def stamp(path: Path) -> str:
+    """Return what changes with a file or folder: bytes and time in ns."""
+    if not path.exists():
+        return ""
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 class Held:
@@ -55,7 +90,7 @@ class Masks:
     """Where a frame's masks come from: detections that were read, or a segmenter."""
 
     by_frame: dict[int, Detections]
-    segmenter: Segmenter | None
+    segmenter: Segmenter | BatchSegmenter | None
     name: str
     classes: Classes
     spool: Spool
@@ -64,15 +99,40 @@ class Masks:
         self._stored: Iterator[tuple[int, Detections]] = self.spool.stored()
         self._next = next(self._stored, None)
 
-    def of(self, frame: int, image: Image) -> Detections:
-        """Return the Detections of a frame."""
-        if self.segmenter is None:
-            return self.by_frame.pop(frame, Detections.empty("", *image.shape[:2]))
+    def each(self, frames: Iterable[tuple[int, Image]]) -> Iterator[Segmented]:
+        """Yield (number, image, Detections) of each frame, in order."""
+        if isinstance(self.segmenter, BatchSegmenter):
+            self.segmenter.use(self.classes)
+            self.spool.save_names(self.classes.names)
+            stored: set[int] = set()
+
+            def known(frame: int) -> Detections | None:
+                found = self._before(frame)
+                stored.update(() if found is None else (frame,))
+                return found
+
+            for number, image, found in self.segmenter.stream(frames, known):
+                yield number, image, found if number in stored else self.spool.store(number, found)
+            return
+        for number, image in frames:
+            yield number, image, self._of(number, image)
+
+    def _before(self, frame: int) -> Detections | None:
+        """Return what was found in a frame before the run was stopped."""
         if self._next is not None and self._next[0] == frame:
             found = self._next[1]
             self._next = next(self._stored, None)
             return found
         self._next = None
+        return None
+
+    def _of(self, frame: int, image: Image) -> Detections:
+        """Return the Detections of a frame."""
+        if self.segmenter is None:
+            return self.by_frame.pop(frame, Detections.empty("", *image.shape[:2]))
+        if (before := self._before(frame)) is not None:
+            return before
+        assert not isinstance(self.segmenter, BatchSegmenter)
         known = len(self.classes.names)
         found = segmented(self.segmenter, self.name, image, frame, self.classes)
         if len(self.classes.names) > known:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from models.pipeline import Pipeline, find_step
 from models.segmenters import find_segmenter
 from models.settings import Settings
 from models.spool import Spool
-from models.video_parts import Held, Masks, Parts
+from models.video_parts import Held, Masks, Parts, Stop, interrupted_by, stamp
 from utils import evaluation
 from utils.cli import check_backend, note, say
 from utils.data_sets import DataSet, named_after, own_names
@@ -79,19 +78,6 @@ class VideoRequest:
     show: bool = False
     report: bool = True
     asked: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Stop:
-    """Ends a run at the next frame: what Ctrl-C does the first time."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal; a second one ends the run at once."""
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 class VideoRun:
@@ -227,8 +213,8 @@ class VideoRun:
             "size": list(self.frames.size),
             "rate": str(self.frames.rate),
             "first frame": self.frames.first,
-            "detections": [f"{p} {_stamp(p)}" for p in request.detections],
-            "video": _stamp(Path(request.source)),
+            "detections": [f"{p} {stamp(p)}" for p in request.detections],
+            "video": stamp(Path(request.source)),
             "ground truth": str(request.ground_truth),
             "segmenter": request.segmenter,
             "settings": str(sorted(map(str, request.asked.items()))),
@@ -262,10 +248,9 @@ class VideoRun:
                         self._show(video.last)
 
             bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)
-            for number, image in bar:
+            for number, image, found in source.each(bar):
                 if self.stop.asked:
                     break
-                found = source.of(number, image)
                 seen += 1
                 self.counts["frames"] += 1
                 self.counts["read"] += len(found)
@@ -393,28 +378,15 @@ def _whole(file: Path, name: str, size: tuple[int, int]) -> Detections:
     return replace(MOTS_TXT.read(file, name, plain), scores=scores)
 
 
-def _stamp(path: Path) -> str:
-    """Return what changes with a file or folder: bytes and time in ns."""
-    if not path.exists():
-        return ""
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
-
-
 def run_video(request: VideoRequest) -> dict[str, Any]:
     """Run over a video; Ctrl-C ends it at the next frame with valid files.
 
     Raises:
         ValueError: bad input.
     """
-    import signal
-
     run = VideoRun(request)
-    before = signal.signal(signal.SIGINT, run.stop)
-    try:
+    with interrupted_by(run.stop):
         summary = run.execute()
-    finally:
-        signal.signal(signal.SIGINT, before)
     if summary["stopped"]:
         say(f"stopped; {request.output} holds what was tracked until then")
     return summary

@@ -10,10 +10,10 @@ from models.maskrcnn.config import BLOCKS, BOTTLENECK
 STAGES = 4
 
 
-def conv(x, filters, size, name, stride=1, bias=False):
+def conv(x, filters, size, name, stride=1, bias=False, start="he_normal"):
     """Apply a convolution, padded by half its size on every side, as torch pads it.
 
-    Keras' own "same" pads stride 2 on one side only.
+    Keras' own "same" pads stride 2 on one side only. `start` draws the kernel.
     """
     if stride > 1 and size == 1:
         # The same as a 1 x 1 convolution of that stride, whose backward pass is broken on the CPU
@@ -28,7 +28,7 @@ def conv(x, filters, size, name, stride=1, bias=False):
         strides=stride,
         padding=padding,
         use_bias=bias,
-        kernel_initializer="he_normal",
+        kernel_initializer=start,
         name=name,
     )(x)
 
@@ -159,7 +159,8 @@ def pyramid(found, config):
     """Return five levels of a feature pyramid over four stages."""
 
     def unit(x, size, name):
-        x = conv(x, config.channels, size, name, bias=not config.head_norm)
+        # No ReLU follows: "he" would double the variance with every layer.
+        x = conv(x, config.channels, size, name, 1, not config.head_norm, "lecun_uniform")
         return normalised(x, config, f"{name}_bn") if config.head_norm else x
 
     inner = unit(found[-1], 1, f"fpn_inner_{STAGES - 1}")

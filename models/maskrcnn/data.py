@@ -206,7 +206,7 @@ def truth_of(
     decoded = _decoded(detections, rows)
     regions = detections.classes[rows] == sequence.ignore
     kept = rows[[int(c) in place for c in detections.classes[rows]]]
-    found = {
+    found: dict[str, Array] = {
         "labels": np.zeros(most, np.int32),
         "tracks": np.zeros(most, np.int32),
         "masks": np.zeros((most, *detections.size), np.uint8),
@@ -252,7 +252,8 @@ def _padded(truth: Mapping[str, Array], size: Array, padded: Sequence[int]) -> B
 
 def mask_boxes(stack: Array) -> npt.NDArray[np.float32]:
     """Return the boxes (n, 4) xyxy around masks (n, H, W), their last pixel included; else 0."""
-    rows, columns = stack.any(axis=2), stack.any(axis=1)
+    rows: Array = stack.max(axis=2, initial=0) > 0
+    columns: Array = stack.max(axis=1, initial=0) > 0
     height, width = stack.shape[1:]
     found = [
         columns.argmax(1),
@@ -261,5 +262,5 @@ def mask_boxes(stack: Array) -> npt.NDArray[np.float32]:
         height - rows[:, ::-1].argmax(1),
     ]
     boxes = np.stack(found, axis=1).astype(np.float32)
-    boxes[~rows.any(axis=1)] = 0
+    boxes[rows.sum(axis=1) == 0] = 0
     return boxes

@@ -93,6 +93,9 @@ class NetworkTrainer:
     def _epoch(self, model: Any, epoch: int, verbose: int) -> None:
         """Train one epoch, score it where it is due, keep it."""
         start, plan = time.perf_counter(), self.plan
+        # From seed and epoch alone: a file keeps no state of random numbers.
+        state = np.random.default_rng([self.config.seed, epoch]).integers(2**31, size=2)
+        model.seeds.state.assign(state.astype(model.seeds.state.dtype))
         clips = Clips(
             self.training,
             self.config,

@@ -23,11 +23,11 @@ def resized_shape(height: int, width: int, config: MaskRcnnConfig) -> tuple[int,
 
 def resize(image: Array, config: MaskRcnnConfig) -> Floats:
     """Return a picture (H, W, 3), RGB uint8 or float in [0, 1], normalised and resized."""
-    pixels = image.astype(np.float32)
+    pixels: Any = image.astype(np.float32)
     if image.dtype == np.uint8:
-        pixels = pixels / 255
+        pixels = pixels / np.float32(255)
     normal = (pixels - np.array(config.mean, np.float32)) / np.array(config.std, np.float32)
-    height, width = resized_shape(*image.shape[:2], config)
+    height, width = resized_shape(image.shape[0], image.shape[1], config)
     if (height, width) != image.shape[:2]:
         normal = _bilinear(normal, height, width, 0, height, 0, width)
     result: Floats = normal.astype(np.float32)

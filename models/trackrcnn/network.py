@@ -34,9 +34,7 @@ class TrackRCNN(MaskRCNN):
         ]
         for conv in self.time_convs:
             conv.build((None, None, None, self.rpn.input_shape[-1]))
-        self.association = layers.Dense(
-            own.vector_size, kernel_initializer="he_normal", name="association"
-        )
+        self.association = layers.Dense(own.vector_size, name="association")
         self.association.build((None, self.box_head.output_shape[-1]))
 
     def loss_names(self):

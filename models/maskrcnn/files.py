@@ -1,0 +1,223 @@
+"""Weights as files: this repository's own, and torchvision's, fetched, checked and converted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.maskrcnn.torch_file import read_state
+from models.maskrcnn.weights import network_of, variables_of
+from utils.cli import say
+from utils.files import FormatError, atomic_path
+
+Image = npt.NDArray[np.uint8]
+
+CHUNK = 1 << 20
+# COCO's category numbers have gaps; torchvision's networks have a class for each number.
+COCO_NAMES = (
+    "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant - "
+    "stop_sign parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe - "
+    "backpack umbrella - - handbag tie suitcase frisbee skis snowboard sports_ball kite "
+    "baseball_bat baseball_glove skateboard surfboard tennis_racket bottle - wine_glass cup fork "
+    "knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake chair "
+    "couch potted_plant bed - dining_table - - toilet - tv laptop mouse remote keyboard "
+    "cell_phone microwave oven toaster sink refrigerator - book clock vase scissors teddy_bear "
+    "hair_drier toothbrush"
+).split()
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that torchvision publishes.
+
+    Attributes:
+        url: of the file, whose name ends in the first digits of its sha256.
+        norm_eps: of its normalisation, which no shape shows.
+        licence: of the weights.
+    """
+
+    url: str
+    norm_eps: float
+    licence: str = "torchvision, BSD-3-Clause; trained on COCO 2017 (annotations CC BY 4.0)"
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def digits(self) -> str:
+        """What its sha256 begins with."""
+        return self.name.rsplit("-", 1)[1].split(".")[0]
+
+
+_AT = "https://download.pytorch.org/models/"
+PUBLISHED = {
+    "coco": Published(f"{_AT}maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", 1e-5),
+    "coco-v1": Published(f"{_AT}maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 0.0),
+}
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept: USC_MOTS_CACHE, else the user's cache folder."""
+    own = os.environ.get("USC_MOTS_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "usc-mots"
+
+
+def load_network(name: str) -> Any:
+    """Return a network by the name of published weights, or from a file *.keras.
+
+    Raises:
+        ValueError: no such weights; what to fetch and where to put it where there is no network.
+    """
+    if name in PUBLISHED:
+        return _published(PUBLISHED[name])
+    return load_file(Path(name))
+
+
+def load_file(path: Path) -> Any:
+    """Load a network that train_network.py wrote or that was converted, in Keras' safe mode.
+
+    Raises:
+        ValueError: no readable network there.
+    """
+    import keras
+
+    import models.trackrcnn.network  # noqa: F401  registers what a file may hold
+    from models.maskrcnn.network import MaskRCNN
+
+    rule = f"must be a network as .keras, or one of {', '.join(PUBLISHED)}"
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds; none of them tells a user more
+        lines = str(error).strip().splitlines()
+        got = "no such file" if not path.is_file() else (lines[0][:120] if lines else "unreadable")
+        raise FormatError(path, None, rule, got) from None
+    if not isinstance(network, MaskRCNN):
+        raise FormatError(path, None, rule, type(network).__name__)
+    return network
+
+
+def _published(weights: Published) -> Any:
+    """Return the network of published weights, converted once and kept."""
+    folder = cache_folder()
+    converted = folder / f"{Path(weights.name).stem}.keras"
+    if converted.is_file():
+        return load_file(converted)
+    raw = folder / weights.name
+    if not raw.is_file():
+        _download(weights, raw)
+    check_digits(raw, weights.digits)
+    network = convert(raw, converted, weights.norm_eps)
+    say(f"{weights.name}: {weights.licence}")
+    for line in proof(network):
+        say(line)
+    return network
+
+
+def _download(weights: Published, to: Path) -> None:
+    """Fetch a file, whole or not at all.
+
+    Raises:
+        ValueError: it cannot be had; says what to fetch and where to put it.
+    """
+    say(f"downloading {weights.url}")
+    try:
+        with (
+            urllib.request.urlopen(weights.url, timeout=20) as answer,
+            atomic_path(to) as temporary,
+            temporary.open("wb") as file,
+        ):
+            while part := answer.read(CHUNK):
+                file.write(part)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise ValueError(
+            f"{weights.url}: could not be downloaded ({reason}); fetch it where there is a network "
+            f"and put it at {to}"
+        ) from None
+
+
+def check_digits(path: Path, digits: str) -> None:
+    """Refuse a file whose sha256 does not begin as its publisher says.
+
+    Raises:
+        FormatError: it does not.
+    """
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            found.update(part)
+    if not found.hexdigest().startswith(digits):
+        rule = f"sha256 must begin with {digits} (remove the file to fetch it again)"
+        raise FormatError(path, None, rule, found.hexdigest()[:16])
+
+
+def convert(source: Path, target: Path, norm_eps: float = 1e-5) -> Any:
+    """Write torchvision's weights as .keras; return the network.
+
+    Args:
+        source: state dict of a Mask R-CNN, as torch saved it. target: *.keras to write.
+        norm_eps: see `MaskRcnnConfig`.
+
+    Raises:
+        ValueError: no such weights.
+    """
+    state = read_state(source)
+    try:
+        count = len(state["roi_heads.box_predictor.cls_score.bias"]) - 1
+        names = tuple(COCO_NAMES) if count == len(COCO_NAMES) else None
+        spoken = tuple(n.replace("_", " ") for n in names) if names else None
+        network = network_of(state, norm_eps=norm_eps, **({"classes": spoken} if spoken else {}))
+    except KeyError as error:
+        rule = "must be torchvision's Mask R-CNN"
+        raise FormatError(source, None, rule, f"no {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    with atomic_path(target) as temporary:
+        network.save(temporary)
+    return network
+
+
+def fingerprint(network: Any) -> str:
+    """Return the sha256 of a network's weights, whatever file they are in."""
+    found = hashlib.sha256()
+    for name, variable in sorted(variables_of(network).items()):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
+    return found.hexdigest()
+
+
+def sample_picture() -> Image:
+    """Return a picture (240, 320, 3) that is the same everywhere: waves, a disc and a bar."""
+    y, x = np.mgrid[:240, :320]
+    waves = [(x * k + y * (4 - k)) // 2 % 256 for k in (1, 2, 3)]
+    picture = np.stack(waves, axis=-1).astype(np.uint8)
+    picture[(x - 100) ** 2 + (y - 120) ** 2 < 50**2] = (220, 60, 40)
+    picture[60:200, 220:260] = (30, 60, 200)
+    return picture
+
+
+def proof(network: Any) -> list[str]:
+    """Return lines by which a user can tell that the weights are the right ones."""
+    from models.maskrcnn.inference import NetworkSegmenter
+
+    found = NetworkSegmenter(network, 1)(sample_picture())
+    own = dict(zip(network.config.class_numbers, network.config.classes, strict=True))
+    lines = [
+        f"weights: sha256 {fingerprint(network)}",
+        f"in a generated picture: {len(found)} found",
+    ]
+    for row in range(min(3, len(found))):
+        box = " ".join(f"{v:.0f}" for v in found.boxes_xywh[row])
+        lines.append(f"  {own[int(found.classes[row])]} {found.scores[row]:.4f} at {box}")
+    return lines

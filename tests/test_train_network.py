@@ -1,0 +1,159 @@
+"""train_network.py: from frames and MOTS txt to weights with a card, resumed to the same end."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import train_network
+from models.maskrcnn.data import Clips, load_sequences, truth_of
+from utils import synthetic
+from utils.data_sets import data_set
+
+SMALL = (
+    "width=4", "channels=8", "box_units=8", "mask_convs=1", "mask_channels=8", "min_size=64",
+    "proposals_before=20,20", "proposals_after=10,10", "box_samples=8", "detections=4",
+    "steps=2", "batch=2", "evaluate_every=1", "evaluate_frames=4",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("sprites")
+    draw, _ = synthetic.source("sprites")
+    synthetic.generate(made, "sprites", draw, 10, "train", 2, 8, 3, 0)
+    return made
+
+
+def run(monkeypatch, folder, output, *more, epochs=2):
+    arguments = ["train_network.py", "--model", "trackrcnn", "--dataset", "sprites"]
+    arguments += ["--data", str(folder), "--output", str(output), "--held-back", "0002"]
+    for setting in (*SMALL, f"epochs={epochs}"):
+        arguments += ["--set", setting]
+    monkeypatch.setattr("sys.argv", [*arguments, *more])
+    train_network.main()
+
+
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, monkeypatch):
+    run(monkeypatch, folder, tmp_path / "whole.keras")
+    for suffix in (".keras", ".json", ".md", ".csv", ".png"):
+        assert (tmp_path / "whole").with_suffix(suffix).stat().st_size
+    card = json.loads((tmp_path / "whole.json").read_text())
+    assert card["trained_on"] == {"0001": 8} and card["held_back"] == {"0002": 8}
+    assert card["settings"]["network"]["classes"] == ["pedestrian"]
+    from models.maskrcnn import training
+
+    plain = training.NetworkTrainer._epoch
+
+    def killed(self, model, epoch, verbose):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        plain(self, model, epoch, verbose)
+
+    monkeypatch.setattr(training.NetworkTrainer, "_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, folder, tmp_path / "cut.keras")
+    monkeypatch.setattr(training.NetworkTrainer, "_epoch", plain)
+    assert not (tmp_path / "cut.json").exists()
+    with pytest.raises(ValueError, match="resuming needs network = "):
+        run(monkeypatch, folder, tmp_path / "cut.keras", "--set", "loss_factor=2", "--resume")
+    run(monkeypatch, folder, tmp_path / "cut.keras", "--resume")
+    rows = [(tmp_path / f"{n}.csv").read_text().splitlines() for n in ("whole", "cut")]
+    losses = [[line.split(",")[:-1] for line in r] for r in rows]
+    assert losses[0] == losses[1] and len(losses[0]) == 3
+    from models.maskrcnn.files import fingerprint, load_file
+
+    first, second = (load_file(tmp_path / f"{n}.keras") for n in ("whole", "cut"))
+    assert fingerprint(first) == fingerprint(second)
+
+
+def test_clips_are_adjacent_frames_and_the_same_for_the_same_seed(folder):
+    sequences = load_sequences(folder, data_set("sprites"))
+    config, _ = train_network.settings_of("trackrcnn", "tiny", ["min_size=128"])
+    config = train_network.with_classes(config, sequences, data_set("sprites"))
+    clips = Clips(sequences, config, 3, True, 5, seed=1, epoch=2)
+    for place in clips.places:
+        numbers = [n for _, n in place]
+        assert (
+            numbers == list(range(numbers[0], numbers[0] + 3)) and len({i for i, _ in place}) == 1
+        )
+    again = Clips(sequences, config, 3, True, 5, seed=1, epoch=2)[4][0]
+    assert all((v == again[k]).all() for k, v in clips[4][0].items())
+    assert clips.places != Clips(sequences, config, 3, True, 5, seed=1, epoch=3).places
+    every = Clips(sequences, config, 4, False, 4, seed=0)
+    assert len({p for place in every.places for p in place}) == 16  # each frame before any again
+
+
+def test_objects_and_boxes_turn_with_the_picture(folder):
+    sequences = load_sequences(folder, data_set("sprites"))
+    config, _ = train_network.settings_of("trackrcnn", "tiny", ["min_size=128"])
+    config = train_network.with_classes(config, sequences, data_set("sprites"))
+    for seed in range(4):
+        batch = Clips(sequences, config, 2, True, 1, seed=seed, flip=True)[0][0]
+        for image, boxes, masks, labels, tracks in zip(
+            *(batch[k] for k in ("images", "boxes", "masks", "labels", "tracks")), strict=True
+        ):
+            assert (tracks[labels > 0] > 0).all()
+            for box, mask in zip(boxes[labels > 0], masks[labels > 0], strict=True):
+                x1, y1, x2, y2 = box.astype(int)
+                assert mask[y1:y2, x1:x2].sum() == mask.sum() > 0
+                assert mask[y1].any() and mask[y2 - 1].any() and mask[:, x1].any()
+                assert image[mask > 0].max(axis=-1).min() > 0  # on the object, not on black ground
+
+
+def test_ignore_regions_are_kept_out_and_classes_get_their_labels(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "d")
+    path = tmp_path / "d" / "instances_txt" / "0001.txt"
+    lines = path.read_text().splitlines()
+    first = lines[0].split()
+    marked = [first[0], "10000", "10", *first[3:]]
+    path.write_text("\n".join([" ".join(marked), *lines[1:]]) + "\n")
+    sequences = load_sequences(tmp_path / "d", data_set("sprites"))
+    config, _ = train_network.settings_of("maskrcnn", "tiny", [])
+    config = train_network.with_classes(config, sequences, data_set("sprites"))
+    assert config.classes == ("pedestrian",) and config.numbers == (2,)
+    number = int(first[0])
+    found = truth_of(sequences[0], sequences[0].rows()[number], config, 3)
+    others = sum(line.split()[0] == first[0] for line in lines) - 1
+    assert (found["labels"] > 0).sum() == others and found["ignored"].any()
+    assert not (found["ignored"] & found["masks"].max(axis=0)).any()
+    batch = Clips(sequences, config, 2, False, 1)[0][0]
+    assert batch["ignored"].shape == batch["images"].shape[:3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--set", "colour=1"], "--set must name one of"),
+        (["--set", "steps=many"], "steps must be an integer, got 'many'"),
+        (["--held-back", "0009"], "--held-back must name sequences of 0001, 0002, got 0009"),
+        (["--set", "time_convs=wild"], "time_convs must be of identity, random, average"),
+        (["--set", "batch=20"], "a sequence must have 20 frames for a clip, got 8 of 0001"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_a_line(
+    folder, tmp_path, monkeypatch, arguments, text
+):
+    with pytest.raises(ValueError, match=text):
+        run(monkeypatch, folder, tmp_path / "n.keras", *arguments)
+    assert not list(tmp_path.glob("n.*"))
+
+
+def test_frames_must_be_there(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "d")
+    (tmp_path / "d" / "images" / "0001" / "000003.png").unlink()
+    with pytest.raises(ValueError, match=r"0001: must hold a picture of frame 3, got none"):
+        load_sequences(tmp_path / "d", data_set("sprites"))
+    shutil.rmtree(tmp_path / "d" / "images" / "0002")
+    with pytest.raises(ValueError, match=r"0002: must hold the frames of 0002, got none"):
+        load_sequences(tmp_path / "d", data_set("sprites"), ["0002"])
+
+
+def test_settings_of_a_profile_are_listed_with_their_meanings(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train_network.py", "--model", "trackrcnn", "--list"])
+    train_network.main()
+    text = capsys.readouterr().out
+    assert "margin = 0.2: alpha of the batch-hard triplet loss" in text
+    assert "learning_rate = " in text
+    assert np.isfinite(float(text.split("learning_rate = ")[1].split(":")[0]))
