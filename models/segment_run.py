@@ -91,7 +91,7 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
         if not counts["frames"]:
             raise FormatError(request.source, None, "must have frames", "none")
         seconds = time.perf_counter() - start
-        counts["emptied"] += int(getattr(segmenter, "emptied", 0))
+        counts["dropped_empty"] += source.emptied
         used = set(read_classes(path))
         summary: dict[str, Any] = {
             "source": request.source,

@@ -87,13 +87,17 @@ class Held:
 
 @dataclass
 class Masks:
-    """Where a frame's masks come from: detections that were read, or a segmenter."""
+    """Where a frame's masks come from: detections that were read, or a segmenter.
+
+    `emptied` counts masks without a pixel, which are left out.
+    """
 
     by_frame: dict[int, Detections]
     segmenter: Segmenter | BatchSegmenter | None
     name: str
     classes: Classes
     spool: Spool
+    emptied: int = 0
 
     def __post_init__(self) -> None:
         self._stored: Iterator[tuple[int, Detections]] = self.spool.stored()
@@ -112,7 +116,10 @@ class Masks:
                 return found
 
             for number, image, found in self.segmenter.stream(frames, known):
-                yield number, image, found if number in stored else self.spool.store(number, found)
+                kept = found if number in stored else self.spool.store(number, found)
+                filled = kept.boxes_xywh[:, 2] > 0  # a network may find a box and no mask
+                self.emptied += int((~filled).sum())
+                yield number, image, kept.select(filled)
             return
         for number, image in frames:
             yield number, image, self._of(number, image)

@@ -265,6 +265,7 @@ class VideoRun:
             take(live.flush())
         self.counts.update({f"dropped_{rule}": n for rule, n in live.dropped.items()})
         self.counts.update({f"tracker_{what}": n for what, n in live.tracker.report.items()})
+        self.counts["dropped_empty"] += source.emptied
         self._left_over(source, stopped)
         self.notes += [] if self.frames.numbered else self.frames.notes
         if stopped:

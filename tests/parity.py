@@ -30,7 +30,11 @@ LIMITS = {  # px, shares, counts; gradients relative to their norm
     "gradients": 1e-4,
 }
 SIZES = {"min_size": 112, "max_size": 160}
-EVERYTHING = {"anchor_samples": 10**6, "box_samples": 2400}  # nothing is drawn at random
+EVERYTHING = {
+    "anchor_samples": 10**6,
+    "box_samples": 2400,
+    "box_fraction": 0.1,
+}  # nothing is drawn at random
 
 
 def load(kind, path=FIXTURE):
@@ -67,18 +71,23 @@ def inference(network, arrays):
     batch = batch_of(images, network.config)
     result = {"batch": float(np.abs(batch["images"] - arrays["batch"]).max())}
     inputs = {k: ops.convert_to_tensor(v) for k, v in batch.items()}
-    levels = network.features(inputs["images"])
+
+    def stages(inputs):
+        levels = network.features(inputs["images"])
+        boxes, real, _ = network.proposals(levels, inputs, False)
+        return levels, boxes, real, network(inputs, training=False)
+
+    levels, boxes, real, found = at_once(stages)(inputs)
     result["levels"] = max(
         float(np.abs(ops.convert_to_numpy(f) - arrays[f"level/{k}"]).max())
         / float(np.abs(arrays[f"level/{k}"]).max())
         for k, f in enumerate(levels)
     )
-    boxes, real, _ = network.proposals(levels, inputs, False)
     boxes, real = ops.convert_to_numpy(boxes), ops.convert_to_numpy(real)
     result["proposals"] = max(
         nearest(boxes[i][real[i]], arrays[f"proposals/{i}"]) for i in range(len(images))
     )
-    found = {k: ops.convert_to_numpy(v) for k, v in network(inputs, training=False).items()}
+    found = {k: ops.convert_to_numpy(v) for k, v in found.items()}
     result |= dict.fromkeys(("boxes", "scores"), 0.0) | dict.fromkeys(("labels", "pixels"), 0)
     for i, image in enumerate(images):
         rows, size = found["real"][i], image.shape[:2]
@@ -96,6 +105,17 @@ def inference(network, arrays):
         result["scores"] = max(result["scores"], worst(found["scores"][i][rows], theirs["scores"]))
         result["labels"] += int((found["labels"][i][rows] != theirs["labels"]).sum())
     return result
+
+
+def at_once(function):
+    """Return a function compiled as a whole where steps one by one are slow."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
 
 
 def worst(ours, theirs):
@@ -157,9 +177,7 @@ def losses_of(network, batch, gradients=True):
     names = {id(v): name for name, v in variables_of(network).items()}
     inputs = {k: keras.ops.convert_to_tensor(v) for k, v in batch.items()}
     trained = network.trainable_variables
-    if not gradients:
-        terms, slopes = network(inputs, training=True), []
-    elif keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         @tf.function(autograph=False)
@@ -167,7 +185,8 @@ def losses_of(network, batch, gradients=True):
             with tf.GradientTape() as tape:
                 terms = network(inputs, training=True)
                 total = network.total(terms)
-            return terms, tape.gradient(total, [v.value for v in trained])
+            values = [v.value for v in trained]
+            return terms, tape.gradient(total, values) if gradients else []
 
         terms, slopes = step()
     else:
@@ -179,7 +198,8 @@ def losses_of(network, batch, gradients=True):
             terms, _ = network.stateless_call(values, fixed, inputs, training=True)
             return network.total(terms), terms
 
-        (_, terms), slopes = jax.value_and_grad(total, has_aux=True)([v.value for v in trained])
+        step = jax.jit(jax.value_and_grad(total, has_aux=True))
+        (_, terms), slopes = step([v.value for v in trained])
     convert = keras.ops.convert_to_numpy
     by_name = {
         names[id(v)]: convert(g) for v, g in zip(trained, slopes, strict=False) if g is not None

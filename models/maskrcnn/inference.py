@@ -28,6 +28,11 @@ def unknown(number: int) -> Detections | None:
     return None
 
 
+def with_pixels(found: Detections) -> Detections:
+    """Return the detections whose masks have a pixel: a network may find a box and no mask."""
+    return found.select(found.boxes_xywh[:, 2] > 0)
+
+
 def compiled(network: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
     """Return a function that infers, compiled once for each shape that it meets."""
     backend = keras.backend.backend()
@@ -65,7 +70,6 @@ class NetworkSegmenter:
         batch: frames that go through the network at once.
         context: frames before and after one that it is seen with; 0 for Mask R-CNN.
         numbers: of its classes 0 (background), 1, ... in what it returns.
-        emptied: masks so far of which no pixel was left.
 
     Args:
         network: MaskRCNN or one built on it.
@@ -76,7 +80,6 @@ class NetworkSegmenter:
         self.network, self.batch = network, batch
         self.context = int(getattr(network.config, "context", 0))
         self.numbers = [0, *network.config.class_numbers]
-        self.emptied = 0
         self._infer = compiled(network)
 
     def use(self, classes: Classes) -> None:
@@ -143,23 +146,21 @@ class NetworkSegmenter:
         return found
 
     def __call__(self, image: Image) -> Detections:
-        """Return the Detections of a frame on its own, its number 0."""
-        return next(self.stream([(0, image)]))[2]
+        """Return the Detections of a frame on its own, its number 0; none is empty."""
+        return with_pixels(next(self.stream([(0, image)]))[2])
 
     def _detections(
         self, number: int, size: tuple[int, int], columns: dict[str, Array]
     ) -> Detections:
-        """Return a frame's Detections; those of which no pixel is left are counted out."""
-        rles, kept = [], []
-        for row, (mask, box) in enumerate(zip(columns["masks"], columns["boxes"], strict=True)):
+        """Return a frame's Detections; a mask of which no pixel is left is empty."""
+        rles = []
+        for mask, box in zip(columns["masks"], columns["boxes"], strict=True):
             values, x, y = paste(mask, box, *size)
             inside = values > INSIDE
             if not inside.any():
-                self.emptied += 1
-                continue
+                inside, x, y = np.zeros((1, 1), bool), 0, 0
             rles.append(masks.encode_at(inside, x, y, *size))
-            kept.append(row)
-        n = len(kept)
+        n = len(rles)
         column = np.empty(n, object)
         column[:] = rles
         numbers = np.array(self.numbers, np.int16)
@@ -168,10 +169,10 @@ class NetworkSegmenter:
             "",
             *size,
             np.full(n, number, np.int32),
-            numbers[columns["labels"][kept]],
-            columns["scores"][kept].astype(np.float32),
+            numbers[columns["labels"]],
+            columns["scores"].astype(np.float32),
             masks.tight_boxes_xywh(rles, *size),
             column,
             np.zeros(n, np.int32),
-            None if vectors is None else vectors[kept].astype(np.float32),
+            None if vectors is None else vectors.astype(np.float32),
         )

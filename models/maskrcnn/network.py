@@ -56,7 +56,7 @@ class MaskRCNN(keras.Model):
 
     def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(config, MaskRcnnConfig):
+        if config is None or isinstance(config, dict):
             config = self.config_class.from_dict(config or {})
         self.config = given = config
         self.backbone = build_backbone(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from models.maskrcnn.config import MaskRcnnConfig
@@ -111,14 +112,13 @@ CONFIGS: dict[str, type[MaskRcnnConfig]] = {
     "maskrcnn": MaskRcnnConfig,
     "trackrcnn": TrackRcnnNetworkConfig,
 }
+NETWORKS = {
+    "maskrcnn": ("models.maskrcnn.network", "MaskRCNN"),
+    "trackrcnn": ("models.trackrcnn.network", "TrackRCNN"),
+}
 
 
 def network_class(model: str) -> Any:
     """Return the class of a network by its name; imports Keras."""
-    if model == "trackrcnn":
-        from models.trackrcnn.network import TrackRCNN
-
-        return TrackRCNN
-    from models.maskrcnn.network import MaskRCNN
-
-    return MaskRCNN
+    module, name = NETWORKS[model]
+    return getattr(import_module(module), name)

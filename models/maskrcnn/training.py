@@ -15,7 +15,7 @@ import numpy as np
 
 from models.checkpoints import Checkpoints, where_made
 from models.maskrcnn.data import Clips, FrameSequence, class_names
-from models.maskrcnn.inference import NetworkSegmenter
+from models.maskrcnn.inference import NetworkSegmenter, with_pixels
 from models.maskrcnn.profiles import Plan
 from utils.data_sets import DataSet
 from utils.detection_scores import average_precision
@@ -151,7 +151,7 @@ class NetworkTrainer:
                 for number, _, part in segmenter.stream(frames):
                     rows = np.flatnonzero(sequence.detections.frames == number)
                     truth.append(replace(sequence.detections.select(rows), sequence=name))
-                    found.append(replace(part, sequence=name))
+                    found.append(replace(with_pixels(part), sequence=name))
         return truth, found
 
     def _save_weights(self, model: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.maskrcnn import anchors, backbone, boxes, heads, losses, nms, roi_align, transform
+from models.maskrcnn import anchors, backbone, heads, losses, nms, roi_align, transform
 from models.maskrcnn import network as network_file
 from models.maskrcnn import rpn as rpn_file
 from models.maskrcnn import weights as weights_file
@@ -71,10 +71,6 @@ def half_a_cell(monkeypatch):
 def ratios_turned(monkeypatch):
     plain = anchors.base_anchors
     monkeypatch.setattr(anchors, "base_anchors", lambda s, r: plain(s, [1 / x for x in r]))
-
-
-def no_limit_on_growth(monkeypatch):
-    monkeypatch.setattr(boxes, "LARGEST", 1e9)
 
 
 def one_weight_for_the_box_coder(monkeypatch):
@@ -153,7 +149,10 @@ def keras_padding(monkeypatch):
             super().__init__(*args, **kwargs)
 
     monkeypatch.setattr(backbone.layers, "Conv2D", Same)
-    monkeypatch.setattr(backbone.layers, "ZeroPadding2D", lambda *a, **k: lambda x: x)
+    pad = keras.layers.ZeroPadding2D
+    monkeypatch.setattr(
+        backbone.layers, "ZeroPadding2D", lambda *a, **k: (lambda x: x) if k else pad(*a)
+    )
 
 
 def smooth_upsampling(monkeypatch):
@@ -197,7 +196,9 @@ def masks_a_pixel_short(monkeypatch):
         transform,
         "_bilinear",
         lambda image, h, w, *a: (
-            plain(image, h - 1, w - 1, *a) if image.ndim == 2 else plain(image, h, w, *a)
+            plain(image, max(1, h - 1), max(1, w - 1), *a)
+            if image.ndim == 2
+            else plain(image, h, w, *a)
         ),
     )
 
@@ -229,7 +230,7 @@ def detections_with_background(monkeypatch):
 
 
 SEEN_BY_INFERENCE = [
-    half_a_cell, ratios_turned, no_limit_on_growth, one_weight_for_the_box_coder, no_clipping,
+    half_a_cell, ratios_turned, one_weight_for_the_box_coder, no_clipping,
     levels_suppress_each_other, classes_suppress_each_other, nms_without_an_end,
     canonical_level_is_off, half_a_pixel_in_roi_align, one_sample_a_bin,
     dense_layer_in_torchs_order, kernels_turned, keras_padding, smooth_upsampling,
@@ -250,12 +251,12 @@ def test_a_mistake_in_the_network_is_noticed(recorded, monkeypatch, mistake):
 def stride_in_the_first_convolution(monkeypatch):
     plain = backbone.conv
 
-    def conv(x, filters, size, name, stride=1, bias=False):
+    def conv(x, filters, size, name, stride=1, *more):
         if name.endswith("_0_conv1") and name[5] != "1":
             stride = 2
         if name.endswith("_0_conv2"):
             stride = 1
-        return plain(x, filters, size, name, stride, bias)
+        return plain(x, filters, size, name, stride, *more)
 
     monkeypatch.setattr(backbone, "conv", conv)
 
