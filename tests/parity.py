@@ -1,6 +1,6 @@
 """How far this Mask R-CNN is from what torchvision's computed (tests/fixtures/maskrcnn.npz).
 
-KERAS_BACKEND=jax python -m tests.parity [FILE]
+KERAS_BACKEND=jax python -m tests.parity [v1] [v2]
 """
 
 import json
@@ -224,5 +224,4 @@ if __name__ == "__main__":
 
     quiet_tensorflow()
     import_keras()
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIXTURE
-    print(json.dumps({kind: differences(kind, file) for kind in KINDS}))
+    print(json.dumps({kind: differences(kind) for kind in sys.argv[1:] or KINDS}))
