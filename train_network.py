@@ -31,7 +31,6 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--held-back", nargs="*", help="sequences not trained on, whose AP picks the checkpoint "
         "(default: every fourth; none: the last epoch is kept)")  # fmt: skip
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
-    add("--start", type=Path, help="weights to begin with: *.keras of the same network")
     add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
     add("--output", type=Path, help="weights to write, *.keras")
     add("--resume", action="store_true", help="go on where the last run ended")
@@ -123,7 +122,6 @@ def main() -> None:
         "profile": args.profile,
         "dataset": args.dataset,
         "precision": args.precision,
-        "start": str(args.start) if args.start else None,
         "trained_on": [s.name for s in training],
         "held_back": [s.name for s in held_back],
     }
