@@ -84,6 +84,16 @@ class Checkpoints:
             temporary.write_text(text.getvalue())
 
 
+def save_card(path: Path, card: Mapping[str, Any], lines: Sequence[str]) -> None:
+    """Write a card as NAME.json and, for people, as the lines of NAME.md."""
+    for target, text in (
+        (path, json.dumps(card, indent=2) + "\n"),
+        (path.with_suffix(".md"), "\n".join(lines)),
+    ):
+        with atomic_path(target) as temporary:
+            temporary.write_text(text)
+
+
 def where_made() -> dict[str, Any]:
     """Return what a run was made on: hardware and versions, for its card."""
     import keras

@@ -77,6 +77,7 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
         classes = Classes(dict(request.names))
         source = Masks({}, segmenter, request.weights, classes, spool)
         counts: Counter[str] = Counter()
+        used: set[int] = set()
         path = output.staged / DETECTIONS / f"{frames.name}.txt"
         path.parent.mkdir()
         start = time.perf_counter()
@@ -86,13 +87,14 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
                 if stop.asked:
                     break
                 counts["frames"] += 1
-                for row in _kept(found, request, counts):
+                kept = _kept(found, request, counts)
+                used.update(found.classes[kept].tolist())
+                for row in kept:
                     file.write(line_of(found, row))
         if not counts["frames"]:
             raise FormatError(request.source, None, "must have frames", "none")
         seconds = time.perf_counter() - start
         counts["dropped_empty"] += source.emptied
-        used = set(read_classes(path))
         summary: dict[str, Any] = {
             "source": request.source,
             "weights": request.weights,
@@ -132,13 +134,6 @@ def _kept(found: Detections, request: SegmentRequest, counts: Counter[str]) -> l
     counts["written"] += len(rows)
     kept: list[int] = rows.tolist()
     return kept
-
-
-def read_classes(path: Path) -> list[int]:
-    """Return the classes of a detections file that was just written."""
-    if not path.stat().st_size:
-        return []
-    return [int(c) for c in np.unique(read_detections(path).classes)]
 
 
 def _write(

@@ -117,7 +117,7 @@ class Masks:
 
             for number, image, found in self.segmenter.stream(frames, known):
                 kept = found if number in stored else self.spool.store(number, found)
-                filled = kept.boxes_xywh[:, 2] > 0  # a network may find a box and no mask
+                filled = kept.filled  # a network may find a box and no mask
                 self.emptied += int((~filled).sum())
                 yield number, image, kept.select(filled)
             return

@@ -82,6 +82,12 @@ class Detections:
             np.zeros(0, np.int32),
         )
 
+    @property
+    def filled(self) -> npt.NDArray[np.bool_]:
+        """Return (n,) bool: whether a mask has a pixel, of boxes that are around their masks."""
+        found: npt.NDArray[np.bool_] = self.boxes_xywh[:, 2] > 0
+        return found
+
     def select(self, rows: Rows | slice) -> Detections:
         """Return the given rows (boolean mask or indices) as new Detections."""
         columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")

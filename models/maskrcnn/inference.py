@@ -28,11 +28,6 @@ def unknown(number: int) -> Detections | None:
     return None
 
 
-def with_pixels(found: Detections) -> Detections:
-    """Return the detections whose masks have a pixel: a network may find a box and no mask."""
-    return found.select(found.boxes_xywh[:, 2] > 0)
-
-
 def compiled(network: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
     """Return a function that infers, compiled once for each shape that it meets."""
     backend = keras.backend.backend()
@@ -147,7 +142,8 @@ class NetworkSegmenter:
 
     def __call__(self, image: Image) -> Detections:
         """Return the Detections of a frame on its own, its number 0; none is empty."""
-        return with_pixels(next(self.stream([(0, image)]))[2])
+        found = next(self.stream([(0, image)]))[2]
+        return found.select(found.filled)
 
     def _detections(
         self, number: int, size: tuple[int, int], columns: dict[str, Array]

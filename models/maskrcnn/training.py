@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -13,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.checkpoints import Checkpoints, where_made
+from models.checkpoints import Checkpoints, save_card, where_made
 from models.maskrcnn.data import Clips, FrameSequence, class_names
-from models.maskrcnn.inference import NetworkSegmenter, with_pixels
+from models.maskrcnn.inference import NetworkSegmenter
 from models.maskrcnn.profiles import Plan
 from utils.data_sets import DataSet
 from utils.detection_scores import average_precision
@@ -151,7 +150,7 @@ class NetworkTrainer:
                 for number, _, part in segmenter.stream(frames):
                     rows = np.flatnonzero(sequence.detections.frames == number)
                     truth.append(replace(sequence.detections.select(rows), sequence=name))
-                    found.append(replace(with_pixels(part), sequence=name))
+                    found.append(replace(part.select(part.filled), sequence=name))
         return truth, found
 
     def _save_weights(self, model: Any) -> None:
@@ -224,9 +223,4 @@ def write_card(path: Path, card: dict[str, Any], of: DataSet) -> None:
         f"![curves and detections]({path.stem}.png)",
         "",
     ]
-    for target, text in (
-        (path, json.dumps(card, indent=2) + "\n"),
-        (path.with_suffix(".md"), "\n".join(lines)),
-    ):
-        with atomic_path(target) as temporary:
-            temporary.write_text(text)
+    save_card(path, card, lines)

@@ -65,5 +65,5 @@ class TrackRCNN(MaskRCNN):
 
     def more_of(self, levels, boxes, sizes):
         """Return the association vectors of the detections."""
-        _, _, features = self.box_outputs(levels, boxes, sizes)
+        features = self._of_boxes(self.box_head, levels, boxes, sizes, "box_size", None, False)
         return {"vectors": ops.cast(self.association(features), "float32")}

@@ -61,8 +61,8 @@ class SeparableConv3D(keras.layers.Layer):
             ops.concatenate([x[1:], nothing], axis=0),
         )
         made = 0.0
-        for frames, kernel in zip(shifted, (0, 1, 2), strict=True):
-            made = made + ops.depthwise_conv(frames, self.depthwise[kernel], padding="same")
+        for k, frames in enumerate(shifted):
+            made = made + ops.depthwise_conv(frames, self.depthwise[k], padding="same")
         made = ops.matmul(made, self.pointwise)
         return ops.relu(made) if self.relu else made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.checkpoints import Checkpoints, where_made
+from models.checkpoints import Checkpoints, save_card, where_made
 from models.usc_mots.calibration import calibrate
 from models.usc_mots.dhae import DHAE
 from models.usc_mots.training_data import TrainingSequence
@@ -110,12 +109,7 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
     for entry in card.get("measured", ()):
         lines.append(f"* **Measured** by `{entry['command']}`: {entry['scores']}.")
     lines += ["", f"![curves and reconstructions]({stem}.png)", ""]
-    for target, text in (
-        (path, json.dumps(card, indent=2) + "\n"),
-        (path.with_suffix(".md"), "\n".join(lines)),
-    ):
-        with atomic_path(target) as temporary:
-            temporary.write_text(text)
+    save_card(path, card, lines)
 
 
 class Trainer:
