@@ -28,6 +28,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="suppress masks that share more than this of the smaller one with a better one of "
         "their class (ReMOTS, section 2.1); 0.5 is a start",
     )
+    add("--ground-truth", type=Path, help="masks, a file or a folder of SEQ.txt: AP50 and AP75")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats")
     add("--class-names", help="1=car,2=pedestrian: numbers that classes of these names get")
     add("--first-frame", type=int, default=0, help="number of a video's first frame")
@@ -64,6 +65,7 @@ def main() -> None:
         names,
         args.first_frame,
         args.resume,
+        args.ground_truth,
     )
     summary = run_segment(request)
     counts = summary["counts"]
@@ -71,6 +73,12 @@ def main() -> None:
         f"{args.output / summary['files'][0]}: {counts['written']} detections in "
         f"{counts['frames']} frames, {summary['frames_per_second']:.2f} frames/s"
     )
+    for name, kinds in summary.get("scores", {}).items():
+        each = "; ".join(
+            f"{kind} " + ", ".join(f"{cls} {value:.2f}" for cls, value in values.items())
+            for kind, values in kinds.items()
+        )
+        say(f"{name}: {each}")
     if summary["stopped"]:
         sys.exit(130)
 

@@ -10,13 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import test_mots
+from models.asked import early_and_late
 from models.settings import PRESETS
 from models.video_run import VideoRequest, run_video
 from utils.cli import Parser, run, say
 from utils.data_sets import CUSTOM, DATA_SETS
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
+from utils.report import print_results
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -75,7 +76,7 @@ def request_of(args: argparse.Namespace) -> VideoRequest:
         **vars(args), matcher=None, no_graph=False, t_lag=None, frame_step=None, boxes="check",
         trusted=None, calibrate="online", refine=False,
     )  # fmt: skip
-    settings, named = test_mots.early_and_late(whole)
+    settings, named = early_and_late(whole)
     asked = ("dataset", "class_names", "classes", "tracker", "preset", "set", "min_score",
              "min_area", "min_length", "format")  # fmt: skip
     return VideoRequest(
@@ -101,7 +102,7 @@ def main() -> None:
     """Run the command line."""
     args = parse_args()
     summary: dict[str, Any] = run_video(request_of(args))
-    test_mots.print_results(summary)
+    print_results(summary)
     files = [name for name in summary["files"] if not name.startswith("data/")]
     say(f"{args.output}: {', '.join([*summary['files'][:1], *files][:6])}")
     if summary["stopped"]:

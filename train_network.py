@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.maskrcnn.config import MaskRcnnConfig, check_fixed, config_like
 from models.maskrcnn.data import FrameSequence, class_names, load_sequences
 from models.maskrcnn.profiles import CONFIGS, PROFILES, Plan, network_class
 from utils.cli import Parser, import_keras, run, say
@@ -30,6 +31,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--sequences", nargs="+", help="sequences to use (default: all)")
     add("--held-back", nargs="*", help="sequences not trained on, whose AP picks the checkpoint "
         "(default: every fourth; none: the last epoch is kept)")  # fmt: skip
+    add("--start", metavar="WEIGHTS", help="begin with these: coco, coco-v1 (torchvision's) or a "
+        "*.keras, whose layers the network then has")  # fmt: skip
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
     add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
     add("--output", type=Path, help="weights to write, *.keras")
@@ -50,14 +53,22 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def settings_of(model: str, profile: str, changes: Sequence[str]) -> tuple[Any, Plan]:
+def settings_of(
+    model: str, profile: str, changes: Sequence[str], given: MaskRcnnConfig | None = None
+) -> tuple[Any, Plan]:
     """Return the network's config and the plan of a profile, with some fields overridden.
 
+    Args:
+        model, profile: names. changes: `FIELD=VALUE`.
+        given: config of the network whose weights training begins with.
+
     Raises:
-        ValueError: no such field, or a value without a meaning.
+        ValueError: no such field, or a value without a meaning, or not that of given weights.
     """
     chosen = PROFILES[model][profile]
     config, plan = CONFIGS[model](**chosen.network), chosen.plan
+    if given is not None:
+        config = config_like(config, given)
     own: dict[str, dict[str, str]] = {"network": {}, "plan": {}}
     for change in changes:
         name, equals, value = (part.strip() for part in change.partition("="))
@@ -69,7 +80,10 @@ def settings_of(model: str, profile: str, changes: Sequence[str]) -> tuple[Any, 
             known = ", ".join((*parts_of(config), *parts_of(plan)))
             raise ValueError(f"--set must name one of {known}, got {name}")
         own[parts[0]][name] = value
-    return override(config, own["network"], {}), override(plan, own["plan"], {})
+    config = override(config, own["network"], {})
+    if given is not None:
+        check_fixed(config, given)
+    return config, override(plan, own["plan"], {})
 
 
 def split(
@@ -109,14 +123,16 @@ def main() -> None:
     if args.list:
         return show(args)
     of = data_set(args.dataset)
-    config, plan = settings_of(args.model, args.profile, args.set)
     sequences = load_sequences(args.data, of, args.sequences)
     training, held_back = split(sequences, args.held_back)
-    config = with_classes(config, sequences, of)
     keras = import_keras()
-    keras.mixed_precision.set_dtype_policy(args.precision)
+    from models.maskrcnn.files import fingerprint, load_network
     from models.maskrcnn.training import NetworkTrainer
 
+    given = load_network(args.start) if args.start else None
+    config, plan = settings_of(args.model, args.profile, args.set, given and given.config)
+    config = with_classes(config, sequences, of)
+    keras.mixed_precision.set_dtype_policy(args.precision)
     settings = {
         "model": args.model,
         "profile": args.profile,
@@ -124,6 +140,7 @@ def main() -> None:
         "precision": args.precision,
         "trained_on": [s.name for s in training],
         "held_back": [s.name for s in held_back],
+        "start": f"{args.start} sha256 {fingerprint(given)}" if given else None,
     }
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     trainer = NetworkTrainer(
@@ -136,6 +153,7 @@ def main() -> None:
         held_back,
         args.model != "maskrcnn",
         command,
+        given,
     )
     best = trainer.run(args.resume, verbose=1 if sys.stdout.isatty() else 0)
     say(f"{args.output}: kept epoch {best['epoch']}; card, history and pictures beside it")

@@ -215,11 +215,13 @@ def random_search(
     accuracy: Callable[[list[tuple[Detections, Array]]], float],
     trials: int = 1000,
     seed: int = 0,
+    scores: bool = False,
 ) -> tuple[Any, float]:
     """Return the best of randomly drawn settings (thesis, section 4.1), and its accuracy.
 
-    `limit` or `scale`, `window` and `overlap_weight` are drawn. MOTSNet's authors do not tune
-    (tau = 1, N_w the training batch, N_t = 5), but their embeddings are of images.
+    `limit` or `scale`, `window` and `overlap_weight` are drawn, and `min_score` if asked for.
+    MOTSNet's authors do not tune (tau = 1, N_w the training batch, N_t = 5), but their embeddings
+    are of images.
 
     Args:
         sequences: [(Detections, embeddings)] to tune on.
@@ -227,6 +229,7 @@ def random_search(
         config: settings to start from.
         accuracy: function [(Detections, track_ids)] -> float, larger is better.
         trials: how many to draw; seed: of the draws.
+        scores: whether detections have scores, of which the least (gamma) is drawn, too.
     """
     rng = np.random.default_rng(seed)
 
@@ -240,11 +243,16 @@ def random_search(
 
     best, value = config, measured(config)
     for _ in range(trials):
-        changes = {"window": int(rng.integers(1, 31)), "limit": float(rng.uniform(0.05, 1))}
+        changes: dict[str, Any] = {
+            "window": int(rng.integers(1, 31)),
+            "limit": float(rng.uniform(0.05, 1)),
+        }
         if hasattr(config, "scale"):
             changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}
         if getattr(config, "overlap_weight", 0):
             changes["overlap_weight"] = float(10 ** rng.uniform(-1, 1))
+        if scores:
+            changes["min_score"] = {0: float(rng.uniform(0, 0.95))}
         candidate = replace(config, **changes)
         if (result := measured(candidate)) > value:
             best, value = candidate, result

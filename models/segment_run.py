@@ -18,10 +18,11 @@ from models.segmenters import find_segmenter
 from models.spool import Spool
 from models.video_parts import Masks, Stop, interrupted_by, stamp
 from utils.cli import note, say
-from utils.detections import Detections
-from utils.files import FormatError
+from utils.detection_scores import average_precision
+from utils.detections import IGNORE, Detections
+from utils.files import FormatError, instances_folder
 from utils.formats.base import Classes, Output
-from utils.formats.registry import read_detections
+from utils.formats.registry import read_detections, read_sequences
 from utils.formats.tracking_only import line_of
 from utils.formats.writing import WRITERS
 from utils.video import Frames
@@ -37,6 +38,7 @@ class SegmentRequest:
         min_score: least score. iom: limit of `kept_by_iom`, or None.
         write: further formats. names: {number: name} of classes.
         first_frame: number of a video's first frame. resume: whether to go on.
+        ground_truth: masks to score against, a file or the folder of SEQ.txt, or None.
     """
 
     source: str
@@ -49,6 +51,7 @@ class SegmentRequest:
     names: Mapping[int, str] = field(default_factory=dict)
     first_frame: int = 0
     resume: bool = False
+    ground_truth: Path | None = None
 
 
 def run_segment(request: SegmentRequest) -> dict[str, Any]:
@@ -62,6 +65,7 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
         frames = Frames(request.source, first=request.first_frame)
         if frames.live:
             raise ValueError(f"INPUT must be a video or a folder of frames, got {request.source}")
+        truth = _truth(request.ground_truth, frames.name)
         segmenter = find_segmenter(request.weights, request.batch)
         signature = {
             "source": f"{request.source} {stamp(Path(request.source))}",
@@ -71,22 +75,21 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
             "names": str(dict(request.names)),
         }
         spool = Spool(request.output, signature, request.resume)
-        if spool.left:
-            note(f"{request.output}: an earlier run was stopped there; it is begun anew "
-                 "(--resume goes on with it)")  # fmt: skip
         classes = Classes(dict(request.names))
         source = Masks({}, segmenter, request.weights, classes, spool)
         counts: Counter[str] = Counter()
         used: set[int] = set()
+        passed: list[int] = []
         path = output.staged / DETECTIONS / f"{frames.name}.txt"
         path.parent.mkdir()
         start = time.perf_counter()
         with path.open("wb") as file:
             bar = tqdm(frames, total=frames.count, unit="frame", disable=None)
-            for _, _, found in source.each(bar):
+            for number, _, found in source.each(bar):
                 if stop.asked:
                     break
                 counts["frames"] += 1
+                passed.append(number)
                 kept = _kept(found, request, counts)
                 used.update(found.classes[kept].tolist())
                 for row in kept:
@@ -109,6 +112,11 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
             "notes": list(frames.notes),
         }
         _write(request, path, output.staged, summary, classes.names)
+        if truth is not None:
+            try:
+                summary["scores"] = _scores(truth, path, passed, classes.names)
+            except ValueError as error:  # what was found is not lost
+                summary["notes"].append(f"not scored: {error}")
         output.install(summary)
         for text in summary["notes"]:
             note(text)
@@ -134,6 +142,46 @@ def _kept(found: Detections, request: SegmentRequest, counts: Counter[str]) -> l
     counts["written"] += len(rows)
     kept: list[int] = rows.tolist()
     return kept
+
+
+def _truth(path: Path | None, name: str) -> Detections | None:
+    """Return the masks of a sequence to score against.
+
+    Raises:
+        ValueError: none, or input that breaks a rule.
+    """
+    if path is None:
+        return None
+    if path.is_file():
+        return read_detections(path, name)
+    return read_sequences(instances_folder(path), [name])[0]
+
+
+def _scores(
+    truth: Detections, path: Path, frames: Sequence[int], names: Mapping[int, str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return {"AP50" or "AP75": {"box" or "mask": {class: AP, "mean": AP}}} of the frames so far.
+
+    Raises:
+        ValueError: ground truth of other frames, or without a class that was looked for.
+    """
+    there = truth.select(np.isin(truth.frames, frames))
+    outside = sorted(set(truth.frames.tolist()) - set(frames))
+    if not len(there):
+        got = f"frames {outside[0]} to {outside[-1]}" if outside else "no object"
+        rule = f"ground truth must be of the frames {frames[0]} to {frames[-1]}"
+        raise FormatError(truth.sequence, None, rule, got)
+    own = {int(c) for c in np.unique(there.classes)} - {IGNORE}
+    scored = {c: names[c] for c in sorted(own & set(names))}
+    if not scored:
+        numbers = ", ".join(f"{c}={n}" for c, n in names.items())
+        rule = f"ground truth must have one of the network's classes {numbers} (--class-names)"
+        raise FormatError(truth.sequence, None, rule, ", ".join(map(str, sorted(own))))
+    found = replace(read_detections(path), sequence=truth.sequence)
+    return {
+        f"AP{round(100 * iou)}": average_precision([there], [found], scored, IGNORE, iou)
+        for iou in (0.5, 0.75)
+    }
 
 
 def _write(

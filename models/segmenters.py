@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from models.maskrcnn.published import PUBLISHED
 from utils.cli import import_keras
 from utils.detections import Detections
 from utils.formats.base import Classes
@@ -20,7 +21,9 @@ from utils.formats.objects import detections_of
 Image = npt.NDArray[np.uint8]
 Segmenter = Callable[[Image], Any]  # (height, width, 3) RGB -> masks of a frame, of any known kind
 
-KINDS = "coco, FILE.keras, ultralytics:WEIGHTS, torchvision:NAME or module:function"
+KINDS = (
+    f"{', '.join(PUBLISHED)}, FILE.keras, ultralytics:WEIGHTS, torchvision:NAME or module:function"
+)
 BATCH = 4  # frames that go through a network of this repository at once
 LEAST_SCORE = 0.05  # of torchvision's detections; what they mean is measured on the video
 
@@ -53,7 +56,7 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     Raises:
         ValueError: no such segmenter, or its package is not installed.
     """
-    if name.endswith(".keras") or name in ("coco", "coco-v1"):
+    if name.endswith(".keras") or name in PUBLISHED:
         return _own(name, batch)
     package, colon, what = name.partition(":")
     if not (package and colon and what):

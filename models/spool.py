@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.cli import note
 from utils.detections import Detections
 from utils.files import FormatError, atomic_path
 from utils.masks import tight_boxes_xywh
@@ -22,6 +23,8 @@ FIELDS = (4, 5)  # of a stored mask: class id score rle, and its vector where it
 
 class Spool:
     """A folder of a run that is not finished: what was segmented, and parts of the video.
+
+    Says so where a run begins anew beside one that was stopped, or has none to go on with.
 
     Args:
         output: the run's folder. signature: what must be the same for going on. resume: whether to.
@@ -43,7 +46,11 @@ class Spool:
             keys = [k for k in {**old, **signature} if old.get(k) != signature.get(k)]
             rule = f"--resume must have the settings of the run it goes on with ({keys[0]}"
             raise ValueError(f"{rule} {old.get(keys[0])!r}), got {signature.get(keys[0])!r}")
-        self.left = held is not None and not resume
+        if held is not None and not resume:
+            note(f"{output}: an earlier run was stopped there; it is begun anew "
+                 "(--resume goes on with it)")  # fmt: skip
+        if resume and held is None:
+            note(f"{output}: no run was stopped there: it begins")
         if not self.resumed:
             shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "video").mkdir(parents=True, exist_ok=True)

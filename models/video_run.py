@@ -29,7 +29,7 @@ from models.settings import Settings
 from models.spool import Spool
 from models.video_parts import Held, Masks, Parts, Stop, interrupted_by, stamp
 from utils import evaluation
-from utils.cli import check_backend, note, say
+from utils.cli import check_backend, say
 from utils.data_sets import DataSet, named_after, own_names
 from utils.detections import Detections
 from utils.files import FormatError
@@ -108,11 +108,6 @@ class VideoRun:
         with OutputFolder(request.output, given) as output:
             self._read()
             spool = Spool(request.output, self._signature(), request.resume)
-            if spool.left:
-                note(f"{request.output}: an earlier run was stopped there; it is begun anew "
-                     "(--resume goes on with it)")  # fmt: skip
-            if request.resume and not spool.resumed:
-                note(f"{request.output}: no run was stopped there: it begins")
             for number, name in spool.names.items():
                 self.classes.number(name, number)
             try:

@@ -1,6 +1,7 @@
 """segment.py: frames in, detections out, gone on with byte by byte; and inside track_video.py."""
 
 import json
+import re
 from dataclasses import replace
 
 import cv2
@@ -94,6 +95,25 @@ def test_rules_that_drop_detections_are_counted(world, tmp_path, monkeypatch):
     assert (found.scores >= 0.3).all()
     for _, rows in found.rows_by_frame():
         assert kept_by_iom(found.select(rows), 0.1).all()
+
+
+def test_detections_are_scored_where_there_is_truth(world, tmp_path, monkeypatch, capsys):
+    run(monkeypatch, world, tmp_path / "all")
+    truth = tmp_path / "all" / "detections" / "walk.txt"
+    same = run(monkeypatch, world, tmp_path / "a", "--ground-truth", str(truth))["scores"]
+    assert same["AP50"]["box"]["mean"] == same["AP75"]["mask"]["mean"] == pytest.approx(100)
+    assert "AP50: box " in capsys.readouterr().out
+    scores = read_detections(truth).scores
+    least = str(float(np.median(scores)))
+    more = ["--ground-truth", str(truth.parent), "--min-score", least]
+    half = run(monkeypatch, world, tmp_path / "b", *more)["scores"]["AP50"]
+    assert 20 < half["mask"]["mean"] < 80
+    other = tmp_path / "other.txt"
+    other.write_text(re.sub(r"(?m)^\d+", "900", truth.read_text().splitlines()[0]) + "\n")
+    summary = run(monkeypatch, world, tmp_path / "c", "--ground-truth", str(other))
+    assert "scores" not in summary and summary["counts"]["written"] == len(scores)
+    (said,) = summary["notes"]
+    assert "ground truth must be of the frames 1 to 7, got frames 900 to 900" in said
 
 
 def test_a_network_segments_within_track_video(world, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import test_mots
+from models.asked import settings_of
 from models.baselines.given import GivenConfig
 from tests.conftest import (
     box_mask,
@@ -385,9 +386,9 @@ def test_given_ids_are_a_class_s_own_and_may_not_collide(kitti, tmp_path):
 def test_defaults_of_the_command_line():
     args = test_mots.parse_args(["--detections", "a", "--output", "b"])
     assert (args.dataset, args.boxes, args.score_frames, args.seed) == ("custom", "check", "all", 0)
-    settings = test_mots.settings_of(args)
+    settings = settings_of(args)
     assert (settings.name, settings.trust, settings.frame_step) == ("best", None, None)
     assert (settings.refine, settings.boxes, settings.classes) == (False, "check", None)
     kitti = test_mots.parse_args(["--detections", "a", "--output", "b", "--dataset", "kitti"])
-    assert test_mots.settings_of(kitti).name == "paper"
-    assert test_mots.settings_of(kitti).classes == (1, 2)
+    assert settings_of(kitti).name == "paper"
+    assert settings_of(kitti).classes == (1, 2)

@@ -246,7 +246,10 @@ def test_a_failing_segmenter_is_named_and_what_was_found_stays(walk, tmp_path):
         (["none.mp4", "--segmenter", "mine:blobs"], "none.mp4: must be a video, a folder of pict"),
         (["seq.json", "--segmenter", "mine:blobs"], "seq.json: must be a video that can be read"),
         (["walk.mp4", "--segmenter", "mine:nothing"], "must be a function, got nothing of that"),
-        (["walk.mp4", "--segmenter", "blobs"], "--segmenter must be coco, FILE.keras, ultralytics"),
+        (
+            ["walk.mp4", "--segmenter", "blobs"],
+            "--segmenter must be coco, coco-v1, FILE.keras, ultralytics",
+        ),
         (["walk.mp4", "--segmenter", "no_such_module:f"], "no_such_module must be installed, got"),
         (["walk.mp4", "--detections", "mine.py"], "mine.py: must be of a known format"),
         (["walk.mp4", "--detections", "seq.json", "--classes", "cat"], "--classes must be classes"),

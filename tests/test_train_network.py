@@ -68,6 +68,66 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, mon
     assert fingerprint(first) == fingerprint(second)
 
 
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Weights of a Mask R-CNN, one step away from where they began."""
+    output = tmp_path_factory.mktemp("given") / "given.keras"
+    with pytest.MonkeyPatch.context() as patch:
+        run(patch, folder, output, "--model", "maskrcnn", "--set", "steps=1", epochs=1)
+    return output
+
+
+def test_training_begins_with_given_weights(folder, trained, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "n.keras"
+    slow = ["--set", "learning_rate=1e-9", "--set", "steps=1"]
+    run(monkeypatch, folder, output, "--start", str(trained), *slow, epochs=1)
+    said = capsys.readouterr().err
+    assert "classes pedestrian; new: association, time_conv_0, time_conv_1" in said
+    from models.maskrcnn.files import load_file
+    from models.maskrcnn.weights import variables_of
+
+    first, second = (variables_of(load_file(path)) for path in (trained, output))
+    for name, variable in first.items():
+        if "moving" not in name:
+            assert abs(variable.numpy() - second[name].numpy()).max() < 1e-6, name
+    assert "time_conv_0/pointwise" in second
+    card = json.loads((tmp_path / "n.json").read_text())
+    assert card["settings"]["start"].startswith(f"{trained} sha256 ")
+    assert card["settings"]["network"]["width"] == 4
+
+
+def test_heads_take_the_classes_that_have_the_same_name(trained):
+    from dataclasses import replace
+
+    from models.maskrcnn.files import load_file
+    from models.maskrcnn.network import MaskRCNN
+    from models.maskrcnn.starting import start_with
+    from models.maskrcnn.weights import variables_of
+
+    given = load_file(trained)
+    network = MaskRCNN(replace(given.config, classes=("dog", "Person"), numbers=()))
+    before = {k: v.numpy() for k, v in variables_of(network).items()}
+    taken = start_with(network, given)
+    assert taken.classes == ("Person",) and taken.new == ("dog",) and not taken.begun
+    after, theirs = variables_of(network), variables_of(given)
+    for layer, values in (("class_logits", 1), ("box_deltas", 4), ("mask_logits", 1)):
+        for value in ("kernel", "bias"):
+            name = f"{layer}/{value}"
+            new, old, was = after[name].numpy(), theirs[name].numpy(), before[name]
+            ground, dog, person = (slice(k * values, (k + 1) * values) for k in range(3))
+            assert (new[..., ground] == old[..., ground]).all()
+            assert (new[..., person] == old[..., values:]).all()
+            assert (new[..., dog] == was[..., dog]).all()
+
+
+def test_given_weights_decide_the_layers(folder, trained, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="width must be 4, as in the weights to start"):
+        run(monkeypatch, folder, tmp_path / "n.keras", "--start", str(trained), "--set", "width=8")
+    with pytest.raises(ValueError, match=r"none\.keras: must be a network as \.keras"):
+        run(monkeypatch, folder, tmp_path / "n.keras", "--start", str(tmp_path / "none.keras"))
+    assert not list(tmp_path.glob("n.*"))
+
+
 def test_clips_are_adjacent_frames_and_the_same_for_the_same_seed(folder):
     sequences = load_sequences(folder, data_set("sprites"))
     config, _ = train_network.settings_of("trackrcnn", "tiny", ["min_size=128"])

@@ -14,6 +14,7 @@ import test_mots
 from tests.conftest import box_mask, make_detections, write_scored, write_tracks
 from utils import masks
 from utils.formats.registry import read_detections
+from utils.report import print_results
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +33,7 @@ def run(capsys, folder, *arguments, tracker=("--tracker", "mask_iou")):
     """Track a folder's `in`; return (summary, what was printed)."""
     given = ["--detections", folder / "in", "--output", folder / "out", *tracker, *arguments]
     summary = test_mots.evaluate(test_mots.parse_args([*map(str, given)]))
-    test_mots.print_results(summary)
+    print_results(summary)
     captured = capsys.readouterr()
     return json.loads((folder / "out" / "summary.json").read_text()), captured.out + captured.err
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from utils import evaluation
+from utils.cli import note, say, warn
 from utils.rules import RULES
+from utils.tables import format_table
 
 # What trackers count of detections they do not write; low_score counts clusters (lambda).
 BY_TRACKER = {
@@ -56,3 +59,26 @@ def why_nothing(summary: dict[str, Any]) -> str | None:
         f"nothing was written: of {counts['read']} detections {count} are {meaning} "
         f"(rule {name}){change}"
     )
+
+
+def print_results(summary: dict[str, Any]) -> None:
+    """Print notes, what the rules dropped and one table: scores, or counts without truth."""
+    for text in summary["notes"]:
+        note(text)
+    for text in dropped_lines(summary):
+        say(text)
+    reason = why_nothing(summary)
+    if reason:
+        warn(reason)
+    rows: dict[str, dict[str, Any]] = {}
+    columns: tuple[str, ...] = evaluation.MASK_COLUMNS
+    for kind, scores in summary["scores"].items():
+        rows |= {f"{kind}, {name}": row for name, row in scores.items()}
+    if "boxes" in summary["scores"]:
+        columns += tuple(c for c in evaluation.BOX_COLUMNS if c not in columns)
+    if not rows:
+        names = {"frames": "frames", "read": "detections", "written": "written", "tracks": "tracks"}
+        counts = summary["counts"]
+        rows["all"] = {text: counts.get(name, 0) for name, text in names.items()}
+        columns = tuple(rows["all"])
+    say(format_table(summary["dataset"], columns, rows))

@@ -33,12 +33,11 @@ def conv(x, filters, size, name, stride=1, bias=False, start="he_normal"):
     )(x)
 
 
-def normalised(x, config, name, trainable=True, used=None):
+def normalised(x, config, name, used=None):
     """Apply batch normalisation: a fixed one as inference has it, or a trained one.
 
     Args:
         x: (N, h, w, C). config: MaskRcnnConfig. name: of the layer.
-        trainable: whether it may be trained at all.
         used: (N,) bool, the rows that count when it is trained; None takes all.
     """
     mask = None
@@ -47,7 +46,7 @@ def normalised(x, config, name, trainable=True, used=None):
     return layers.BatchNormalization(
         momentum=0.9,
         epsilon=config.norm_eps,
-        trainable=trainable and config.norm == "batch",
+        trainable=config.norm == "batch",
         name=name,
     )(x, mask=mask)
 
@@ -110,14 +109,14 @@ class UpsampleLike(layers.Layer):
         return keras.KerasTensor((*fine.shape[:3], coarse.shape[3]), coarse.dtype)
 
 
-def _block(x, filters, stride, config, name, trainable):
+def _block(x, filters, stride, config, name):
     """Apply one residual block; the stride sits in a bottleneck's 3 x 3."""
     deep = config.depth >= BOTTLENECK
     out = filters * 4 if deep else filters
 
     def unit(x, i, channels, size, step):
         x = conv(x, channels, size, f"{name}_conv{i}", step)
-        return normalised(x, config, f"{name}_bn{i}", trainable)
+        return normalised(x, config, f"{name}_bn{i}")
 
     if deep:
         y = layers.ReLU()(unit(x, 1, filters, 1, 1))
@@ -128,7 +127,7 @@ def _block(x, filters, stride, config, name, trainable):
         y = unit(y, 2, out, 3, 1)
     if stride > 1 or x.shape[-1] != out:
         x = conv(x, out, 1, f"{name}_down", stride)
-        x = normalised(x, config, f"{name}_down_bn", trainable)
+        x = normalised(x, config, f"{name}_down_bn")
     return layers.ReLU(name=f"{name}_out")(layers.Add()([x, y]))
 
 
@@ -137,15 +136,14 @@ def stage(x, i, config):
     for b in range(BLOCKS[config.depth][i - 1]):
         stride = 2 if b == 0 and i > 1 else 1
         name = f"layer{i}_{b}"
-        x = _block(x, config.width * 2 ** (i - 1), stride, config, name, i >= config.frozen_stages)
+        x = _block(x, config.width * 2 ** (i - 1), stride, config, name)
     return x
 
 
 def stages(x, config, last):
     """Return the outputs of stages 1 to `last` of the ResNet."""
-    trainable = config.frozen_stages < 1
     x = conv(x, config.width, 7, "conv1", 2)
-    x = layers.ReLU()(normalised(x, config, "bn1", trainable))
+    x = layers.ReLU()(normalised(x, config, "bn1"))
     # Above 0 everywhere: padding by zeros is padding by nothing.
     x = layers.MaxPooling2D(3, 2, name="pool")(layers.ZeroPadding2D(1)(x))
     found = []
@@ -188,8 +186,12 @@ def build_backbone(config):
 
 
 def freeze(model, count):
-    """Keep the stem and the first stages from being trained: `count` of the five."""
-    frozen = ("conv1", *(f"layer{i}_" for i in range(1, STAGES + 1)))[:count]
+    """Keep the stem and the first stages, `count` of the five, from being trained.
+
+    Their normalisation then stays as it is, too.
+    """
+    parts = (("conv1", "bn1"), *((f"layer{i}_",) for i in range(1, STAGES + 1)))
+    frozen = tuple(name for part in parts[:count] for name in part)
     for layer in model.layers:
         if frozen and layer.name.startswith(frozen):
             layer.trainable = False

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from utils.config import check_settings, setting
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 BOTTLENECK = 50  # from this depth on a block is 1 x 1, 3 x 3, 1 x 1
+
+# What decides the shapes of weights, and at what size of pictures they mean what they mean.
+FIXED = (
+    "depth", "width", "pyramid", "channels", "norm", "norm_eps", "head_norm", "rpn_convs",
+    "rpn_channels", "anchor_sizes", "anchor_ratios", "box_convs", "box_units", "box_size",
+    "mask_convs", "mask_channels", "mask_size", "divisor", "mean", "std",
+)  # fmt: skip
+SIZES = ("min_size", "max_size")
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,23 @@ class MaskRcnnConfig:
         if unknown:
             raise ValueError(f"settings of the network must be known, got {unknown[0]}")
         return cls(**{name: _tuples(value) for name, value in values.items()})
+
+
+def config_like(config: MaskRcnnConfig, given: MaskRcnnConfig) -> MaskRcnnConfig:
+    """Return the settings with those of the given weights where they decide shapes and sizes."""
+    return replace(config, **{name: getattr(given, name) for name in (*FIXED, *SIZES)})
+
+
+def check_fixed(config: MaskRcnnConfig, given: MaskRcnnConfig) -> None:
+    """Refuse settings that the given weights cannot have.
+
+    Raises:
+        ValueError: one that decides a shape differs.
+    """
+    for name in FIXED:
+        own, theirs = getattr(config, name), getattr(given, name)
+        if own != theirs:
+            raise ValueError(f"{name} must be {theirs}, as in the weights to start with, got {own}")
 
 
 def _tuples(value: Any) -> Any:

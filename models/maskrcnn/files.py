@@ -6,13 +6,13 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from models.maskrcnn.published import PUBLISHED, Published
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of, variables_of
 from utils.cli import say
@@ -32,38 +32,6 @@ COCO_NAMES = (
     "cell_phone microwave oven toaster sink refrigerator - book clock vase scissors teddy_bear "
     "hair_drier toothbrush"
 ).split()
-
-
-@dataclass(frozen=True)
-class Published:
-    """Weights that torchvision publishes.
-
-    Attributes:
-        url: of the file, whose name ends in the first digits of its sha256.
-        norm_eps: of its normalisation, which no shape shows.
-        licence: of the weights.
-    """
-
-    url: str
-    norm_eps: float
-    licence: str = "torchvision, BSD-3-Clause; trained on COCO 2017 (annotations CC BY 4.0)"
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.url.rsplit("/", 1)[1]
-
-    @property
-    def digits(self) -> str:
-        """What its sha256 begins with."""
-        return self.name.rsplit("-", 1)[1].split(".")[0]
-
-
-_AT = "https://download.pytorch.org/models/"
-PUBLISHED = {
-    "coco": Published(f"{_AT}maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", 1e-5),
-    "coco-v1": Published(f"{_AT}maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 0.0),
-}
 
 
 def cache_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from models.maskrcnn.backbone import conv, normalised, stage
+from models.maskrcnn.backbone import conv, freeze, normalised, stage
 
 
 def head_channels(config):
@@ -39,7 +39,9 @@ def build_box_head(config):
     inputs, features, used = _inputs(config, config.box_size, "box_features")
     if not config.pyramid:
         x = stage(features, 4, config)
-        return keras.Model(inputs, layers.GlobalAveragePooling2D()(x), name="box_head")
+        head = keras.Model(inputs, layers.GlobalAveragePooling2D()(x), name="box_head")
+        freeze(head, config.frozen_stages)
+        return head
     x = _convs(features, config.box_convs, config.channels, config, "box_conv", used)
     x = layers.Flatten(name="flat")(x)
     for i in range(1 if config.box_convs else 2):

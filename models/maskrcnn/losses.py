@@ -92,8 +92,12 @@ def binary_crossentropy(logits, targets):
 
 def mean_of(values, chosen):
     """Return the mean of the chosen values, 0 if none is."""
-    weight = ops.cast(chosen, "float32")
-    return ops.sum(ops.where(chosen, values, 0.0)) / ops.maximum(ops.sum(weight), 1.0)
+    return ops.sum(ops.where(chosen, values, 0.0)) / _count(chosen)
+
+
+def _count(chosen):
+    """Return how many are chosen, at least 1."""
+    return ops.maximum(ops.sum(ops.cast(chosen, "float32")), 1.0)
 
 
 def rows_of(values, places):
@@ -123,7 +127,7 @@ def rpn_losses(logits, deltas, anchors, truth, real, ignored, chance, config):
     boxes = ops.where(ops.expand_dims(is_object, -1), boxes, references)
     errors = smooth_l1(rows_of(deltas, chosen) - encode(boxes, references, RPN_WEIGHTS))
     where = ops.sum(ops.where(ops.expand_dims(is_object, -1), errors, 0.0))
-    return score, where / ops.maximum(ops.sum(ops.cast(used, "float32")), 1.0)
+    return score, where / _count(used)
 
 
 def choose_boxes(proposals, valid, truth, labels, ignored, chance, config):
@@ -174,7 +178,7 @@ def box_losses(logits, deltas, chosen, truth):
     targets = ops.where(is_object, rows_of(truth, chosen["truth"]), references)
     errors = smooth_l1(own - encode(targets, references, HEAD_WEIGHTS))
     where = ops.sum(ops.where(is_object, errors, 0.0))
-    return kind, where / ops.maximum(ops.sum(ops.cast(used, "float32")), 1.0)
+    return kind, where / _count(used)
 
 
 def _unit_like(boxes):

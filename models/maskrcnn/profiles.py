@@ -99,7 +99,12 @@ PROFILES: dict[str, dict[str, Profile]] = {
         ),
     },
     "trackrcnn": {
-        "tiny": Profile("1.4 million weights, for a CPU", TINY, Plan(gamma=1.5)),
+        "tiny": Profile(
+            "1.4 million weights, for a CPU",
+            # At lambda 1 the association loss keeps the shared box features from being learned.
+            TINY | {"loss_factor": 0.02},
+            Plan(steps=150, epochs=24, learning_rate=1.5e-3, gamma=1.5),
+        ),
         "paper": Profile(
             "ResNet-101 to C4, 8 adjacent frames, the paper's settings, for a GPU",
             PAPER_C4,

@@ -16,6 +16,8 @@ from models.checkpoints import Checkpoints, save_card, where_made
 from models.maskrcnn.data import Clips, FrameSequence, class_names
 from models.maskrcnn.inference import NetworkSegmenter
 from models.maskrcnn.profiles import Plan
+from models.maskrcnn.starting import start_with
+from utils.cli import note
 from utils.data_sets import DataSet
 from utils.detection_scores import average_precision
 from utils.detections import Detections
@@ -39,6 +41,7 @@ class NetworkTrainer:
         training, held_back: [FrameSequence]; without held-back ones the last epoch is kept.
         adjacent: whether a step's frames are neighbours.
         command: the command line, for the card.
+        given: network whose weights training begins with, or None.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class NetworkTrainer:
         held_back: Sequence[FrameSequence],
         adjacent: bool,
         command: str,
+        given: Any = None,
     ) -> None:
         self.output, self.plan, self.of, self.adjacent = Path(output), plan, of, adjacent
         self.kind, self.config = network
         self.training, self.held_back, self.command = training, held_back, command
+        self.given = given
         own = {"network": self.config.as_dict(), "plan": asdict(plan)}
         self.settings = {**settings, **own}
         self.files = Checkpoints(self.output, self.settings)
@@ -68,6 +73,8 @@ class NetworkTrainer:
         if model is None:
             keras.utils.set_random_seed(self.config.seed)
             model = self.kind(self.config)
+            if self.given is not None:
+                note(start_with(model, self.given).told())
             model.compile(self._optimizer(), jit_compile=keras.backend.backend() == "jax")
         for epoch in range(len(self.history) + 1, self.plan.epochs + 1):
             self._epoch(model, epoch, verbose)

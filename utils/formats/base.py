@@ -30,6 +30,7 @@ MAX_ID = 2**31 - 1
 HEAD = 1 << 16  # bytes that tell a format
 FRESH_CLASS = 1001  # from which classes without a number of their own are counted
 UNKNOWN = "object"  # what a class without a name is called
+PERSON, PEDESTRIAN = "person", "pedestrian"  # one class: COCO and MOTS call it differently
 
 
 class Classes:
@@ -48,8 +49,8 @@ class Classes:
     def number(self, name: str, wanted: int) -> int:
         """Return the number of a named class: its own, else the wanted one if that is free."""
         known = self._numbers.get(name, self._given.get(name.lower()))
-        if known is None and name.lower() == "person":
-            known = self._given.get("pedestrian")
+        if known is None and name.lower() == PERSON:
+            known = self._given.get(PEDESTRIAN)
         if known is not None:
             return known
         taken = self.names.keys()

@@ -229,6 +229,13 @@ def test_stages_that_are_frozen_are_not_trained():
     names = {v.path for v in frozen.trainable_variables}
     assert not any(n.startswith("conv1/") or "layer1_" in n for n in names)
     assert any("layer2_" in n for n in names) and not any("bn" in n for n in names)
+    c4 = {"pyramid": False, "anchor_sizes": ((32,),), "norm": "batch"}
+    stem, whole = (MaskRCNN(replace(SMALL, frozen_stages=n, **c4)) for n in (1, 5))
+    names = {v.path for v in stem.trainable_variables}
+    assert not any(n.startswith(("conv1/", "bn1/")) for n in names)
+    assert any(n.startswith("layer1_0_bn1/") for n in names)
+    assert not any(v.path.startswith(("layer", "conv1", "bn1")) for v in whole.trainable_variables)
+    assert any("rpn" in v.path for v in whole.trainable_variables)
 
 
 @pytest.mark.parametrize(

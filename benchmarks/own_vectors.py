@@ -1,0 +1,143 @@
+"""What a network's association vectors are worth: on its own detections, beside mask IoU.
+
+    python -m benchmarks.own_vectors --weights pretrained/trackrcnn_sprites.keras \
+        --tune data/sprites_train --tune-sequences 0015 0016 --test data/sprites_test
+
+Both folders hold frames and MOTS txt. The matchers' settings are drawn at random, as many for each,
+and chosen by IDF1 on the sequences to tune on (thesis, section 4.1); then each is scored on all
+sequences of the other folder, `trackrcnn` also with the vectors shuffled over the sequence's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compare_trackers import by_truth
+from models.matching import random_search
+from models.pipeline import Pipeline
+from models.segment_run import SegmentRequest, run_segment
+from models.settings import settings_for
+from models.tracking import Array, make_tracker, trackers
+from utils import evaluation
+from utils.cli import Parser, positive, run, say
+from utils.data_sets import DATA_SETS, DataSet, data_set
+from utils.detections import IGNORE, Detections
+from utils.evaluation import identity_f1
+from utils.formats.registry import read_detections, read_sequences
+from utils.tables import format_table
+
+MATCHERS = ("trackrcnn", "mask_iou")
+COLUMNS = ("IDF1", "HOTA", "sMOTSA", "IDS")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A sequence's detections of the network, and the truth."""
+
+    detections: Detections
+    truth: Detections
+
+
+def segmented(
+    weights: str, folder: Path, names: Sequence[str] | None, output: Path, of: DataSet
+) -> list[Found]:
+    """Return what the network finds in sequences of a folder; files are kept in `output`."""
+    found = []
+    for truth in read_sequences(folder / of.truth):
+        name = truth.sequence
+        if names is not None and name not in names:
+            continue
+        own = output / folder.name / name
+        file = own / "detections" / f"{name}.txt"
+        if not file.is_file():
+            run_segment(SegmentRequest(str(folder / of.images / name), own, weights))
+        truth = truth.select(truth.classes != IGNORE)
+        found.append(Found(read_detections(file), truth))
+    if not found:
+        raise ValueError(f"{folder}: must hold sequences to use, got none")
+    return found
+
+
+def identities(found: Found) -> Detections:
+    """Return the detections with the ids of the true objects they show, 0 where there is none."""
+    return replace(found.detections, ids=by_truth(found.detections, found.truth))
+
+
+def f1(truths: Sequence[int], tracked: Iterable[tuple[Detections, Array]]) -> float:
+    """Return IDF1 of all sequences; `truths` are their numbers of true objects' masks."""
+    matched = size = 0
+    for count, (detections, ids) in zip(truths, tracked, strict=True):
+        shown = detections.ids > 0
+        _, right, _ = identity_f1(detections.ids[shown], ids[shown])
+        matched, size = matched + right, size + count + int((ids > 0).sum())
+    return 2 * matched / max(1, size)
+
+
+def tuned(name: str, found: Sequence[Found], trials: int) -> tuple[Any, float]:
+    """Return the settings of a matcher with the best IDF1, and that."""
+    truths = [len(f.truth) for f in found]
+    sequences = []
+    for each in found:
+        marked = identities(each)
+        vectors = marked.vectors
+        sequences.append((marked, np.zeros((len(marked), 1)) if vectors is None else vectors))
+    start = trackers()[name].settings()
+    return random_search(
+        sequences, partial(make_tracker, name), start, partial(f1, truths), trials, scores=True
+    )
+
+
+def scores(pipeline: Pipeline, found: Sequence[Found], shuffled: bool) -> dict[str, Any]:
+    """Return the masks' scores of a pipeline over all sequences."""
+    parts = []
+    rng = np.random.default_rng(0)
+    for each in found:
+        detections = each.detections
+        if shuffled and detections.vectors is not None:
+            rows = rng.permutation(len(detections))
+            detections = replace(detections, vectors=detections.vectors[rows])
+        result, _ = pipeline.track(detections).result()
+        classes = pipeline.scored_classes([each.truth])
+        parts.append(pipeline.counts(each.truth, result, classes))
+    combined = evaluation.combine_masks(parts)
+    first = next(iter(combined.values()))
+    return {column: first[column] for column in COLUMNS}
+
+
+def main() -> None:
+    """Segment, tune, score, print."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--weights", required=True, help="of a network with association vectors, *.keras")
+    add("--tune", type=Path, required=True, help="folder to choose settings on")
+    add("--tune-sequences", nargs="+", help="those of it that it was not trained on")
+    add("--test", type=Path, required=True, help="folder to score")
+    add("--test-sequences", nargs="+")
+    add("--dataset", choices=DATA_SETS, default="sprites")
+    add("--trials", type=positive, default=300)
+    add("--output", type=Path, default=Path("results/own_vectors"))
+    args = parser.parse_args()
+    of = data_set(args.dataset)
+    tune = segmented(args.weights, args.tune, args.tune_sequences, args.output, of)
+    test = segmented(args.weights, args.test, args.test_sequences, args.output, of)
+    rows = {}
+    for name in MATCHERS:
+        best, value = tuned(name, tune, args.trials)
+        say(f"{name}: IDF1 {100 * value:.1f} on the tuning sequences with {best}")
+        settings = replace(settings_for(of, name), tracker=best)
+        rows[name] = scores(Pipeline(settings), test, False)
+        if name == "trackrcnn":
+            rows[f"{name}, vectors shuffled"] = scores(Pipeline(settings), test, True)
+    for name in of.presets:
+        rows[name] = scores(Pipeline(settings_for(of, name)), test, False)
+    say(format_table(f"{args.weights}, {args.test}", COLUMNS, rows))
+
+
+if __name__ == "__main__":
+    run(main)
