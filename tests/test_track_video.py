@@ -248,7 +248,7 @@ def test_a_failing_segmenter_is_named_and_what_was_found_stays(walk, tmp_path):
         (["walk.mp4", "--segmenter", "mine:nothing"], "must be a function, got nothing of that"),
         (
             ["walk.mp4", "--segmenter", "blobs"],
-            "--segmenter must be coco, coco-v1, FILE.keras, ultralytics",
+            "--segmenter must be coco, coco-v1, FILE.keras",
         ),
         (["walk.mp4", "--segmenter", "no_such_module:f"], "no_such_module must be installed, got"),
         (["walk.mp4", "--detections", "mine.py"], "mine.py: must be of a known format"),

@@ -77,6 +77,30 @@ def trained(folder, tmp_path_factory):
     return output
 
 
+def test_layers_may_work_in_half_precision_and_weights_stay_whole(
+    folder, trained, tmp_path, monkeypatch
+):
+    import keras
+
+    output = tmp_path / "n.keras"
+    same = ["--model", "maskrcnn", "--set", "steps=1"]
+    try:
+        run(monkeypatch, folder, output, *same, "--precision", "mixed_bfloat16", epochs=1)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    whole, half = (
+        dict(zip(*(line.split(",") for line in path.read_text().splitlines()), strict=True))
+        for path in (trained.with_suffix(".csv"), output.with_suffix(".csv"))
+    )
+    assert float(half["loss"]) != float(whole["loss"])
+    assert float(half["loss"]) == pytest.approx(float(whole["loss"]), rel=0.05)
+    from models.maskrcnn.files import load_file
+
+    network = load_file(output)
+    assert {w.dtype for w in network.trainable_weights} == {"float32"}
+    assert {layer.compute_dtype for layer in network.backbone.layers} == {"float32"}
+
+
 def test_training_begins_with_given_weights(folder, trained, tmp_path, monkeypatch, capsys):
     output = tmp_path / "n.keras"
     slow = ["--set", "learning_rate=1e-9", "--set", "steps=1"]

@@ -186,6 +186,17 @@ def _unit_like(boxes):
     return ops.zeros_like(boxes) + ops.convert_to_tensor([0.0, 0.0, 1.0, 1.0])
 
 
+def masks_in_boxes(truth, boxes, masks, sizes, side):
+    """Return (B, S, side, side) shares of true masks in boxes; see `mask_loss`."""
+    batch, count, rows = ops.shape(truth)[0], int(masks.shape[1]), int(truth.shape[1])
+    flat = ops.reshape(masks, (-1, *masks.shape[2:]))
+    places = truth + ops.arange(batch, dtype="int32")[:, None] * count
+    each = ops.reshape(ops.repeat(sizes, rows, axis=0), (-1, 2))
+    places, boxes = ops.reshape(places, (-1,)), ops.reshape(boxes, (-1, 4))
+    targets = crop_masks(flat, places, boxes, each, side)
+    return ops.reshape(ops.stop_gradient(targets), (batch, -1, side, side))
+
+
 def mask_loss(logits, labels, truth, boxes, masks, sizes):
     """Return the mask head's loss on objects: the label's channel alone counts.
 
@@ -194,14 +205,7 @@ def mask_loss(logits, labels, truth, boxes, masks, sizes):
         truth: (B, S) places of true masks. boxes: (B, S, 4). masks: (B, G, H, W) 0 or 1.
         sizes: (B, 2) heights and widths before padding.
     """
-    batch, count, rows = ops.shape(labels)[0], int(masks.shape[1]), int(labels.shape[1])
-    side = int(logits.shape[2])
-    flat = ops.reshape(masks, (-1, *masks.shape[2:]))
-    places = truth + ops.arange(batch, dtype="int32")[:, None] * count
-    each = ops.reshape(ops.repeat(sizes, rows, axis=0), (-1, 2))
-    places, boxes = ops.reshape(places, (-1,)), ops.reshape(boxes, (-1, 4))
-    targets = crop_masks(flat, places, boxes, each, side)
-    targets = ops.reshape(ops.stop_gradient(targets), (batch, -1, side, side))
+    targets = masks_in_boxes(truth, boxes, masks, sizes, int(logits.shape[2]))
     of_label = ops.one_hot(labels, int(logits.shape[-1]))[:, :, None, None]
     own = ops.sum(logits * of_label, axis=-1)
     errors = ops.mean(binary_crossentropy(own, targets), axis=(2, 3))

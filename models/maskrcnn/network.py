@@ -163,10 +163,16 @@ class MaskRCNN(keras.Model):
         result["mask"] = losses.mask_loss(
             masks, objects["labels"], objects["truth"], objects["boxes"], inputs["masks"], sizes
         )
-        return result | self.more_losses(features[:, :most], objects, inputs)
+        return result | self.more_losses(levels, features[:, :most], objects, inputs)
 
-    def more_losses(self, features, objects, inputs):
-        """Return further losses by name: what a network built on this one adds."""
+    def more_losses(self, levels, features, objects, inputs):
+        """Return further losses by name: what a network built on this one adds.
+
+        Args:
+            levels: (B, h, w, C) each. features: (B, S, F), the box head's, of the objects.
+            objects: see `choose_boxes`; rows that are no object have label 0.
+            inputs: the network's.
+        """
         return {}
 
     def _chance(self, like):
@@ -200,10 +206,14 @@ class MaskRCNN(keras.Model):
             "masks": ops.sum(masks * of_label, axis=-1),
             "real": found,
         }
-        return result | self.more_of(levels, boxes, sizes)
+        return result | self.more_of(levels, result, sizes)
 
-    def more_of(self, levels, boxes, sizes):
-        """Return further columns of detections (B, D, ...): what a network built on this adds."""
+    def more_of(self, levels, found, sizes):
+        """Return further columns of detections (B, D, ...): what a network built on this adds.
+
+        Args:
+            levels: (B, h, w, C) each. found: the columns so far. sizes: (B, 2).
+        """
         return {}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from models.maskrcnn.config import MaskRcnnConfig
+from models.motsnet.config import MotsNetNetworkConfig
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 from utils.config import check_settings, setting
 
@@ -112,14 +113,28 @@ PROFILES: dict[str, dict[str, Profile]] = {
                  decoupled_decay=0.0),
         ),
     },
+    "motsnet": {
+        "tiny": Profile(
+            "1.4 million weights, for a CPU",
+            TINY,
+            Plan(steps=150, epochs=24, learning_rate=1.5e-3),
+        ),
+        "paper": Profile(
+            "ResNet-50 with a pyramid, 12 adjacent frames, the paper's settings, for a GPU",
+            {"norm": "batch", "head_norm": True},
+            Plan(batch=12, steps=1000, epochs=180, learning_rate=1e-4, warm_up=500),
+        ),
+    },
 }  # fmt: skip
 CONFIGS: dict[str, type[MaskRcnnConfig]] = {
     "maskrcnn": MaskRcnnConfig,
     "trackrcnn": TrackRcnnNetworkConfig,
+    "motsnet": MotsNetNetworkConfig,
 }
 NETWORKS = {
     "maskrcnn": ("models.maskrcnn.network", "MaskRCNN"),
     "trackrcnn": ("models.trackrcnn.network", "TrackRCNN"),
+    "motsnet": ("models.motsnet.network", "MOTSNet"),
 }
 
 

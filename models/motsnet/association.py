@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.matching import VectorConfig, VectorMatching
-from models.tracking import BOXES, EMBEDDINGS, Array, Frame, register
+from models.tracking import BOXES, VECTORS, Array, Frame, register
 from utils.boxes import signed_iou, xywh_to_xyxy
 from utils.config import ByClass, by_class, setting
 
@@ -33,15 +33,16 @@ class MotsNetConfig(VectorConfig):
 class MotsNetTracker(VectorMatching):
     """Embedding distance and time within a window, and overlap of boxes.
 
-    Eqs. 1 and 5 allow every pair to stay alone for nothing; here a pair gains by how far it is
+    The embeddings are the file's own where it has some (those of `models.motsnet.network`, of a
+    detection's class), else the DHAE's. Eqs. 1 and 5 allow every pair to stay alone for nothing; here a pair gains by how far it is
     below `limit` (tau).
     """
 
     name = "motsnet"
     meaning = "MOTSNet's linear assignment: embeddings, time and overlap of boxes in a window"
     settings = MotsNetConfig
-    needs = (EMBEDDINGS, BOXES)
-    column = EMBEDDINGS
+    needs = (VECTORS, BOXES)
+    column = VECTORS
 
     def cost(self, last: Sequence[tuple[Frame, int]], frame: Frame, rows: Array) -> Array:
         """Return (m, k) pi* (Eq. 6; appendix C)."""

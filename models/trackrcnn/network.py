@@ -5,10 +5,9 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from models.maskrcnn.losses import rows_of
 from models.maskrcnn.network import MaskRCNN
+from models.maskrcnn.triplets import batch_hard, tracks_of
 from models.trackrcnn.config import TrackRcnnNetworkConfig
-from models.trackrcnn.losses import batch_hard
 from models.trackrcnn.temporal import SeparableConv3D
 
 
@@ -51,10 +50,9 @@ class TrackRCNN(MaskRCNN):
             levels = [conv(level) for level in levels]
         return levels
 
-    def more_losses(self, features, objects, inputs):
+    def more_losses(self, levels, features, objects, inputs):
         """Return the association loss of the objects of all frames."""
-        tracks = rows_of(ops.cast(inputs["tracks"], "int32"), objects["truth"])
-        tracks = ops.where(objects["labels"] > 0, tracks, 0)
+        tracks = tracks_of(inputs, objects)
         vectors = self.association(ops.reshape(features, (-1, features.shape[-1])))
         vectors = ops.cast(vectors, "float32")
         return {"association": batch_hard(vectors, ops.reshape(tracks, (-1,)), self.config.margin)}
@@ -63,7 +61,8 @@ class TrackRCNN(MaskRCNN):
         """Return the losses' sum, that of association times lambda (thesis, section 4.2)."""
         return super().total(terms) + (self.config.loss_factor - 1) * terms["association"]
 
-    def more_of(self, levels, boxes, sizes):
+    def more_of(self, levels, found, sizes):
         """Return the association vectors of the detections."""
+        boxes = found["boxes"]
         features = self._of_boxes(self.box_head, levels, boxes, sizes, "box_size", None, False)
         return {"vectors": ops.cast(self.association(features), "float32")}

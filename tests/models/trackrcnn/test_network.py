@@ -12,8 +12,8 @@ from models.maskrcnn.config import MaskRcnnConfig
 from models.maskrcnn.inference import NetworkSegmenter
 from models.maskrcnn.network import MaskRCNN
 from models.maskrcnn.profiles import CONFIGS, PROFILES
+from models.maskrcnn.triplets import batch_hard
 from models.trackrcnn.config import TrackRcnnNetworkConfig
-from models.trackrcnn.losses import batch_hard
 from models.trackrcnn.network import TrackRCNN
 from models.trackrcnn.temporal import SeparableConv3D
 

@@ -1,0 +1,132 @@
+"""MOTSNet: pooling under masks, embeddings of a class on the unit sphere, its loss."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from models.maskrcnn.inference import NetworkSegmenter
+from models.maskrcnn.profiles import CONFIGS, PROFILES
+from models.maskrcnn.triplets import batch_hard
+from models.motsnet.config import MotsNetNetworkConfig
+from models.motsnet.network import MOTSNet, mask_pool, often
+from tests.models.trackrcnn.test_network import batch, brute_force, frames_of, numpy
+
+SMALL = MotsNetNetworkConfig(
+    depth=18, width=4, channels=8, norm="batch", box_units=8, mask_convs=1, mask_channels=8,
+    anchor_sizes=((8,), (16,), (32,), (64,), (128,)), min_size=64, max_size=96,
+    proposals_before=(40, 20), proposals_after=(30, 12), box_samples=16, min_score=0.0,
+    detections=6, vector_size=5, tracking_units=7, classes=("car", "pedestrian"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(4)
+    return MOTSNet(SMALL)
+
+
+def test_pooling_takes_the_mean_under_the_mask_and_of_all_where_there_is_none():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2, 3, 4, 4, 5)).astype(np.float32)
+    inside = rng.random((2, 3, 4, 4)) < 0.5
+    inside[0, 0], inside[1, 2] = True, False
+    found = numpy(mask_pool(features, inside))
+    whole = features.mean(axis=(2, 3))
+    assert np.allclose(found[0, 0], whole[0, 0], atol=1e-6)
+    assert np.allclose(found[1, 2], whole[1, 2], atol=1e-6)
+    assert np.allclose(found[0, 1], features[0, 1][inside[0, 1]].mean(axis=0), atol=1e-6)
+
+
+def test_the_loss_compares_objects_of_one_class_alone():
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(14, 3)).astype(np.float32)
+    tracks = rng.integers(0, 6, 14).astype(np.int32)
+    classes = tracks % 2 + 1
+    apart = [brute_force(vectors[classes == c], tracks[classes == c], 0.2) for c in (1, 2)]
+    counts = [np.sum(tracks[classes == c] > 0) for c in (1, 2)]
+    wanted = np.dot(apart, counts) / sum(counts)
+    found = float(batch_hard(vectors, tracks, 0.2, classes.astype(np.int32)))
+    assert np.isclose(found, wanted, atol=1e-5)
+    assert not np.isclose(found, brute_force(vectors, tracks, 0.2), atol=1e-3)
+
+
+def test_tracks_of_half_of_the_frames_or_fewer_can_be_left_out():
+    tracks = np.int32([[1, 2, 0], [1, 2, 3], [1, 0, 0], [4, 1, 0]])
+    assert numpy(often(tracks)).tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0]]
+    few = batch(SMALL)
+    few["tracks"] = np.int32([[1, 2], [1, 2], [3, 4], [5, 6]])
+    heeding = MOTSNet(replace(SMALL, mined=True))
+    assert float(heeding(few, training=True)["association"]) == 0
+    assert float(MOTSNet(SMALL)(few, training=True)["association"]) > 0
+
+
+def test_embeddings_are_of_their_class_and_of_length_one(network):
+    rng = np.random.default_rng(2)
+    levels = [rng.normal(size=(1, s, s, 8)).astype(np.float32) for s in (16, 8, 4, 2, 1)]
+    boxes = np.float32([[[4, 4, 40, 40]] * 3])
+    sizes = np.float32([[64, 64]])
+    inside = rng.random((1, 3, 14, 14)) < 0.5
+    inside[:, 2] = inside[:, 0]
+    labels = np.int32([[1, 1, 2]])
+    found = numpy(network.embeddings(levels, boxes, sizes, inside, labels))[0]
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert not np.allclose(found[0], found[1], atol=1e-3)  # another mask
+    assert not np.allclose(found[0], found[2], atol=1e-3)  # another class
+
+
+def test_detections_carry_the_embeddings_of_their_own_masks(network):
+    parts = [d for _, _, d in NetworkSegmenter(network, 2).stream(frames_of(3))]
+    assert all(d.vectors.shape == (len(d), 5) for d in parts)
+    every = np.concatenate([d.vectors for d in parts])
+    assert len(every) and np.allclose(np.linalg.norm(every, axis=1), 1, atol=1e-5)
+
+
+def test_lambda_weighs_all_but_the_tracking_heads_loss(network):
+    terms = {name: float(v) for name, v in network(batch(SMALL), training=True).items()}
+    assert set(terms) == {"rpn_score", "rpn_box", "class", "box", "mask", "association"}
+    rest = sum(terms.values()) - terms["association"]
+    weighed = MOTSNet(replace(SMALL, loss_factor=0.1))
+    assert np.isclose(weighed.total(terms), terms["association"] + 0.1 * rest)
+
+
+def test_training_pools_under_true_masks(network):
+    inputs = batch(SMALL)
+    first = float(network(inputs, training=True)["association"])
+    other = {**inputs, "masks": inputs["masks"].copy()}
+    other["masks"][:, 0, 8:19] = 0
+    keras.utils.set_random_seed(4)
+    again = MOTSNet(SMALL)
+    again.set_weights(network.get_weights())
+    assert float(again(other, training=True)["association"]) != first
+
+
+def test_the_papers_shapes_take_one_step():
+    chosen = PROFILES["motsnet"]["paper"]
+    small = {"min_size": 64, "max_size": 64, "proposals_before": (60, 30), "box_samples": 8,
+             "proposals_after": (20, 10), "detections": 4, "width": 8, "channels": 32}  # fmt: skip
+    config = CONFIGS["motsnet"](**{**chosen.network, **small})
+    assert config.depth == 50 and config.vector_size == 32 and config.tracking_units == 128
+    network = MOTSNet(config)
+    network.compile(keras.optimizers.SGD(1e-2), jit_compile=False)
+    kernel = network.tracking_head.get_layer("tracking_dense").kernel
+    before = numpy(kernel)
+    assert np.isfinite(np.ravel(network.train_on_batch(batch(config, 2)))).all()
+    assert not np.array_equal(before, numpy(kernel))
+
+
+def test_a_network_comes_back_from_its_file(network, tmp_path):
+    network.save(tmp_path / "n.keras")
+    again = keras.saving.load_model(tmp_path / "n.keras", safe_mode=True)
+    assert again.config == SMALL
+    first, second = (
+        [d for _, _, d in NetworkSegmenter(n, 2).stream(frames_of(2))] for n in (network, again)
+    )
+    for a, b in zip(first, second, strict=True):
+        assert (a.vectors == b.vectors).all() and a.rles.tolist() == b.rles.tolist()
+
+
+def test_settings_without_a_meaning_are_refused():
+    with pytest.raises(ValueError, match="vector_size must be at least 1"):
+        replace(SMALL, vector_size=0)
