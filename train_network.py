@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.maskrcnn.config import MaskRcnnConfig, check_fixed, config_like
 from models.maskrcnn.data import FrameSequence, class_names, load_sequences
+from models.maskrcnn.frame_config import FrameConfig
 from models.maskrcnn.profiles import CONFIGS, PROFILES, Plan, network_class
 from utils.cli import Parser, import_keras, run, say
 from utils.config import override, parts_of
@@ -54,7 +54,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def settings_of(
-    model: str, profile: str, changes: Sequence[str], given: MaskRcnnConfig | None = None
+    model: str, profile: str, changes: Sequence[str], given: FrameConfig | None = None
 ) -> tuple[Any, Plan]:
     """Return the network's config and the plan of a profile, with some fields overridden.
 
@@ -68,7 +68,7 @@ def settings_of(
     chosen = PROFILES[model][profile]
     config, plan = CONFIGS[model](**chosen.network), chosen.plan
     if given is not None:
-        config = config_like(config, given)
+        config = config.like(given)
     own: dict[str, dict[str, str]] = {"network": {}, "plan": {}}
     for change in changes:
         name, equals, value = (part.strip() for part in change.partition("="))
@@ -82,7 +82,7 @@ def settings_of(
         own[parts[0]][name] = value
     config = override(config, own["network"], {})
     if given is not None:
-        check_fixed(config, given)
+        config.check_like(given)
     return config, override(plan, own["plan"], {})
 
 

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,8 +32,8 @@ def write_network(path: Path, model: str) -> None:
     """Write a fresh network of the profile `tiny`."""
     keras = import_keras()
     keras.utils.set_random_seed(0)
-    config = CONFIGS[model](**PROFILES[model]["tiny"].network)
-    network_class(model)(replace(config, min_score=0.0)).save(path)
+    settings = {**PROFILES[model]["tiny"].network, "min_score": 0.0}
+    network_class(model)(CONFIGS[model](**settings)).save(path)
 
 
 def write_frames(folder: Path, count: int) -> None:
@@ -78,7 +77,9 @@ def killed_and_resumed(words: Sequence[str], output: Path, at: int) -> None:
 def main() -> None:
     """Run, print."""
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=PROFILES, default="trackrcnn")
+    parser.add_argument(
+        "--model", choices=("maskrcnn", "trackrcnn", "motsnet"), default="trackrcnn"
+    )
     parser.add_argument("--frames", type=positive, default=100)
     parser.add_argument("--batch", type=positive, nargs="+", default=[1, 4])
     args = parser.parse_args()

@@ -92,6 +92,10 @@ class Matching(Tracker):
     def cost(self, last: Sequence[tuple[Frame, int]], frame: Frame, rows: Array) -> Array:
         """Return the (m, k) costs of m last detections and the k rows of a frame."""
 
+    def assign(self, costs: Array) -> tuple[Array, Array]:
+        """Return the (k,) rows and (k,) columns of (m, n) costs that are matched, exactly."""
+        return assign_exactly(-costs, -self.config.limit)
+
     def update(self, frame: Frame) -> Finished:
         """Take the next frame, see `Tracker`."""
         self._follow(frame)
@@ -106,7 +110,7 @@ class Matching(Tracker):
         costs = self.cost([(f, i) for f, i, _ in live], frame, rows)
         classes = np.array([f.classes[i] for f, i, _ in live], np.int64)
         same = classes[:, None] == frame.classes[rows]
-        tracks, columns = assign_exactly(np.where(same, -costs, -np.inf), -self.config.limit)
+        tracks, columns = self.assign(np.where(same, costs, np.inf))
         ids = np.zeros(len(rows), np.int64)
         ids[columns] = [live[k][2] for k in tracks.tolist()]
         new = ids == 0

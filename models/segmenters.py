@@ -72,9 +72,9 @@ def _own(name: str, batch: int) -> BatchSegmenter:
     """Return a network of this repository."""
     import_keras()
     from models.maskrcnn.files import load_network
-    from models.maskrcnn.inference import NetworkSegmenter
 
-    return NetworkSegmenter(load_network(name), batch)
+    segmenter: BatchSegmenter = load_network(name).segmenter(batch)
+    return segmenter
 
 
 def _imported(module: str, name: str) -> Any:

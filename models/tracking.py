@@ -34,6 +34,7 @@ MODULES = (
     "models.baselines.given",
     "models.trackrcnn.association",
     "models.motsnet.association",
+    "models.pixel_embeddings.association",
 )
 
 

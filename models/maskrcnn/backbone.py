@@ -5,15 +5,16 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from models.maskrcnn.config import BLOCKS, BOTTLENECK
+from models.maskrcnn.frame_config import BLOCKS, BOTTLENECK
 
 STAGES = 4
 
 
-def conv(x, filters, size, name, stride=1, bias=False, start="he_normal"):
+def conv(x, filters, size, name, stride=1, bias=False, start="he_normal", dilation=1):
     """Apply a convolution, padded by half its size on every side, as torch pads it.
 
-    Keras' own "same" pads stride 2 on one side only. `start` draws the kernel.
+    Keras' own "same" pads stride 2 on one side only. `start` draws the kernel; `dilation` is the
+    step between its cells.
     """
     if stride > 1 and size == 1:
         # The same as a 1 x 1 convolution of that stride, whose backward pass is broken on the CPU
@@ -28,6 +29,7 @@ def conv(x, filters, size, name, stride=1, bias=False, start="he_normal"):
         strides=stride,
         padding=padding,
         use_bias=bias,
+        dilation_rate=dilation,
         kernel_initializer=start,
         name=name,
     )(x)
@@ -109,13 +111,14 @@ class UpsampleLike(layers.Layer):
         return keras.KerasTensor((*fine.shape[:3], coarse.shape[3]), coarse.dtype)
 
 
-def _block(x, filters, stride, config, name):
-    """Apply one residual block; the stride sits in a bottleneck's 3 x 3."""
+def _block(x, filters, stride, config, name, dilation):
+    """Apply one residual block; stride and dilation sit in a bottleneck's 3 x 3."""
     deep = config.depth >= BOTTLENECK
     out = filters * 4 if deep else filters
 
     def unit(x, i, channels, size, step):
-        x = conv(x, channels, size, f"{name}_conv{i}", step)
+        rate = dilation if size > 1 and step == 1 else 1
+        x = conv(x, channels, size, f"{name}_conv{i}", step, dilation=rate)
         return normalised(x, config, f"{name}_bn{i}")
 
     if deep:
@@ -131,12 +134,12 @@ def _block(x, filters, stride, config, name):
     return layers.ReLU(name=f"{name}_out")(layers.Add()([x, y]))
 
 
-def stage(x, i, config):
-    """Apply stage i (1 to 4) of the ResNet."""
+def stage(x, i, config, dilated=False):
+    """Apply stage i (1 to 4) of the ResNet; a dilated one keeps its input's size (DeepLab)."""
     for b in range(BLOCKS[config.depth][i - 1]):
-        stride = 2 if b == 0 and i > 1 else 1
+        stride = 2 if b == 0 and i > 1 and not dilated else 1
         name = f"layer{i}_{b}"
-        x = _block(x, config.width * 2 ** (i - 1), stride, config, name)
+        x = _block(x, config.width * 2 ** (i - 1), stride, config, name, 2 if dilated else 1)
     return x
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.maskrcnn.profiles import NETWORKS, network_class
 from models.maskrcnn.published import PUBLISHED, Published
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of, variables_of
@@ -60,9 +61,10 @@ def load_file(path: Path) -> Any:
     """
     import keras
 
-    import models.trackrcnn.network  # noqa: F401  registers what a file may hold
-    from models.maskrcnn.network import MaskRCNN
+    from models.maskrcnn.frame_network import FrameNetwork
 
+    for name in NETWORKS:
+        network_class(name)  # registers what a file may hold
     rule = f"must be a network as .keras, or one of {', '.join(PUBLISHED)}"
     try:
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -70,7 +72,7 @@ def load_file(path: Path) -> Any:
         lines = str(error).strip().splitlines()
         got = "no such file" if not path.is_file() else (lines[0][:120] if lines else "unreadable")
         raise FormatError(path, None, rule, got) from None
-    if not isinstance(network, MaskRCNN):
+    if not isinstance(network, FrameNetwork):
         raise FormatError(path, None, rule, type(network).__name__)
     return network
 

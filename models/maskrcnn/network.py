@@ -9,6 +9,7 @@ from models.maskrcnn import losses
 from models.maskrcnn.backbone import build_backbone
 from models.maskrcnn.boxes import HEAD_WEIGHTS, clip, decode, sides_at_least
 from models.maskrcnn.config import MaskRcnnConfig
+from models.maskrcnn.frame_network import FrameNetwork
 from models.maskrcnn.heads import (
     build_box_head,
     build_box_predictor,
@@ -29,7 +30,7 @@ def _whole(values):
 
 
 @keras.saving.register_keras_serializable("usc_mots")
-class MaskRCNN(keras.Model):
+class MaskRCNN(FrameNetwork):
     """Finds the objects of pictures, their classes, boxes and masks.
 
     Inputs are a dict of `images` (B, H, W, 3) float32, normalised, resized and padded as
@@ -55,18 +56,13 @@ class MaskRCNN(keras.Model):
     config_class = MaskRcnnConfig
 
     def __init__(self, config=None, **kwargs):
-        super().__init__(**kwargs)
-        if config is None or isinstance(config, dict):
-            config = self.config_class.from_dict(config or {})
-        self.config = given = config
+        super().__init__(config, **kwargs)
+        given = self.config
         self.backbone = build_backbone(given)
         self.rpn = build_rpn(given)
         self.box_head = build_box_head(given)
         self.box_predictor = build_box_predictor(given, self.box_head.output_shape[-1])
         self.mask_head = build_mask_head(given)
-        self.seeds = keras.random.SeedGenerator(given.seed)
-        self.terms = [keras.metrics.Mean(name=name) for name in self.loss_names()]
-        self.built = True
 
     def loss_names(self):
         """Return the names of the losses, which are summed."""
@@ -215,22 +211,3 @@ class MaskRCNN(keras.Model):
             levels: (B, h, w, C) each. found: the columns so far. sizes: (B, 2).
         """
         return {}
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the sum of the losses, and log each."""
-        for term in self.terms:
-            term.update_state(y_pred[term.name])
-        return self.total(y_pred)
-
-    def total(self, terms):
-        """Return the loss that is trained on."""
-        return sum(terms[name] for name in self.loss_names())
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {"name": self.name, "config": self.config.as_dict()}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Build the network from `get_config()`'s dict."""
-        return cls(**config)

@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from models.maskrcnn.config import MaskRcnnConfig
+from models.maskrcnn.frame_config import FrameConfig
 from models.motsnet.config import MotsNetNetworkConfig
+from models.pixel_embeddings.config import PixelConfig
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 from utils.config import check_settings, setting
 
@@ -90,6 +92,19 @@ PAPER_C4: dict[str, Any] = {
     "proposals_before": (12000, 6000),
     "proposals_after": (2000, 1000),
 }
+TINY_PIXELS: dict[str, Any] = {
+    "depth": 18,
+    "width": 16,
+    "channels": 48,
+    "low_channels": 24,
+    "rates": (2, 4, 6),
+    "norm": "batch",
+    "samples": 1000,
+    "min_size": SMALL_SIDE,
+    "max_size": 2 * SMALL_SIDE,
+    "neighbours": (5,),
+    "least": (60,),
+}
 PROFILES: dict[str, dict[str, Profile]] = {
     "maskrcnn": {
         "tiny": Profile("1.3 million weights, for a CPU", TINY, Plan()),
@@ -104,7 +119,7 @@ PROFILES: dict[str, dict[str, Profile]] = {
             "1.4 million weights, for a CPU",
             # At lambda 1 the association loss keeps the shared box features from being learned.
             TINY | {"loss_factor": 0.02},
-            Plan(steps=150, epochs=24, learning_rate=1.5e-3, gamma=1.5),
+            Plan(steps=150, epochs=8, learning_rate=1.5e-3, gamma=1.5),
         ),
         "paper": Profile(
             "ResNet-101 to C4, 8 adjacent frames, the paper's settings, for a GPU",
@@ -117,7 +132,7 @@ PROFILES: dict[str, dict[str, Profile]] = {
         "tiny": Profile(
             "1.4 million weights, for a CPU",
             TINY,
-            Plan(steps=150, epochs=24, learning_rate=1.5e-3),
+            Plan(steps=150, epochs=8, learning_rate=1.5e-3),
         ),
         "paper": Profile(
             "ResNet-50 with a pyramid, 12 adjacent frames, the paper's settings, for a GPU",
@@ -125,16 +140,31 @@ PROFILES: dict[str, dict[str, Profile]] = {
             Plan(batch=12, steps=1000, epochs=180, learning_rate=1e-4, warm_up=500),
         ),
     },
+    "pixel_embeddings": {
+        "tiny": Profile(
+            "1 million weights, for a CPU",
+            TINY_PIXELS,
+            Plan(steps=150, epochs=8, learning_rate=2e-3, gamma=1.5),
+        ),
+        "paper": Profile(
+            "ResNet-50, 10 adjacent frames, the thesis' settings, for a GPU",
+            {"neighbours": (15, 5), "least": (250, 650), "min_size": 384, "single": False,
+             "upsampling": "nearest"},
+            Plan(batch=10, steps=1000, epochs=60, learning_rate=5e-5, warm_up=2000, gamma=1.5),
+        ),
+    },
 }  # fmt: skip
-CONFIGS: dict[str, type[MaskRcnnConfig]] = {
+CONFIGS: dict[str, type[FrameConfig]] = {
     "maskrcnn": MaskRcnnConfig,
     "trackrcnn": TrackRcnnNetworkConfig,
     "motsnet": MotsNetNetworkConfig,
+    "pixel_embeddings": PixelConfig,
 }
 NETWORKS = {
     "maskrcnn": ("models.maskrcnn.network", "MaskRCNN"),
     "trackrcnn": ("models.trackrcnn.network", "TrackRCNN"),
     "motsnet": ("models.motsnet.network", "MOTSNet"),
+    "pixel_embeddings": ("models.pixel_embeddings.network", "PixelEmbeddings"),
 }
 
 

@@ -62,7 +62,7 @@ def start_with(network: Any, given: Any) -> Taken:
     The last layers of the heads are taken class by class, by name (`person` is `pedestrian`).
 
     Args:
-        network: to train, as `config_like` says. given: network whose weights are taken.
+        network: to train, see `FrameConfig.like`. given: network whose weights are taken.
     """
     own, theirs = variables_of(network), variables_of(given)
     known = {_same_class(name): i for i, name in enumerate(given.config.classes, 1)}

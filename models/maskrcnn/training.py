@@ -14,7 +14,6 @@ import numpy as np
 
 from models.checkpoints import Checkpoints, save_card, where_made
 from models.maskrcnn.data import Clips, FrameSequence, class_names
-from models.maskrcnn.inference import NetworkSegmenter
 from models.maskrcnn.profiles import Plan
 from models.maskrcnn.starting import start_with
 from utils.cli import note
@@ -145,7 +144,7 @@ class NetworkTrainer:
     def _compared(self, model: Any, most: int) -> tuple[list[Detections], list[Detections]]:
         """Return truth and what is found, in runs of adjacent frames of the held-back sequences."""
         run = self.plan.batch + 2 * int(getattr(self.config, "context", 0))
-        segmenter = NetworkSegmenter(model, self.plan.batch)
+        segmenter = model.segmenter(self.plan.batch)
         truth, found = [], []
         share = max(1, most // (self.plan.batch * len(self.held_back)))
         for sequence in self.held_back:
@@ -185,7 +184,7 @@ class NetworkTrainer:
         for sequence in shown:
             number = sequence.numbers[len(sequence.numbers) // 2]
             image = sequence.images(number)
-            pictures.append((image, NetworkSegmenter(best, 1)(image)))
+            pictures.append((image, best.segmenter(1)(image)))
         plot_detections(self.output.with_suffix(".png"), self.history, pictures)
         card = {
             "weights": self.output.name,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.maskrcnn.config import BLOCKS, MaskRcnnConfig
+from models.maskrcnn.config import MaskRcnnConfig
+from models.maskrcnn.frame_config import BLOCKS
 from models.maskrcnn.network import MaskRCNN
 
 Array = npt.NDArray[Any]

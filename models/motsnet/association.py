@@ -34,8 +34,8 @@ class MotsNetTracker(VectorMatching):
     """Embedding distance and time within a window, and overlap of boxes.
 
     The embeddings are the file's own where it has some (those of `models.motsnet.network`, of a
-    detection's class), else the DHAE's. Eqs. 1 and 5 allow every pair to stay alone for nothing; here a pair gains by how far it is
-    below `limit` (tau).
+    detection's class), else the DHAE's. Eqs. 1 and 5 allow every pair to stay alone for nothing;
+    here a pair gains by how far it is below `limit` (tau).
     """
 
     name = "motsnet"

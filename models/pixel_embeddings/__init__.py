@@ -1,0 +1,1 @@
+"""Pixel embeddings (thesis, chapter 6)."""
