@@ -26,6 +26,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", choices=PROFILES, help="the network")
     add("--data", type=Path, help="holds images/SEQ/ and instances_txt/SEQ.txt")
+    add("--images", type=Path, help="holds SEQ/ with the frames (default: in --data)")
     add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"names the classes ({CUSTOM})")
     add("--profile", choices=("tiny", "paper"), default="tiny", help="tiny: for a CPU")
     add("--sequences", nargs="+", help="sequences to use (default: all)")
@@ -123,7 +124,7 @@ def main() -> None:
     if args.list:
         return show(args)
     of = data_set(args.dataset)
-    sequences = load_sequences(args.data, of, args.sequences)
+    sequences = load_sequences(args.data, of, args.sequences, args.images)
     training, held_back = split(sequences, args.held_back)
     keras = import_keras()
     from models.maskrcnn.files import fingerprint, load_network

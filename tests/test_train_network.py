@@ -105,7 +105,7 @@ def test_training_begins_with_given_weights(folder, trained, tmp_path, monkeypat
     output = tmp_path / "n.keras"
     slow = ["--set", "learning_rate=1e-9", "--set", "steps=1"]
     run(monkeypatch, folder, output, "--start", str(trained), *slow, epochs=1)
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     assert "classes pedestrian; new: association, time_conv_0, time_conv_1" in said
     from models.maskrcnn.files import load_file
     from models.maskrcnn.weights import variables_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -325,3 +325,21 @@ def override(config: Config, changes: Mapping[str, str], names: Mapping[str, int
     kinds = typing.get_type_hints(type(config))
     values = {n: parse_value(n, text, kinds[n], names) for n, text in changes.items()}
     return typing.cast(Config, dataclasses.replace(typing.cast(Any, config), **values))
+
+
+def with_changes(config: Config, changes: Sequence[str]) -> Config:
+    """Return a settings object with the fields that a command line's `FIELD=VALUE` name replaced.
+
+    Raises:
+        ValueError: no such field, or a value without a meaning.
+    """
+    given = {}
+    known = parts_of(config)
+    for change in changes:
+        name, equals, value = (part.strip() for part in change.partition("="))
+        if not equals:
+            raise ValueError(f"--set must be FIELD=VALUE, got {change!r}")
+        if name not in known:
+            raise ValueError(f"--set must name one of {', '.join(known)}, got {name!r}")
+        given[name] = value
+    return override(config, given, {})

@@ -50,19 +50,23 @@ class FrameSequence:
 
 
 def load_sequences(
-    folder: Path, of: DataSet, names: Sequence[str] | None = None
+    folder: Path,
+    of: DataSet,
+    names: Sequence[str] | None = None,
+    frames: Path | None = None,
 ) -> list[FrameSequence]:
     """Read the annotations of a data set and find its frames.
 
     Args:
         folder: holds `instances_txt` and `images`, or SEQ.txt beside SEQ/ with the frames.
         of: DataSet. names: sequences to take; None takes all.
+        frames: holds SEQ/ with the frames; None looks in `folder`.
 
     Raises:
         ValueError: input that breaks a rule, or a sequence without frames.
     """
     found = []
-    pictures = folder / of.images if (folder / of.images).is_dir() else folder
+    pictures = frames or (folder / of.images if (folder / of.images).is_dir() else folder)
     for detections in read_sequences(instances_folder(folder), names):
         images = FrameFolder(pictures, detections.sequence, detections.size)
         if not images.files:
