@@ -28,7 +28,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="suppress masks that share more than this of the smaller one with a better one of "
         "their class (ReMOTS, section 2.1); 0.5 is a start",
     )
-    add("--ground-truth", type=Path, help="masks, a file or a folder of SEQ.txt: AP50 and AP75")
+    add("--ground-truth", type=Path, help="masks, a file or a folder of SEQ.txt: AP50, AP75 and AP")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats")
     add("--class-names", help="1=car,2=pedestrian: numbers that classes of these names get")
     add("--first-frame", type=int, default=0, help="number of a video's first frame")

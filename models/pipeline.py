@@ -160,8 +160,14 @@ class Pipeline:
         """Return a sequence with the boxes that the settings ask for.
 
         Raises:
-            FormatError: boxes that are not around their masks, under "check".
+            FormatError: boxes that are not around their masks, under "check"; no vectors where
+                the tracker needs the file's own.
         """
+        own = tracker_class(self.settings.name).own_vectors
+        if own and len(detections) and detections.vectors is None:
+            rule = f"detections must have vectors for tracker {self.settings.name}, as segment.py"
+            rule += " writes them with a network that has some"
+            raise FormatError(detections.sequence, None, rule, "none")
         if self.settings.boxes == "file" or not len(detections):
             return detections
         tight = masks.tight_boxes_xywh(detections.rles, *detections.size)

@@ -18,7 +18,7 @@ from models.segmenters import find_segmenter
 from models.spool import Spool
 from models.video_parts import Masks, Stop, interrupted_by, stamp
 from utils.cli import note, say
-from utils.detection_scores import average_precision
+from utils.detection_scores import STEPS, average_precision
 from utils.detections import IGNORE, Detections
 from utils.files import FormatError, instances_folder
 from utils.formats.base import Classes, Output
@@ -160,7 +160,7 @@ def _truth(path: Path | None, name: str) -> Detections | None:
 def _scores(
     truth: Detections, path: Path, frames: Sequence[int], names: Mapping[int, str]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return {"AP50" or "AP75": {"box" or "mask": {class: AP, "mean": AP}}} of the frames so far.
+    """Return {"AP50", "AP75" or "AP": {"box" or "mask": {class: AP, "mean": AP}}} of frames so far.
 
     Raises:
         ValueError: ground truth of other frames, or without a class that was looked for.
@@ -178,9 +178,10 @@ def _scores(
         rule = f"ground truth must have one of the network's classes {numbers} (--class-names)"
         raise FormatError(truth.sequence, None, rule, ", ".join(map(str, sorted(own))))
     found = replace(read_detections(path), sequence=truth.sequence)
+    wanted: dict[str, float | Sequence[float]] = {"AP50": 0.5, "AP75": 0.75, "AP": STEPS}
     return {
-        f"AP{round(100 * iou)}": average_precision([there], [found], scored, IGNORE, iou)
-        for iou in (0.5, 0.75)
+        name: average_precision([there], [found], scored, IGNORE, iou)
+        for name, iou in wanted.items()
     }
 
 

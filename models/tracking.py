@@ -105,6 +105,7 @@ class Tracker(ABC):
         measures: whether it can measure a whole video first, and then track it `again`.
         in_front: who gets a pixel of masks with equal scores, see `utils.results.make_disjoint`.
         needs: columns without which it cannot run; uses: those it reads where they are.
+        own_vectors: whether its vectors must be the file's own, and embeddings are none.
         report: Counter of what happened.
     """
 
@@ -113,6 +114,7 @@ class Tracker(ABC):
     settings: ClassVar[type]
     measures: ClassVar[bool] = False
     in_front: ClassVar[bool] = True
+    own_vectors: ClassVar[bool] = False
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
 

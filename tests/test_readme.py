@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mine_tracks
 import reproduce_tables
 import segment
 import test_mots
@@ -59,6 +60,7 @@ def parse(words):
         "track_video.py": track_video,
         "segment.py": segment,
         "train_network.py": train_network,
+        "mine_tracks.py": mine_tracks,
         "reproduce_tables.py": reproduce_tables,
     }
     return scripts[script].parse_args(arguments)
@@ -174,7 +176,7 @@ def test_imports_go_one_way():
         "utils",
         "models",
         "reproduction",
-        "(test_mots|track_video|segment|train_dhae|train_network|reproduce_tables|demo)",
+        "(test_mots|track_video|segment|train_dhae|train_network|mine_tracks|reproduce_tables|demo)",
     )
     for floor, folder in enumerate(order[:-1]):
         above = "|".join(order[floor + 1 :])

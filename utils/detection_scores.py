@@ -11,6 +11,7 @@ import numpy as np
 
 from utils.detections import Detections
 
+STEPS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())  # of IoU, whose mean is COCO's AP
 MOST = 100  # detections of a frame that count, the best
 
 
@@ -19,7 +20,7 @@ def average_precision(
     found: Sequence[Detections],
     names: Mapping[int, str],
     ignore: int | None = None,
-    iou: float = 0.5,
+    iou: float | Sequence[float] = 0.5,
 ) -> dict[str, dict[str, float]]:
     """Return {"box" or "mask": {class name: AP, "mean": AP}}, in percent.
 
@@ -28,7 +29,7 @@ def average_precision(
             either do not count.
         names: {number: name} of the classes to score.
         ignore: class of the regions in which detections do not count, or None.
-        iou: of a detection and an object, from which it is found.
+        iou: of a detection and an object, from which it is found; of several the mean is taken.
     """
     images: dict[tuple[str, int], int] = {}
     sizes: dict[int, dict[str, int]] = {}
@@ -82,7 +83,7 @@ def _entries(sequence: Detections, image_of: Any) -> list[dict[str, Any]]:
 
 def _scores(
     data: dict[str, Any], results: list[dict[str, Any]], names: Mapping[int, str], kind: str,
-    iou: float,
+    iou: float | Sequence[float],
 ) -> dict[str, float]:  # fmt: skip
     """Return AP by class name and its mean over the classes that have objects."""
     from pycocotools.coco import COCO
@@ -95,16 +96,17 @@ def _scores(
         truth.dataset = data
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results), {"box": "bbox", "mask": "segm"}[kind])
-        evaluation.params.iouThrs = np.array([iou])
+        evaluation.params.iouThrs = np.atleast_1d(iou)
         evaluation.params.catIds = list(names)
         evaluation.params.maxDets = [MOST]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][0, :, :, 0, 0]  # (recall, class), -1 without objects
+    # (IoU, recall, class), -1 without objects
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]
     scores = {
-        name: 100 * float(precision[:, k].mean())
+        name: 100 * float(precision[:, :, k].mean())
         for k, name in enumerate(names.values())
-        if (precision[:, k] >= 0).any()
+        if (precision[:, :, k] >= 0).any()
     }
     return {**scores, "mean": float(np.mean(list(scores.values()))) if scores else 0.0}

@@ -178,18 +178,19 @@ def plot_detections(
 
     Args:
         path: the PNG to write.
-        history: a dict for each epoch, with `loss`, the losses it sums and now and then `*_ap50`.
+        history: a dict for each epoch, with `loss`, the losses it sums and now and then AP
+            (`box_ap50` and the like).
         pictures: (frame, Detections in it) each; the legend says how many there are.
     """
     figure = plt.figure(figsize=(10, 6), layout="constrained")
     grid = figure.add_gridspec(2, max(2, len(pictures)), height_ratios=(1, 1.2))
     half = grid.ncols // 2
     names = list(dict.fromkeys(name for row in history for name in row))
-    scores = [name for name in names if name.endswith("_ap50")]
+    scores = [name for name in names if "_ap" in name]
     terms = [name for name in names if name not in (*scores, "epoch", "seconds")]
     for place, chosen, label, scale in (
         (grid[0, :half], terms, "loss", "log"),
-        (grid[0, half:], scores, "AP50, percent", "linear"),
+        (grid[0, half:], scores, "AP, percent", "linear"),
     ):
         axes = figure.add_subplot(place)
         for name in chosen:

@@ -18,12 +18,12 @@ from models.maskrcnn.profiles import Plan
 from models.maskrcnn.starting import start_with
 from utils.cli import note
 from utils.data_sets import DataSet
-from utils.detection_scores import average_precision
+from utils.detection_scores import STEPS, average_precision
 from utils.detections import Detections
 from utils.files import atomic_path
 from utils.visualization import plot_detections
 
-LOWER = "mask_ap50"  # what chooses the checkpoint
+CHOOSES = "mask_ap"  # the checkpoint: the mean over IoU 0.5 to 0.95, AP50 is soon full
 
 
 class NetworkTrainer:
@@ -125,8 +125,8 @@ class NetworkTrainer:
             row |= self.score(model)
         row["seconds"] = round(time.perf_counter() - start, 1)
         self.history.append(row)
-        if LOWER in row or not self.held_back:
-            better = self.best is None or row.get(LOWER, 0) >= self.best.get(LOWER, 0)
+        if CHOOSES in row or not self.held_back:
+            better = self.best is None or row.get(CHOOSES, 0) >= self.best.get(CHOOSES, 0)
             if better:
                 self.best = row
                 self._save_weights(model)
@@ -135,11 +135,14 @@ class NetworkTrainer:
         print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
 
     def score(self, model: Any) -> dict[str, float]:
-        """Return the AP50 of boxes and masks on evenly spaced held-back frames, in percent."""
+        """Return AP50 of boxes and masks and AP of masks on held-back frames, in percent."""
         truth, found = self._compared(model, self.plan.evaluate_frames)
         names = class_names([*self.training, *self.held_back], self.of)
-        scores = average_precision(truth, found, names, self.of.ignore)
-        return {f"{kind}_ap50": round(scores[kind]["mean"], 3) for kind in ("box", "mask")}
+        half = average_precision(truth, found, names, self.of.ignore)
+        every = average_precision(truth, found, names, self.of.ignore, STEPS)
+        scores = {f"{kind}_ap50": half[kind]["mean"] for kind in ("box", "mask")}
+        scores[CHOOSES] = every["mask"]["mean"]
+        return {name: round(value, 3) for name, value in scores.items()}
 
     def _compared(self, model: Any, most: int) -> tuple[list[Detections], list[Detections]]:
         """Return truth and what is found, in runs of adjacent frames of the held-back sequences."""
@@ -211,7 +214,7 @@ def write_card(path: Path, card: dict[str, Any], of: DataSet) -> None:
         return ", ".join(f"{name} ({n} frames)" for name, n in frames.items()) or "none"
 
     versions = card["versions"]
-    chosen = "the best mask AP50 held back" if card["held_back"] else "the last"
+    chosen = "the best mask AP held back" if card["held_back"] else "the last"
     lines = [
         f"# {path.stem}",
         "",

@@ -56,14 +56,14 @@ def greedy(costs: Array, limit: float) -> tuple[Array, Array]:
 class PixelEmbeddingTracker(Matching):
     """Greedy merging of clusters whose representatives are near (section 6.2.4).
 
-    Vectors are those of `models.pixel_embeddings.inference`; of shorter ones the whole vector is
-    the one representative.
+    Vectors are those of `models.pixel_embeddings.inference`.
     """
 
     name = "pixel_embeddings"
     meaning = "greedy merging of clusters of pixels by the distance of their representatives"
     settings = PixelTrackerConfig
     needs = (VECTORS,)
+    own_vectors = True
 
     def assign(self, costs: Array) -> tuple[Array, Array]:
         """Return the (k,) rows and (k,) columns of (m, n) costs that are matched."""
@@ -83,5 +83,6 @@ class PixelEmbeddingTracker(Matching):
         """Return (n, R, features) representatives of (n, V) vectors."""
         count, size = self.config.representatives, self.config.features
         if vectors.shape[1] < count * size:
-            return vectors[:, None].astype(np.float64)
+            rule = f"vectors must have {count} representatives of {size} values"
+            raise ValueError(f"{rule} (--set features, representatives), got {vectors.shape[1]}")
         return vectors[:, : count * size].reshape(-1, count, size).astype(np.float64)

@@ -8,7 +8,7 @@ from models.api import Tracker, track
 from models.live import Live
 from models.pipeline import Pipeline
 from models.settings import changed, settings_for
-from models.tracking import trackers
+from models.tracking import VECTORS, trackers
 from tests.conftest import make_detections, random_scene
 from utils.data_sets import CUSTOM, data_set
 from utils.formats.registry import read_detections
@@ -57,7 +57,7 @@ def test_a_frame_comes_back_with_its_picture_and_disjoint_masks():
     assert first.sum() == 225 and second.sum() == 400 - 100 and not (first & second).any()
 
 
-@pytest.mark.parametrize("name", [n for n in trackers() if n not in ("trackrcnn", "motsnet")])
+@pytest.mark.parametrize("name", [n for n in trackers() if VECTORS not in trackers()[n].needs])
 def test_every_tracker_says_from_when_on_frames_are_open(name):
     """A frame that is given back never gets another identity: as in the whole."""
     found = walkers(60, seed=3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.motsnet.association import MotsNetConfig
+from models.pixel_embeddings.association import PixelTrackerConfig
 from models.tracking import (
     Frame,
     describe_trackers,
@@ -26,6 +27,7 @@ SETTINGS = {
     "given": None,
     "trackrcnn": TrackRcnnConfig(),
     "motsnet": MotsNetConfig(min_track_length={0: 1}),
+    "pixel_embeddings": PixelTrackerConfig(features=1, representatives=3),
 }
 
 

@@ -8,14 +8,17 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from models.maskrcnn.profiles import CONFIGS, PROFILES
+from models.pipeline import Pipeline
 from models.pixel_embeddings import losses
 from models.pixel_embeddings.association import PixelTrackerConfig, greedy
 from models.pixel_embeddings.clusters import Cluster, clusters_of, enlarged
 from models.pixel_embeddings.config import PixelConfig
 from models.pixel_embeddings.network import PixelEmbeddings
+from models.settings import settings_for
 from models.tracking import make_tracker, track
 from tests.models.trackrcnn.test_network import frames_of, numpy
 from utils import masks
+from utils.data_sets import data_set
 from utils.detections import Detections
 
 SMALL = PixelConfig(
@@ -202,12 +205,14 @@ def test_clusters_are_linked_by_their_nearest_representatives():
         {"vectors": detections.vectors},
     )[0]  # fmt: skip
     assert far.tolist() == [1, 1, 2, 3]
-    whole = replace(config, features=5)  # shorter vectors are one representative
-    ids, _ = track(
-        detections, make_tracker("pixel_embeddings", replace(whole, limit=1e3)),
-        {"vectors": detections.vectors},
-    )  # fmt: skip
-    assert ids.tolist() == [1, 1, 2, 2]
+    with pytest.raises(ValueError, match=r"must have 3 representatives of 5 values .* got 3"):
+        track(
+            detections, make_tracker("pixel_embeddings", replace(config, features=5)),
+            {"vectors": detections.vectors},
+        )  # fmt: skip
+    pipeline = Pipeline(settings_for(data_set("custom"), "pixel_embeddings"))
+    with pytest.raises(ValueError, match="must have vectors for tracker pixel_embeddings"):
+        pipeline.track(replace(detections, vectors=None))
 
 
 def test_the_cheapest_link_is_made_first():

@@ -1,0 +1,57 @@
+"""Every network takes the same step with JAX as with TensorFlow."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from models.maskrcnn.profiles import NETWORKS, network_class
+from tests import one_step
+from tests.models.motsnet.test_network import SMALL as MOTSNET
+from tests.models.pixel_embeddings.test_pixels import SMALL as PIXELS
+from tests.models.trackrcnn.test_network import SMALL as TRACKRCNN
+from tests.models.trackrcnn.test_network import batch
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = {
+    "trackrcnn": replace(TRACKRCNN, **one_step.EVERYTHING),
+    "motsnet": replace(MOTSNET, **one_step.EVERYTHING),
+    "pixel_embeddings": replace(PIXELS, samples=2000, centres=True, past=1),
+}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_a_step_is_the_same_with_jax(tmp_path):
+    assert set(CONFIGS) == set(NETWORKS) - {"maskrcnn"}  # that one: tests.parity
+    given = batch(TRACKRCNN, 2)
+    np.savez(tmp_path / "batch.npz", **given)
+    for name, config in CONFIGS.items():
+        keras.utils.set_random_seed(3)
+        network_class(name)(config).save(tmp_path / f"{name}.keras")
+    ours = {n: one_step.one_step(tmp_path / f"{n}.keras", given) for n in CONFIGS}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.one_step", tmp_path],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    for name, both in ours.items():
+        for when, losses in both.items():
+            for loss, value in losses.items():
+                # Of pixels some are drawn at random.
+                loose = loss == "embedding" or (name == "pixel_embeddings" and when == "after")
+                rel = 0.05 if loose else 1e-3
+                assert theirs[name][when][loss] == pytest.approx(value, rel=rel, abs=1e-4), (
+                    name, when, loss,
+                )  # fmt: skip
+        assert both["after"] != both["before"]
