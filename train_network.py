@@ -10,12 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models.maskrcnn.data import FrameSequence, class_names, load_sequences
 from models.maskrcnn.frame_config import FrameConfig
 from models.maskrcnn.profiles import CONFIGS, PROFILES, Plan, network_class
 from utils.cli import Parser, import_keras, run, say
 from utils.config import override, parts_of
 from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
+from utils.files import FormatError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -102,6 +105,21 @@ def split(
     return training, [s for s in sequences if s.name in chosen]
 
 
+def check_identities(sequences: Sequence[FrameSequence], of: DataSet, model: str) -> None:
+    """Refuse objects that do not say who they are.
+
+    Raises:
+        FormatError: the first without an id.
+    """
+    for sequence in sequences:
+        found = sequence.detections
+        nameless = np.flatnonzero((found.ids == 0) & (found.classes != of.ignore))
+        if len(nameless):
+            rule = f"objects must have ids for --model {model}"
+            got = f"none in frame {found.frames[nameless[0]]}"
+            raise FormatError(f"{sequence.name}.txt", None, rule, got)
+
+
 def with_classes(config: Any, sequences: Sequence[FrameSequence], of: DataSet) -> Any:
     """Return the config with the classes that the sequences have."""
     names = class_names(sequences, of)
@@ -126,6 +144,9 @@ def main() -> None:
     of = data_set(args.dataset)
     sequences = load_sequences(args.data, of, args.sequences, args.images)
     training, held_back = split(sequences, args.held_back)
+    tracking = args.model != "maskrcnn"
+    if tracking:
+        check_identities(sequences, of, args.model)
     keras = import_keras()
     from models.maskrcnn.files import fingerprint, load_network
     from models.maskrcnn.training import NetworkTrainer
@@ -133,6 +154,8 @@ def main() -> None:
     given = load_network(args.start) if args.start else None
     config, plan = settings_of(args.model, args.profile, args.set, given and given.config)
     config = with_classes(config, sequences, of)
+    if getattr(config, "past", 0) >= plan.batch:
+        raise ValueError(f"past must be below batch ({plan.batch} frames), got {config.past}")
     keras.mixed_precision.set_dtype_policy(args.precision)
     settings = {
         "model": args.model,
@@ -152,7 +175,7 @@ def main() -> None:
         of,
         training,
         held_back,
-        args.model != "maskrcnn",
+        tracking,
         command,
         given,
     )

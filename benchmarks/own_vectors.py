@@ -10,6 +10,7 @@ sequences of the other folder, `trackrcnn` also with the vectors shuffled over t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,7 @@ from models.tracking import Array, make_tracker, trackers
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import DATA_SETS, DataSet, data_set
+from utils.detection_scores import average_precision
 from utils.detections import IGNORE, Detections
 from utils.evaluation import identity_f1
 from utils.formats.registry import read_detections, read_sequences
@@ -49,11 +51,14 @@ def segmented(
 ) -> list[Found]:
     """Return what the network finds in sequences of a folder; files are kept in `output`."""
     found = []
+    # Of these weights and this folder, whatever else they are called.
+    key = Path(weights).read_bytes() + str(folder.resolve()).encode()
+    digest = hashlib.sha256(key).hexdigest()[:12]
     for truth in read_sequences(folder / of.truth):
         name = truth.sequence
         if names is not None and name not in names:
             continue
-        own = output / folder.name / name
+        own = output / digest / name
         file = own / "detections" / f"{name}.txt"
         if not file.is_file():
             run_segment(SegmentRequest(str(folder / of.images / name), own, weights))
@@ -137,6 +142,9 @@ def main() -> None:
     for name in of.presets:
         rows[name] = scores(Pipeline(settings_for(of, name)), test, False)
     say(format_table(f"{args.weights}, {args.test}", COLUMNS, rows))
+    names = {c: of.name_of(c) for f in test for c in np.unique(f.truth.classes).tolist()}
+    scores_of = average_precision([f.truth for f in test], [f.detections for f in test], names)
+    say(", ".join(f"{kind} AP50 {values['mean']:.2f}" for kind, values in scores_of.items()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Matching detections to the last ones of recent tracks: what three associations share.
+"""Matching detections to the last ones of recent tracks: what four associations share.
 
-Mask IoU, TrackR-CNN's and MOTSNet's each say what a pair costs; who is matched is solved exactly.
+Mask IoU, TrackR-CNN's, MOTSNet's and pixel embeddings' each say what a pair costs; who is matched
+is solved exactly, unless one of them does otherwise.
 """
 
 from __future__ import annotations

@@ -151,8 +151,10 @@ class Pipeline:
         Args:
             images: whether there are frames, whose colours `refine` takes instead.
         """
-        needs = self.tracker().needs
-        if EMBEDDINGS in needs or (VECTORS in needs and detections.vectors is None):
+        tracker = self.tracker()
+        needs = tracker.needs
+        lacking = VECTORS in needs and detections.vectors is None and not tracker.own_vectors
+        if EMBEDDINGS in needs or lacking:
             return True
         return self.settings.refine and not images
 
@@ -160,14 +162,8 @@ class Pipeline:
         """Return a sequence with the boxes that the settings ask for.
 
         Raises:
-            FormatError: boxes that are not around their masks, under "check"; no vectors where
-                the tracker needs the file's own.
+            FormatError: boxes that are not around their masks, under "check".
         """
-        own = tracker_class(self.settings.name).own_vectors
-        if own and len(detections) and detections.vectors is None:
-            rule = f"detections must have vectors for tracker {self.settings.name}, as segment.py"
-            rule += " writes them with a network that has some"
-            raise FormatError(detections.sequence, None, rule, "none")
         if self.settings.boxes == "file" or not len(detections):
             return detections
         tight = masks.tight_boxes_xywh(detections.rles, *detections.size)
@@ -207,6 +203,10 @@ class Pipeline:
             columns[EMBEDDINGS] = self.embedder.embed(detections, keep, images, self.watch)
         if VECTORS in tracker.needs and VECTORS not in columns:
             own = detections.vectors
+            if own is None and tracker.own_vectors:
+                rule = f"detections must have vectors for tracker {tracker.name}, as segment.py"
+                rule += " writes them with a network that has some"
+                raise FormatError(detections.sequence, None, rule, "none")
             columns[VECTORS] = columns[EMBEDDINGS] if own is None else own
         return columns
 

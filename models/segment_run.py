@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from models.output import DETECTIONS, OutputFolder
 from models.remots.suppression import kept_by_iom
-from models.segmenters import find_segmenter
+from models.segmenters import BatchSegmenter, find_segmenter
 from models.spool import Spool
 from models.video_parts import Masks, Stop, interrupted_by, stamp
 from utils.cli import note, say
@@ -23,9 +23,12 @@ from utils.detections import IGNORE, Detections
 from utils.files import FormatError, instances_folder
 from utils.formats.base import Classes, Output
 from utils.formats.registry import read_detections, read_sequences
+from utils.formats.track_rcnn import VECTOR
 from utils.formats.tracking_only import line_of
 from utils.formats.writing import WRITERS
 from utils.video import Frames
+
+Scores = dict[str, dict[str, dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
         spool = Spool(request.output, signature, request.resume)
         classes = Classes(dict(request.names))
         source = Masks({}, segmenter, request.weights, classes, spool)
+        own = getattr(getattr(segmenter, "network", None), "config", None)
+        too_long = getattr(own, "vector_size", 0) > VECTOR
+        if too_long:
+            note(f"{request.weights}: its vectors are not written, a file holds {VECTOR} values")
         counts: Counter[str] = Counter()
         used: set[int] = set()
         passed: list[int] = []
@@ -90,6 +97,7 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
                     break
                 counts["frames"] += 1
                 passed.append(number)
+                found = replace(found, vectors=None) if too_long else found
                 kept = _kept(found, request, counts)
                 used.update(found.classes[kept].tolist())
                 for row in kept:
@@ -113,8 +121,11 @@ def run_segment(request: SegmentRequest) -> dict[str, Any]:
         }
         _write(request, path, output.staged, summary, classes.names)
         if truth is not None:
+            known = classes.names if isinstance(segmenter, BatchSegmenter) else None
             try:
-                summary["scores"] = _scores(truth, path, passed, classes.names)
+                scores, notes = _scores(truth, path, passed, known)
+                summary["scores"] = scores
+                summary["notes"] += notes
             except ValueError as error:  # what was found is not lost
                 summary["notes"].append(f"not scored: {error}")
         output.install(summary)
@@ -158,31 +169,50 @@ def _truth(path: Path | None, name: str) -> Detections | None:
 
 
 def _scores(
-    truth: Detections, path: Path, frames: Sequence[int], names: Mapping[int, str]
-) -> dict[str, dict[str, dict[str, float]]]:
+    truth: Detections, path: Path, frames: Sequence[int], names: Mapping[int, str] | None
+) -> tuple[Scores, list[str]]:
     """Return {"AP50", "AP75" or "AP": {"box" or "mask": {class: AP, "mean": AP}}} of frames so far.
+
+    Args:
+        truth: masks. path: file of what was found. frames: numbers of the frames so far.
+        names: of the classes that the network looks for; None: all.
+
+    Returns:
+        The scores, and what is left out of them.
 
     Raises:
         ValueError: ground truth of other frames, or without a class that was looked for.
     """
+    notes = []
     there = truth.select(np.isin(truth.frames, frames))
     outside = sorted(set(truth.frames.tolist()) - set(frames))
     if not len(there):
         got = f"frames {outside[0]} to {outside[-1]}" if outside else "no object"
         rule = f"ground truth must be of the frames {frames[0]} to {frames[-1]}"
         raise FormatError(truth.sequence, None, rule, got)
+    if outside:
+        shown = ", ".join(map(str, outside[:3])) + ", ..." * (len(outside) > 3)
+        notes.append(f"not scored: {len(outside)} frames of the truth that are not in it ({shown})")
     own = {int(c) for c in np.unique(there.classes)} - {IGNORE}
-    scored = {c: names[c] for c in sorted(own & set(names))}
+    looked = {c: f"class {c}" for c in own} if names is None else names
+    scored = {c: looked[c] for c in sorted(own & set(looked))}
+    if own - set(looked):
+        numbers = ", ".join(map(str, sorted(own - set(looked))))
+        notes.append(f"not scored: classes of the truth that are not looked for: {numbers}")
     if not scored:
-        numbers = ", ".join(f"{c}={n}" for c, n in names.items())
+        numbers = ", ".join(f"{c}={n}" for c, n in looked.items())
         rule = f"ground truth must have one of the network's classes {numbers} (--class-names)"
         raise FormatError(truth.sequence, None, rule, ", ".join(map(str, sorted(own))))
     found = replace(read_detections(path), sequence=truth.sequence)
+    if len(found) and found.size != truth.size:
+        rule = f"ground truth must have the frames' size {found.size} (height, width)"
+        raise FormatError(truth.sequence, None, rule, truth.size)
     wanted: dict[str, float | Sequence[float]] = {"AP50": 0.5, "AP75": 0.75, "AP": STEPS}
-    return {
+    scores = {
         name: average_precision([there], [found], scored, IGNORE, iou)
         for name, iou in wanted.items()
     }
+    return scores, notes
 
 
 def _write(

@@ -68,6 +68,29 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, mon
     assert fingerprint(first) == fingerprint(second)
 
 
+PIXELS = (
+    "width=4", "channels=8", "low_channels=4", "rates=1,2", "min_size=64", "samples=40",
+    "steps=1", "batch=2", "evaluate_every=1", "evaluate_frames=2", "epochs=1", "past=1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "settings"), [("pixel_embeddings", PIXELS), ("motsnet", None)])
+def test_the_other_networks_train_through_the_same_command(
+    folder, tmp_path, monkeypatch, model, settings
+):
+    arguments = ["train_network.py", "--model", model, "--dataset", "sprites", "--data"]
+    arguments += [str(folder), "--output", str(tmp_path / "n.keras"), "--held-back", "0002"]
+    for setting in settings or (*SMALL, "epochs=1", "steps=1"):
+        arguments += ["--set", setting]
+    monkeypatch.setattr("sys.argv", arguments)
+    train_network.main()
+    card = json.loads((tmp_path / "n.json").read_text())
+    assert card["settings"]["model"] == model and np.isfinite(card["kept"]["loss"])
+    from models.maskrcnn.files import load_file
+
+    assert type(load_file(tmp_path / "n.keras")).__name__.lower() == model.replace("_", "")
+
+
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     """Weights of a Mask R-CNN, one step away from where they began."""
@@ -222,6 +245,22 @@ def test_what_cannot_be_trained_is_refused_in_a_line(
     with pytest.raises(ValueError, match=text):
         run(monkeypatch, folder, tmp_path / "n.keras", *arguments)
     assert not list(tmp_path.glob("n.*"))
+
+
+def test_a_vote_for_a_frame_that_no_batch_has_is_refused(folder, tmp_path, monkeypatch):
+    arguments = ["train_network.py", "--model", "pixel_embeddings", "--data", str(folder)]
+    arguments += ["--output", str(tmp_path / "n.keras"), "--set", "past=4", "--set", "batch=4"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(ValueError, match=r"past must be below batch \(4 frames\), got 4"):
+        train_network.main()
+
+
+def test_objects_without_ids_teach_no_association(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "d")
+    path = tmp_path / "d" / "instances_txt" / "0001.txt"
+    shutil.copy(folder / "detections" / "0001.txt", path)
+    with pytest.raises(ValueError, match=r"0001\.txt: objects must have ids for --model trackrcnn"):
+        run(monkeypatch, tmp_path / "d", tmp_path / "n.keras")
 
 
 def test_frames_must_be_there(folder, tmp_path):

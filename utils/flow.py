@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
 
 
+LEAST = 16  # px a side that OpenCV needs
 LARGE = 1 << 20  # px above which the faster preset is taken, 4 times as fast
 
 
@@ -31,7 +32,14 @@ class Flow:
 
         Args:
             image, before: (H, W, 3) RGB.
+
+        Raises:
+            ValueError: frames that are too small.
         """
+        if min(image.shape[:2]) < LEAST:
+            raise ValueError(
+                f"frames must have {LEAST} px a side for optical flow, got {image.shape[:2]}"
+            )
         now, then = (cv2.cvtColor(i, cv2.COLOR_RGB2GRAY) for i in (image, before))
         dis = self._large if now.size > LARGE else self._small
         start = np.zeros((*now.shape, 2), np.float32)

@@ -42,15 +42,31 @@ def normalised(x, config, name, used=None):
         x: (N, h, w, C). config: MaskRcnnConfig. name: of the layer.
         used: (N,) bool, the rows that count when it is trained; None takes all.
     """
-    mask = None
+    mask, kind = None, layers.BatchNormalization
     if used is not None:
-        mask = SpreadMask(name=f"{name}_mask")([used, x])
-    return layers.BatchNormalization(
+        mask, kind = SpreadMask(name=f"{name}_mask")([used, x]), MaskedNormalization
+    return kind(
         momentum=0.9,
         epsilon=config.norm_eps,
         trainable=config.norm == "batch",
         name=name,
     )(x, mask=mask)
+
+
+@keras.saving.register_keras_serializable("usc_mots")
+class MaskedNormalization(layers.BatchNormalization):
+    """Batch normalisation that learns nothing from a batch of which no row counts.
+
+    Keras would take the mean and variance of nothing, 0, into the moving ones.
+    """
+
+    def _moments(self, inputs, mask):
+        mean, variance = super()._moments(inputs, mask)
+        if mask is None:
+            return mean, variance
+        some = ops.any(mask)
+        moving = ops.cast(self.moving_mean, mean.dtype), ops.cast(self.moving_variance, mean.dtype)
+        return ops.where(some, mean, moving[0]), ops.where(some, variance, moving[1])
 
 
 @keras.saving.register_keras_serializable("usc_mots")

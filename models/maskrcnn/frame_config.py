@@ -75,16 +75,13 @@ class FrameConfig:
         return cls(**{name: _tuples(value) for name, value in values.items()})
 
     def like(self: Own, given: FrameConfig) -> Own:
-        """Return the settings with those of given weights where they decide shapes and sizes.
+        """Return the settings with those of given weights where they decide shapes and sizes."""
+        names = (*self._common(given), "min_size", "max_size")
+        return replace(self, **{name: getattr(given, name) for name in names})
 
-        Raises:
-            ValueError: the weights are those of a network of another kind.
-        """
-        sizes = ("min_size", "max_size")
-        missing = [name for name in self.shaping if not hasattr(given, name)]
-        if missing:
-            raise ValueError(f"the weights to start with must have {missing[0]}, got none")
-        return replace(self, **{name: getattr(given, name) for name in (*self.shaping, *sizes)})
+    def _common(self, given: FrameConfig) -> tuple[str, ...]:
+        """Return what decides shapes in both; of another kind of network that is the ResNet's."""
+        return self.shaping if self.shaping == given.shaping else FrameConfig.shaping
 
     def check_like(self, given: FrameConfig) -> None:
         """Refuse settings that given weights cannot have.
@@ -92,7 +89,7 @@ class FrameConfig:
         Raises:
             ValueError: one that decides a shape differs.
         """
-        for name in self.shaping:
+        for name in self._common(given):
             own, theirs = getattr(self, name), getattr(given, name)
             if own != theirs:
                 rule = f"{name} must be {theirs}, as in the weights to start with"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import keras
 
 from models.maskrcnn.frame_config import FrameConfig
@@ -23,6 +25,8 @@ class FrameNetwork(keras.Model):
     """
 
     config_class: type[FrameConfig]
+    # Last layers with values for each class: how many, and whether background comes first.
+    by_class: ClassVar[dict[str, tuple[int, bool]]] = {}
 
     def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import keras
 from keras import ops
 
@@ -54,6 +56,11 @@ class MaskRCNN(FrameNetwork):
     """
 
     config_class = MaskRcnnConfig
+    by_class: ClassVar = {
+        "class_logits": (1, True),
+        "box_deltas": (4, True),
+        "mask_logits": (1, True),
+    }
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)

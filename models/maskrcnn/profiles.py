@@ -21,7 +21,7 @@ SMALL_SIDE = 256  # px, most of the shorter side in `tiny`
 class Plan:
     """How a network is trained."""
 
-    batch: int = setting(4, "frames of a step, adjacent ones for TrackR-CNN")
+    batch: int = setting(4, "frames of a step, adjacent ones but for Mask R-CNN")
     steps: int = setting(100, "of an epoch")
     epochs: int = setting(12, "in all")
     learning_rate: float = setting(1e-3, "of Adam, at its highest")
@@ -135,7 +135,7 @@ PROFILES: dict[str, dict[str, Profile]] = {
             Plan(steps=150, epochs=8, learning_rate=1.5e-3),
         ),
         "paper": Profile(
-            "ResNet-50 with a pyramid, 12 adjacent frames, the paper's settings, for a GPU",
+            "ResNet-50 with a pyramid, 12 adjacent frames, the paper's heads, for a GPU",
             {"norm": "batch", "head_norm": True},
             Plan(batch=12, steps=1000, epochs=180, learning_rate=1e-4, warm_up=500),
         ),
@@ -147,9 +147,9 @@ PROFILES: dict[str, dict[str, Profile]] = {
             Plan(steps=150, epochs=8, learning_rate=2e-3, gamma=1.5),
         ),
         "paper": Profile(
-            "ResNet-50, 10 adjacent frames, the thesis' settings, for a GPU",
-            {"neighbours": (15, 5), "least": (250, 650), "min_size": 384, "single": False,
-             "upsampling": "nearest"},
+            "ResNet-50, 10 adjacent frames, the thesis' losses and clusters, for a GPU",
+            {"norm": "batch", "neighbours": (15, 5), "least": (250, 650), "min_size": 384,
+             "single": False, "upsampling": "nearest"},
             Plan(batch=10, steps=1000, epochs=60, learning_rate=5e-5, warm_up=2000, gamma=1.5),
         ),
     },

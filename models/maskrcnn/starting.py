@@ -14,8 +14,6 @@ from utils.formats.base import PEDESTRIAN, PERSON
 
 Array = npt.NDArray[Any]
 
-BY_CLASS = {"class_logits": 1, "box_deltas": 4, "mask_logits": 1}  # values of a class
-
 
 @dataclass(frozen=True)
 class Taken:
@@ -56,6 +54,13 @@ def _by_class(own: Array, theirs: Array, places: Sequence[int | None], values: i
     return mixed
 
 
+def _alike(own: Any, theirs: Any, classes: int, count: int, ground: bool) -> bool:
+    """Return whether two last layers differ in the number of classes alone."""
+    first, second = tuple(own.shape), tuple(theirs.shape)
+    whole = (classes + ground) * count
+    return first[:-1] == second[:-1] and first[-1] == whole and second[-1] % count == 0
+
+
 def start_with(network: Any, given: Any) -> Taken:
     """Put the weights of another network into one, layer by layer where both have it.
 
@@ -67,12 +72,18 @@ def start_with(network: Any, given: Any) -> Taken:
     own, theirs = variables_of(network), variables_of(given)
     known = {_same_class(name): i for i, name in enumerate(given.config.classes, 1)}
     places = [0, *(known.get(_same_class(name)) for name in network.config.classes)]
-    taken, begun = set(), set()
+    taken, begun, by_class = set(), set(), False
     for name, variable in own.items():
         layer, value = name.split("/")[0], theirs.get(name)
-        if layer in BY_CLASS and value is not None:
-            mixed = _by_class(variable.numpy(), value.numpy(), places, BY_CLASS[layer])
+        if layer in network.by_class and value is not None:
+            count, ground = network.by_class[layer]
+            if not _alike(variable, value, len(places) - 1, count, ground):
+                begun.add(layer)
+                continue
+            own_places = places if ground else [None if p is None else p - 1 for p in places[1:]]
+            mixed = _by_class(variable.numpy(), value.numpy(), own_places, count)
             variable.assign(mixed)
+            by_class = True
         elif value is not None and tuple(value.shape) == tuple(variable.shape):
             variable.assign(np.asarray(value.numpy()))
         else:
@@ -80,10 +91,10 @@ def start_with(network: Any, given: Any) -> Taken:
             continue
         taken.add(layer)
     classes = network.config.classes
-    here = tuple(n for n, p in zip(classes, places[1:], strict=True) if p is not None)
+    here = tuple(n for n, p in zip(classes, places[1:], strict=True) if by_class and p is not None)
     return Taken(
         len(taken - begun),
         tuple(sorted(begun)),
         here,
-        tuple(n for n in classes if n not in here),
+        tuple(n for n in classes if by_class and n not in here),
     )

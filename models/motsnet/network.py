@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+from models.maskrcnn.backbone import MaskedNormalization
 from models.maskrcnn.heads import head_channels
 from models.maskrcnn.losses import masks_in_boxes
 from models.maskrcnn.network import MaskRCNN
@@ -60,6 +61,7 @@ class MOTSNet(MaskRCNN):
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)
         self.tracking_head = build_tracking_head(self.config)
+        self.by_class = self.by_class | {"tracking_vectors": (self.config.vector_size, False)}
 
     def loss_names(self):
         """Return the names of the losses."""
@@ -120,7 +122,7 @@ def build_tracking_head(config):
     pooled = keras.Input((head_channels(config),), name="pooled")
     used = keras.Input((), dtype="bool", name="pooled_used")
     x = layers.Dense(config.tracking_units, use_bias=False, name="tracking_dense")(pooled)
-    x = layers.BatchNormalization(momentum=0.9, name="tracking_bn")(x, mask=used)
+    x = MaskedNormalization(momentum=0.9, name="tracking_bn")(x, mask=used)
     x = layers.LeakyReLU(0.01)(x)
     x = layers.Dense(len(config.classes) * config.vector_size, name="tracking_vectors")(x)
     return keras.Model([pooled, used], x, name="tracking_head")

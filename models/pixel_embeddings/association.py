@@ -20,6 +20,7 @@ class PixelTrackerConfig(MatchingConfig):
     window: int = setting(1, "frames in which a track's last detection must lie")
     features: int = setting(18, "values of a representative: embedding, position, centre")
     representatives: int = setting(5, "of a cluster")
+    past: int = setting(0, "frames before that the network votes for")
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
@@ -27,6 +28,7 @@ class PixelTrackerConfig(MatchingConfig):
         rules = (
             ("features", self.features >= 1, "at least 1"),
             ("representatives", self.representatives >= 1, "at least 1"),
+            ("past", self.past >= 0, "at least 0"),
         )
         check_settings(self, rules)
 
@@ -80,9 +82,15 @@ class PixelEmbeddingTracker(Matching):
         return found
 
     def _points(self, vectors: Array) -> Array:
-        """Return (n, R, features) representatives of (n, V) vectors."""
-        count, size = self.config.representatives, self.config.features
-        if vectors.shape[1] < count * size:
-            rule = f"vectors must have {count} representatives of {size} values"
-            raise ValueError(f"{rule} (--set features, representatives), got {vectors.shape[1]}")
+        """Return (n, R, features) representatives of (n, V) vectors, which may end in zeros.
+
+        Raises:
+            ValueError: vectors that cannot be of such representatives.
+        """
+        count, size, past = self.config.representatives, self.config.features, self.config.past
+        filled = np.flatnonzero(vectors.any(axis=0))
+        used, most = (int(filled[-1]) + 1 if len(filled) else 0), count * size + 3 * past
+        if used > most or used <= (count - 1) * size:
+            rule = f"vectors must hold {count} representatives of {size} values and {past} votes"
+            raise ValueError(f"{rule} (--set features, representatives, past), got {used} values")
         return vectors[:, : count * size].reshape(-1, count, size).astype(np.float64)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from models.maskrcnn.frame_config import FrameConfig
 from utils.config import check_settings, setting
+from utils.formats.track_rcnn import VECTOR
 
 SAMPLINGS = ("instance", "balanced", "random")
 UPSAMPLINGS = ("nearest", "bilinear")
@@ -21,7 +22,9 @@ class PixelConfig(FrameConfig):
     value holds for the others.
     """
 
-    shaping: ClassVar[tuple[str, ...]] = FrameConfig.shaping
+    shaping: ClassVar[tuple[str, ...]] = (
+        *FrameConfig.shaping, "channels", "low_channels", "rates", "embedding",
+    )  # fmt: skip
 
     channels: int = setting(256, "of encoder's end, decoder and branches")
     low_channels: int = setting(48, "of the first stage's features in the decoder")
@@ -63,6 +66,11 @@ class PixelConfig(FrameConfig):
             ("sampling", self.sampling in SAMPLINGS, f"one of {', '.join(SAMPLINGS)}"),
             ("upsampling", self.upsampling in UPSAMPLINGS, f"one of {', '.join(UPSAMPLINGS)}"),
             ("past", self.past >= 0, "at least 0"),
+            (
+                "representatives",
+                self.vector_size <= VECTOR,
+                f"so few that they and the votes have at most {VECTOR} values",
+            ),
             ("neighbours", bool(self.neighbours) and min(self.neighbours) >= 1, "at least 1 each"),
             ("least", bool(self.least) and min(self.least) >= 1, "at least 1 each"),
         )

@@ -73,7 +73,7 @@ def sampled(tracks, labels, valid, chance, how, classes):
     begins = ops.concatenate([key[:1] >= 0, ops.logical_and(key[1:] != key[:-1], key[1:] >= 0)], 0)
     begins = ops.cast(begins, "int32")
     rank = ops.maximum(ops.cumsum(begins) - 1, 0)
-    room = int(key.shape[0])
+    room = key.shape[0] or ops.shape(key)[0]  # known while a step is compiled, or not
     counts = ops.take(ops.segment_sum(real, rank, num_segments=room), rank)
     weights = real
     if how != "random":

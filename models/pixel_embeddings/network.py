@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import keras
 from keras import layers, ops
 
@@ -26,6 +28,7 @@ class PixelEmbeddings(FrameNetwork):
     """
 
     config_class = PixelConfig
+    by_class: ClassVar = {"class_values": (1, True)}
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)

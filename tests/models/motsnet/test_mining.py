@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 import mine_tracks
 from benchmarks.mined_tracks import quality
@@ -98,21 +99,37 @@ def test_mined_tracks_are_mots_txt_that_training_reads(video, monkeypatch, capsy
     for identity in set(found.ids.tolist()):
         assert (np.bincount(found.classes[found.ids == identity]) > 0).sum() == 1
     text = capsys.readouterr().out
-    assert "0001: 2 tracklets of 6.0 segments, of 12" in text and "left out 0 below" in text
+    assert "0001: 2 tracklets of 6.0 segments, of 12" in text and ": 0 segments below" in text
     from models.maskrcnn.data import load_sequences
     from utils.data_sets import data_set
 
     (sequence,) = load_sequences(video / "mined", data_set("custom"), None, video / "frames")
     assert sequence.numbers == [1, 2, 3, 4, 5, 6] and len(sequence.detections) == 12
+    with pytest.raises(ValueError, match="must not be there yet, so that no annotation is lost"):
+        run(monkeypatch, video)
 
 
-def test_short_tracklets_are_left_out_and_counted(video, monkeypatch, capsys):
+def test_what_is_left_out_is_ignored_not_background(video, monkeypatch, capsys):
     path = video / "found" / "0001.txt"
     lines = [line for line in path.read_text().splitlines() if not line.startswith("3 ")]
     path.write_text("\n".join(lines) + "\n")
     found = run(monkeypatch, video, "--min-length", "3")
-    assert set(found.frames.tolist()) == {4, 5, 6}
-    assert "4 in tracklets below --min-length" in capsys.readouterr().out
+    objects = found.select(np.flatnonzero(found.classes != 10))
+    regions = found.select(np.flatnonzero(found.classes == 10))
+    assert set(objects.frames.tolist()) == {4, 5, 6}
+    assert regions.frames.tolist() == [1, 2] and set(regions.ids.tolist()) == {10000}
+    given = read_detections(path)
+    for region, frame in zip(regions.coco(), (1, 2), strict=True):
+        whole = coco_mask.merge(given.coco(np.flatnonzero(given.frames == frame)))
+        assert coco_mask.iou([region], [whole], [0])[0, 0] == 1
+    assert "and 4 of tracklets below --min-length are ignore regions" in capsys.readouterr().out
+
+
+def test_a_sequence_without_a_tracklet_is_not_written(video, monkeypatch, capsys):
+    with pytest.raises(ValueError, match="must"):
+        run(monkeypatch, video, "--min-length", "7")
+    assert "note: 0001: not written: it has no tracklet" in capsys.readouterr().out
+    assert not (video / "mined" / "instances_txt" / "0001.txt").exists()
 
 
 @pytest.mark.parametrize(

@@ -145,10 +145,10 @@ def test_objects_that_touch_are_told_apart_by_their_embeddings():
     assert not ((left.inside > 0) & (right.inside > 0)).any()
     assert left.score == pytest.approx(0.9) and left.representatives.shape == (5, 18)
     assert abs(left.representatives[:, 0]).max() < 1 < right.representatives[:, 0].min() - 3
-    # Of a frame four times as large along a side the same clusters are too small.
-    assert len(clusters_of(classes, embeddings, None, replace(SMALL, single=False), 0.25)) == 2
-    large = replace(SMALL, least=(2000,), single=False)
-    assert clusters_of(classes, embeddings, None, large, 1.0) == []
+    # `least` is of the frame: of one half as large along a side the clusters are too small.
+    large = replace(SMALL, least=(900,), single=False)
+    assert len(clusters_of(classes, embeddings, None, large, 1.0)) == 2
+    assert clusters_of(classes, embeddings, None, large, 2.0) == []
 
 
 def test_position_counts_among_the_features():
@@ -205,11 +205,16 @@ def test_clusters_are_linked_by_their_nearest_representatives():
         {"vectors": detections.vectors},
     )[0]  # fmt: skip
     assert far.tolist() == [1, 1, 2, 3]
-    with pytest.raises(ValueError, match=r"must have 3 representatives of 5 values .* got 3"):
+    with pytest.raises(ValueError, match=r"must hold 3 representatives of 5 values .* got 3"):
         track(
             detections, make_tracker("pixel_embeddings", replace(config, features=5)),
             {"vectors": detections.vectors},
         )  # fmt: skip
+    other = np.pad(detections.vectors, ((0, 0), (0, 125)))  # as a file of another network has them
+    for wrong in (replace(config, representatives=2), replace(config, representatives=9)):
+        with pytest.raises(ValueError, match="must hold"):
+            track(detections, make_tracker("pixel_embeddings", wrong), {"vectors": other})
+    assert track(detections, make_tracker("pixel_embeddings", config), {"vectors": other})[0].all()
     pipeline = Pipeline(settings_for(data_set("custom"), "pixel_embeddings"))
     with pytest.raises(ValueError, match="must have vectors for tracker pixel_embeddings"):
         pipeline.track(replace(detections, vectors=None))
@@ -273,7 +278,7 @@ def test_the_papers_shapes_take_one_step():
     chosen = PROFILES["pixel_embeddings"]["paper"]
     config = CONFIGS["pixel_embeddings"](
         **{**chosen.network, "min_size": 64, "width": 8, "channels": 16, "samples": 50,
-           "classes": ("car", "pedestrian"), "norm": "batch"}
+           "classes": ("car", "pedestrian")}
     )  # fmt: skip
     assert config.margin == 8 and config.embedding == 16 and config.loss_factor == 0.1
     assert [config.of_class(config.least, k) for k in (1, 2)] == [250, 650]
@@ -292,6 +297,7 @@ def test_the_papers_shapes_take_one_step():
         ("upsampling", "cubic", "upsampling must be one of nearest, bilinear"),
         ("samples", 0, "samples must be at least 1"),
         ("neighbours", (), "neighbours must be at least 1 each"),
+        ("representatives", 8, "have at most 128 values"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(field, value, text):
