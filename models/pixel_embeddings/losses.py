@@ -84,7 +84,7 @@ def sampled(tracks, labels, valid, chance, how, classes):
     reached = ops.cumsum(weights)
     count = int(chance.shape[0])
     at = (ops.arange(count, dtype="float32") + chance) / count * reached[-1]
-    found = ops.searchsorted(reached, at, side="right")
+    found = ops.cast(ops.searchsorted(reached, at, side="right"), "int32")
     return ops.take(order, ops.clip(found, 0, room - 1))
 
 
