@@ -1,8 +1,8 @@
-"""One step of training of every network in a folder, for comparing backends.
+"""Two steps of training of every network in a folder, for comparing backends.
 
 KERAS_BACKEND=jax python -m tests.one_step FOLDER
 
-FOLDER holds NAME.keras and batch.npz; the losses before and after the step are printed as JSON.
+FOLDER holds NAME.keras and batch.npz; the losses of each step are printed as JSON.
 """
 
 import json
@@ -15,25 +15,19 @@ import numpy as np
 EVERYTHING = {"anchor_samples": 10**6, "box_samples": 200, "box_fraction": 0.5}
 
 
-def losses_of(network, batch):
-    """Return a network's losses by name."""
-    import keras
-
-    made = network(batch, training=True)
-    return {name: float(keras.ops.convert_to_numpy(value)) for name, value in made.items()}
-
-
-def one_step(path, batch):
-    """Return the losses of a network before and after a step."""
+def two_steps(path, batch):
+    """Return the losses by name of two steps, each as it was before the step."""
     import keras
 
     from models.maskrcnn.files import load_file
 
     network = load_file(path)
-    before = losses_of(network, batch)
-    network.compile(keras.optimizers.SGD(0.01), jit_compile=False)
-    network.train_on_batch(batch)
-    return {"before": before, "after": losses_of(network, batch)}
+    network.compile(keras.optimizers.SGD(0.01), jit_compile=keras.backend.backend() == "jax")
+    found = []
+    for _ in range(2):
+        found.append(network.train_on_batch(batch, return_dict=True))
+        network.reset_metrics()
+    return [{name: float(value) for name, value in losses.items()} for losses in found]
 
 
 def main(folder):
@@ -43,7 +37,7 @@ def main(folder):
     import_keras()
     with np.load(folder / "batch.npz") as data:
         batch = {name: data[name] for name in data.files}
-    found = {path.stem: one_step(path, batch) for path in sorted(folder.glob("*.keras"))}
+    found = {path.stem: two_steps(path, batch) for path in sorted(folder.glob("*.keras"))}
     print(json.dumps(found))
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from models.maskrcnn.inference import NetworkSegmenter
 from models.maskrcnn.profiles import CONFIGS, PROFILES
+from models.maskrcnn.starting import start_with
 from models.maskrcnn.triplets import batch_hard
+from models.maskrcnn.weights import variables_of
 from models.motsnet.config import MotsNetNetworkConfig
 from models.motsnet.network import MOTSNet, mask_pool, often
 from tests.models.trackrcnn.test_network import batch, brute_force, frames_of, numpy
@@ -141,6 +143,19 @@ def test_a_network_comes_back_from_its_file(network, tmp_path):
     )
     for a, b in zip(first, second, strict=True):
         assert (a.vectors == b.vectors).all() and a.rles.tolist() == b.rles.tolist()
+
+
+def test_weights_to_start_with_are_taken_class_by_class(network):
+    own = MOTSNet(replace(SMALL, classes=("pedestrian", "dog", "car")))
+    name = "tracking_vectors/kernel"
+    before = numpy(variables_of(own)[name])
+    taken = start_with(own, network)
+    assert taken.classes == ("pedestrian", "car") and taken.new == ("dog",) and not taken.begun
+    kernel, theirs = (numpy(variables_of(n)[name]) for n in (own, network))
+    assert (kernel[:, :5] == theirs[:, 5:]).all() and (kernel[:, 10:] == theirs[:, :5]).all()
+    assert (kernel[:, 5:10] == before[:, 5:10]).all()
+    longer = MOTSNet(replace(SMALL, vector_size=6))
+    assert start_with(longer, network).begun == ("tracking_vectors",)
 
 
 def test_settings_without_a_meaning_are_refused():
