@@ -5,7 +5,7 @@ from typing import Any
 
 from models.run import Request, execute
 from models.segment_run import SegmentRequest, run_segment
-from models.settings import settings_for
+from models.settings import changed, settings_for
 from utils import synthetic
 from utils.cli import run, say
 from utils.data_sets import DataSet, data_set
@@ -15,23 +15,24 @@ OUTPUT = Path("results") / "demo"
 FRAMES, OBJECTS, SEED = 120, 3, 7
 # Networks that find the objects in frames; without one the generated masks are tracked.
 NETWORKS = {"sprites": Path(__file__).parent / "pretrained" / "trackrcnn_sprites.keras"}
+LEAST = 0.5  # score of what a network found
 COLUMNS = ("mask AP50", "detections", "tracks", "IDF1", "IDS", "MOTA", "sMOTSA", "HOTA")
 
 
 def segmented(folder: Path, of: DataSet, network: Path) -> tuple[Path, float]:
     """Find the objects of a generated sequence; return their file and the masks' AP50."""
-    made, found = folder / "input", folder / "found"
+    made, found = folder / "input", folder.with_name(f"{folder.name}_found")
     frames = str(made / of.images / "0001")
     truth = made / of.truth
     summary = run_segment(SegmentRequest(frames, found, str(network), ground_truth=truth))
     return found / summary["files"][0], summary["scores"]["AP50"]["mask"]["mean"]
 
 
-def tracked(folder: Path, of: DataSet, detections: Path) -> dict[str, Any]:
+def tracked(folder: Path, of: DataSet, detections: Path, least: float) -> dict[str, Any]:
     """Track, draw and score a sequence; return its row of the table."""
     made = folder / "input"
     request = Request(
-        settings_for(of),
+        changed(settings_for(of), [f"rules.min_score={least}"]),
         [detections],
         folder,
         ground_truth=made,
@@ -61,12 +62,14 @@ def main() -> None:
         row: dict[str, Any] = {}
         if network is not None:
             given, row["mask AP50"] = segmented(folder, of, network)
+            say(f"detections that score below {LEAST} are left out")
         rows[f"{of.title}, {'from frames' if network else 'given masks'}"] = row | tracked(
-            folder, of, given
+            folder, of, given, LEAST if network else 0.0
         )
     shown = {name: {c: row.get(c) for c in COLUMNS} for name, row in rows.items()}
     say(format_table("demo", list(COLUMNS), shown))
-    say(f"{OUTPUT}: sprites/ and mnist/ hold data/ (MOTS txt) and pictures/ (mp4, t-SNE)")
+    say(f"{OUTPUT}: sprites/ and mnist/ hold data/ (MOTS txt) and pictures/ (mp4, t-SNE), "
+        "sprites_found/ what the network found")  # fmt: skip
 
 
 if __name__ == "__main__":
