@@ -75,7 +75,7 @@ def inference(network, arrays):
     def stages(inputs):
         levels = network.features(inputs["images"])
         boxes, real, _ = network.proposals(levels, inputs, False)
-        return levels, boxes, real, network(inputs, training=False)
+        return levels, boxes, real, network.detect(levels, boxes, real, inputs["sizes"])
 
     levels, boxes, real, found = at_once(stages)(inputs)
     result["levels"] = max(
@@ -177,6 +177,9 @@ def losses_of(network, batch, gradients=True):
     names = {id(v): name for name, v in variables_of(network).items()}
     inputs = {k: keras.ops.convert_to_tensor(v) for k, v in batch.items()}
     trained = network.trainable_variables
+    if not gradients:
+        terms = network(inputs, training=True)
+        return {k: float(keras.ops.convert_to_numpy(v)) for k, v in terms.items()}, {}
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -186,7 +189,7 @@ def losses_of(network, batch, gradients=True):
                 terms = network(inputs, training=True)
                 total = network.total(terms)
             values = [v.value for v in trained]
-            return terms, tape.gradient(total, values) if gradients else []
+            return terms, tape.gradient(total, values)
 
         terms, slopes = step()
     else:

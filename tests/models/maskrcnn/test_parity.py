@@ -246,12 +246,12 @@ def test_a_mistake_in_the_network_is_noticed(recorded, monkeypatch, mistake):
 def stride_in_the_first_convolution(monkeypatch):
     plain = backbone.conv
 
-    def conv(x, filters, size, name, stride=1, *more):
+    def conv(x, filters, size, name, stride=1, *more, **kinds):
         if name.endswith("_0_conv1") and name[5] != "1":
             stride = 2
         if name.endswith("_0_conv2"):
             stride = 1
-        return plain(x, filters, size, name, stride, *more)
+        return plain(x, filters, size, name, stride, *more, **kinds)
 
     monkeypatch.setattr(backbone, "conv", conv)
 
