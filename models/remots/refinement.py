@@ -96,8 +96,8 @@ def adapt(
     size = min(config.dimensions, *known.shape)
     basis = np.linalg.svd(known[:: max(1, len(known) // 4000)], full_matrices=False)[2][:size]
     rng = np.random.default_rng(config.seed)
-    by_frame = grouped(frames)
-    by_tracklet = grouped(frames, short_tracklets(frames, track_ids))
+    by_frame = _grouped(frames)
+    by_tracklet = _grouped(frames, short_tracklets(frames, track_ids))
     rounds: tuple[tuple[int, Callable[[], Array | None]], ...] = (
         (config.intra_frame_steps, lambda: _intra_frame(known, by_frame, config, rng)),
         (config.tracklet_steps, lambda: _inter_tracklet(known, by_frame, by_tracklet, config, rng)),
@@ -136,7 +136,7 @@ def short_tracklets(frames: Array, track_ids: Array) -> Array:
     return labels
 
 
-def grouped(*keys: Array) -> Groups:
+def _grouped(*keys: Array) -> Groups:
     """Sort n rows by keys, the last one first; rows with the same last key are a group.
 
     Returns:
@@ -151,7 +151,7 @@ def grouped(*keys: Array) -> Groups:
     return order, place, first, np.searchsorted(labels[order], labels, side="right")
 
 
-def other_in_frame(by_frame: Groups, rows: Array, rng: np.random.Generator) -> Array:
+def _other_in_frame(by_frame: Groups, rows: Array, rng: np.random.Generator) -> Array:
     """Return for each row another one of its frame, -1 where it is alone."""
     order, (place, first, end) = by_frame[0], (column[rows] for column in by_frame[1:])
     count = end - first
@@ -165,7 +165,7 @@ def _intra_frame(
 ) -> Array | None:
     """Return (t, 3, F) triplets of section 2.2, or None where there are none."""
     anchors = rng.integers(0, len(inputs), config.batch_size)
-    negatives = other_in_frame(by_frame, anchors, rng)
+    negatives = _other_in_frame(by_frame, anchors, rng)
     anchors, negatives = anchors[negatives >= 0], negatives[negatives >= 0]
     if not len(anchors):
         return None
@@ -186,7 +186,7 @@ def _inter_tracklet(
     low = np.maximum(first, place - config.span)
     high = np.minimum(end - 1, place + config.span)
     positives = order[low + (rng.random(len(anchors)) * (high - low + 1)).astype(np.int64)]
-    negatives = other_in_frame(by_frame, anchors, rng)
+    negatives = _other_in_frame(by_frame, anchors, rng)
     usable = (negatives >= 0) & (positives != anchors)
     if not usable.any():
         return None
