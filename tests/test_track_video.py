@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,7 +210,7 @@ def test_ctrl_c_leaves_valid_files_up_to_that_frame(walk, whole, tmp_path):
     assert files(tmp_path / "out") == whole
 
 
-def test_what_was_segmented_is_kept_frame_by_frame(tmp_path):
+def test_what_was_segmented_is_kept_frame_by_frame(tmp_path, capsys):
     def kept(spool):
         return [(f, d.classes.tolist(), d.scores.tolist()) for f, d in spool.stored()]
 
@@ -227,7 +228,13 @@ def test_what_was_segmented_is_kept_frame_by_frame(tmp_path):
     assert kept(third) == [(0, [2], [score]), (1, [], []), (2, [2], [score])]
     with pytest.raises(ValueError, match=r"--resume must have the settings .* \(a 1\), got 2"):
         Spool(tmp_path, {"a": 2}, resume=True)
-    assert Spool(tmp_path, {"a": 2}, resume=False).left and not masks.exists()
+    assert "note" not in capsys.readouterr().out
+    Spool(tmp_path, {"a": 2}, resume=False)
+    assert not masks.exists()
+    assert "an earlier run was stopped there; it is begun anew" in capsys.readouterr().out
+    shutil.rmtree(first.folder)
+    Spool(tmp_path, {"a": 2}, resume=True)
+    assert "no run was stopped there: it begins" in capsys.readouterr().out
 
 
 def test_a_failing_segmenter_is_named_and_what_was_found_stays(walk, tmp_path):
