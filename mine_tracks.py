@@ -130,7 +130,7 @@ def main() -> None:
         result, notes = mined(detections, images, config, args)
         for text in notes:
             say(text)
-        if (result.ids > 0).any() and (result.classes != IGNORE).any():
+        if (result.classes != IGNORE).any():
             written.append(result)
         else:
             note(f"{detections.sequence}: not written: it has no tracklet")

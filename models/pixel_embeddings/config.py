@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.maskrcnn.frame_config import FrameConfig
+from models.trackrcnn.config import STARTS
 from utils.config import check_settings, setting
 from utils.formats.track_rcnn import VECTOR
 
@@ -57,12 +58,11 @@ class PixelConfig(FrameConfig):
         super().__post_init__()
         counts = ("channels", "low_channels", "embedding", "samples", "representatives")
         factors = ("margin", "loss_factor", "centre_factor", "past_factor", "position")
-        starts = ("identity", "random", "average")
         rules = (
             *((name, getattr(self, name) >= 1, "at least 1") for name in counts),
             *((name, getattr(self, name) >= 0, "at least 0") for name in factors),
             ("rates", bool(self.rates) and min(self.rates) >= 1, "at least 1 each"),
-            ("time_convs", set(self.time_convs) <= set(starts), f"of {', '.join(starts)}"),
+            ("time_convs", set(self.time_convs) <= set(STARTS), f"of {', '.join(STARTS)}"),
             ("sampling", self.sampling in SAMPLINGS, f"one of {', '.join(SAMPLINGS)}"),
             ("upsampling", self.upsampling in UPSAMPLINGS, f"one of {', '.join(UPSAMPLINGS)}"),
             ("past", self.past >= 0, "at least 0"),
