@@ -224,7 +224,8 @@ def random_search(
 ) -> tuple[Any, float]:
     """Return the best of randomly drawn settings (thesis, section 4.1), and its accuracy.
 
-    `limit` or `scale`, `window` and `overlap_weight` are drawn, and `min_score` if asked for.
+    `limit` (up to that of the settings) or `scale`, `window` and `overlap_weight` are drawn, and
+    `min_score` if asked for.
     MOTSNet's authors do not tune (tau = 1, N_w the training batch, N_t = 5), but their embeddings
     are of images.
 
@@ -250,7 +251,7 @@ def random_search(
     for _ in range(trials):
         changes: dict[str, Any] = {
             "window": int(rng.integers(1, 31)),
-            "limit": float(rng.uniform(0.05, 1)),
+            "limit": config.limit * float(rng.uniform(0.05, 1)),
         }
         if hasattr(config, "scale"):
             changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}

@@ -237,8 +237,13 @@ class Pipeline:
             if self.settings.calibrate:
                 track_ids, report = track(scored, tracker.again(), columns, keep, step)
         if self.settings.refine:
-            track_ids, merged = self._refine(detections, track_ids, columns)
+            track_ids, merged = self._refine(detections, track_ids, columns, images, step)
             report = report + merged
+            if merged["unclear"]:
+                notes.append(
+                    f"{detections.sequence}: its tracks of {merged['unclear']} classes "
+                    "do not tell who is who: these are left as they were"
+                )
         notes += self._trust_notes(detections)
         said = tuple(notes)
         return Tracked(
@@ -261,10 +266,16 @@ class Pipeline:
         return detections
 
     def _refine(
-        self, detections: Detections, track_ids: Array, columns: Mapping[str, Array]
+        self,
+        detections: Detections,
+        track_ids: Array,
+        columns: Mapping[str, Array],
+        images: Images | None,
+        step: int,
     ) -> tuple[npt.NDArray[np.int32], Counter[str]]:
         """Return the ids after merging tracklets, and what was merged."""
         from models.remots.refinement import refine
+        from models.remots.retracking import RetrackingConfig, retrack
 
         name, colours = detections.sequence, columns.get(COLOURS)
         with_embeddings = EMBEDDINGS in columns and (
@@ -272,8 +283,11 @@ class Pipeline:
         )
         looks = [columns[EMBEDDINGS]] if with_embeddings else []
         looks += [] if colours is None else [colours]
+        config = self.settings.refinement
         with self.watch("refine"):
-            return refine(detections, track_ids, looks, self.settings.refinement)
+            if isinstance(config, RetrackingConfig) and images is not None:
+                return retrack(detections, track_ids, looks, images, config, step)
+            return refine(detections, track_ids, looks, config)
 
     def _step(self, detections: Detections) -> tuple[int, list[str]]:
         """Return the step of the frame numbers, and what to say of it."""

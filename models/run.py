@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from models.output import PICTURES, REPORT, OutputFolder
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
+from models.remots.retracking import RetrackingConfig
 from models.settings import Settings
 from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
 from utils import evaluation
 from utils.cli import check_backend, say
 from utils.data_sets import DataSet, named_after, own_names
 from utils.detections import Detections
+from utils.files import FormatError
 from utils.formats.base import Classes, Options, Output
 from utils.formats.mot import read_mot
 from utils.formats.writing import MOTS, WRITERS
@@ -137,6 +139,8 @@ def check_sequences(made: Run) -> None:
             if len(missing) == len(numbers):
                 got = f"none of the {len(numbers)} frames that have detections"
                 raise ValueError(f"{images.folder}: must hold the frames' pictures, got {got}")
+            if missing and isinstance(made.settings.refinement, RetrackingConfig):
+                raise FormatError(images.folder, None, "must hold every frame", f"no {missing[0]}")
             if not missing:
                 made.complete.add(detections.sequence)
             else:

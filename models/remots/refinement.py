@@ -49,7 +49,7 @@ def refine(
     for cls in np.unique(detections.classes[refined > 0]).tolist():
         rows = np.flatnonzero((detections.classes == cls) & (refined > 0))
         frames = detections.frames[rows].astype(np.int64)
-        inputs = _standardised([d[rows] for d in descriptors])
+        inputs = standardised([d[rows] for d in descriptors])
         threshold, error = find_threshold(inputs, frames, refined[rows], config)
         if error > config.max_error:
             report["unclear"] += 1
@@ -61,7 +61,7 @@ def refine(
     return refined, report
 
 
-def _standardised(descriptors: Sequence[Array]) -> Array:
+def standardised(descriptors: Sequence[Array]) -> Array:
     """Return one (n, F) float32 array in which each descriptor weighs the same."""
     parts = []
     for values in descriptors:
@@ -96,8 +96,8 @@ def adapt(
     size = min(config.dimensions, *known.shape)
     basis = np.linalg.svd(known[:: max(1, len(known) // 4000)], full_matrices=False)[2][:size]
     rng = np.random.default_rng(config.seed)
-    by_frame = _grouped(frames)
-    by_tracklet = _grouped(frames, short_tracklets(frames, track_ids))
+    by_frame = grouped(frames)
+    by_tracklet = grouped(frames, short_tracklets(frames, track_ids))
     rounds: tuple[tuple[int, Callable[[], Array | None]], ...] = (
         (config.intra_frame_steps, lambda: _intra_frame(known, by_frame, config, rng)),
         (config.tracklet_steps, lambda: _inter_tracklet(known, by_frame, by_tracklet, config, rng)),
@@ -136,7 +136,7 @@ def short_tracklets(frames: Array, track_ids: Array) -> Array:
     return labels
 
 
-def _grouped(*keys: Array) -> Groups:
+def grouped(*keys: Array) -> Groups:
     """Sort n rows by keys, the last one first; rows with the same last key are a group.
 
     Returns:
@@ -151,7 +151,7 @@ def _grouped(*keys: Array) -> Groups:
     return order, place, first, np.searchsorted(labels[order], labels, side="right")
 
 
-def _other_in_frame(by_frame: Groups, rows: Array, rng: np.random.Generator) -> Array:
+def other_in_frame(by_frame: Groups, rows: Array, rng: np.random.Generator) -> Array:
     """Return for each row another one of its frame, -1 where it is alone."""
     order, (place, first, end) = by_frame[0], (column[rows] for column in by_frame[1:])
     count = end - first
@@ -165,7 +165,7 @@ def _intra_frame(
 ) -> Array | None:
     """Return (t, 3, F) triplets of section 2.2, or None where there are none."""
     anchors = rng.integers(0, len(inputs), config.batch_size)
-    negatives = _other_in_frame(by_frame, anchors, rng)
+    negatives = other_in_frame(by_frame, anchors, rng)
     anchors, negatives = anchors[negatives >= 0], negatives[negatives >= 0]
     if not len(anchors):
         return None
@@ -186,7 +186,7 @@ def _inter_tracklet(
     low = np.maximum(first, place - config.span)
     high = np.minimum(end - 1, place + config.span)
     positives = order[low + (rng.random(len(anchors)) * (high - low + 1)).astype(np.int64)]
-    negatives = _other_in_frame(by_frame, anchors, rng)
+    negatives = other_in_frame(by_frame, anchors, rng)
     usable = (negatives >= 0) & (positives != anchors)
     if not usable.any():
         return None
@@ -216,7 +216,7 @@ def find_threshold(
         error: share of halves beyond the threshold plus weighted share of others within; 2 where
             there are too few of either.
     """
-    tracks = _tracks(frames, track_ids)
+    tracks = tracks_of(frames, track_ids)
     halves: list[float] = []
     parts: list[Array] = []
     if sum(len(rows) >= MIN_LENGTH for rows in tracks) < MIN_HALVES:
@@ -245,7 +245,7 @@ def find_threshold(
     return float(THRESHOLDS[wrong <= least + FLAT].mean()), least
 
 
-def _tracks(frames: Array, track_ids: Array) -> list[Array]:
+def tracks_of(frames: Array, track_ids: Array) -> list[Array]:
     """Return the rows of each track, frames ascending; tracks by id."""
     order = np.lexsort((frames, track_ids))
     starts = np.flatnonzero(np.diff(track_ids[order]) != 0) + 1
@@ -299,7 +299,7 @@ def merge(
     """
     if not len(frames):
         return np.array(track_ids)
-    tracks = _tracks(frames, track_ids)
+    tracks = tracks_of(frames, track_ids)
     counts = np.array([len(rows) for rows in tracks], float)
     means = np.array([embeddings[rows].mean(axis=0) for rows in tracks])
     first = np.array([frames[rows[0]] for rows in tracks])

@@ -1,0 +1,286 @@
+"""Tracklets linked by what the video itself says of looks and motion.
+
+ReMOTS merges by looks alone, up to a threshold where two histograms part (section 2.5). Here the
+odds that two tracklets are one object are learned from the video, too, without any identity: a
+tracklet is cut, what is before and after a gap is one object; what went on beside it is another.
+The question is then the one that merging asks, motion can be weighed with looks, and who goes on
+as whom is solved for all tracklets at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.assignment import assign_exactly
+from models.remots.refinement import adapt, short_tracklets, standardised, tracks_of
+from utils.config import RefinementConfig, check_settings, setting
+from utils.detections import Detections
+
+Array = npt.NDArray[Any]
+
+LEAST = 12  # detections of a tracklet that is cut: a few before, a few after
+SIDE = 4  # detections on each side of a cut, at least
+LONGEST = 60  # detections on each side of a cut, at most: real tracklets are short, too
+ENOUGH = 30  # cuts, and others, from which odds can be learned
+CUTS = 500  # of each half of the tracks
+MOTION = 0.05  # heights added to an error of motion, whose logarithm is taken
+
+
+@dataclass(frozen=True)
+class EvidenceConfig(RefinementConfig):
+    """How tracklets are linked."""
+
+    trust: float = setting(1.5, "log odds added where the given track goes on so")
+    odds: float = setting(0.0, "log odds above which two tracklets are linked")
+    ends: int = setting(10, "detections at an end of a tracklet whose motion is fitted")
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning."""
+        check_settings(self, (("ends", self.ends >= 1, "at least 1"),))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Tracklets, or parts of them, as pairs are weighed.
+
+    Attributes:
+        looks: (m, F) means of unit vectors. first, last: (m,) frames. height: (m, 2) at both ends.
+        place: (m, 2, 2) where motion puts each at its ends, x and y; pace: (m, 2, 2) by frame.
+    """
+
+    looks: Array
+    first: Array
+    last: Array
+    height: Array
+    place: Array
+    pace: Array
+
+
+def pieces_of(
+    parts: Sequence[Array], frames: Array, boxes: Array, looks: Array, ends: int
+) -> Pieces:
+    """Return Pieces of rows with ascending frames.
+
+    Args:
+        parts: m arrays of rows. frames: (n,) int. boxes: (n, 4) x, y, width, height in px.
+        looks: (n, F) of length 1. ends: detections whose motion is fitted by a line.
+    """
+    count = len(parts)
+    middle = boxes[:, :2] + boxes[:, 2:] / 2
+    place, pace = np.zeros((count, 2, 2)), np.zeros((count, 2, 2))
+    height = np.zeros((count, 2))
+    for k, rows in enumerate(parts):
+        for end, own in enumerate((rows[:ends], rows[-ends:])):
+            at = frames[rows[0 if end == 0 else -1]]
+            away = frames[own] - frames[own].mean()
+            spread = (away**2).sum()
+            if len(own) > 2:
+                pace[k, end] = away @ middle[own] / spread
+            place[k, end] = middle[own].mean(axis=0) + pace[k, end] * (at - frames[own].mean())
+            height[k, end] = max(float(np.median(boxes[own, 3])), 1.0)
+    return Pieces(
+        np.array([looks[rows].mean(axis=0) for rows in parts]).reshape(count, looks.shape[1]),
+        np.array([frames[rows[0]] for rows in parts], np.int64),
+        np.array([frames[rows[-1]] for rows in parts], np.int64),
+        height,
+        place,
+        pace,
+    )
+
+
+def weighed(pieces: Pieces, earlier: Array, later: Array) -> Array:
+    """Return (p, 3) of pairs: distance of looks, log error of motion in heights, log of the gap.
+
+    Args:
+        pieces: Pieces. earlier, later: (p,) places therein.
+    """
+    gap = (pieces.first[later] - pieces.last[earlier]).astype(float)
+    apart = 1 - (pieces.looks[earlier] * pieces.looks[later]).sum(axis=1)
+    pace = (pieces.pace[earlier, 1] + pieces.pace[later, 0]) / 2
+    error = pieces.place[earlier, 1] + pace * gap[:, None] - pieces.place[later, 0]
+    size = (pieces.height[earlier, 1] + pieces.height[later, 0]) / 2
+    moved = np.linalg.norm(error, axis=1) / size
+    return np.stack([apart, np.log(moved + MOTION), np.log(np.maximum(gap, 1))], axis=1)
+
+
+def known_pairs(
+    parts: Sequence[Array], frames: Array, horizon: int, rng: np.random.Generator
+) -> tuple[list[Array], list[tuple[int, int]], list[bool]]:
+    """Return pairs of pieces of which it is known whether they are one object.
+
+    Args:
+        parts: rows of each tracklet, frames ascending. frames: (n,) int. horizon: longest gap.
+        rng: chooses where tracklets are cut.
+
+    Returns:
+        pieces: rows of each. pairs: (earlier, later) places therein. same: of each pair.
+    """
+    pieces: list[Array] = []
+    pairs: list[tuple[int, int]] = []
+    same: list[bool] = []
+    first = np.array([frames[rows[0]] for rows in parts])
+    last = np.array([frames[rows[-1]] for rows in parts])
+    long = [k for k, rows in enumerate(parts) if len(rows) >= LEAST]
+    for _ in range(CUTS if long else 0):
+        k = long[rng.integers(len(long))]
+        rows = parts[k]
+        gap = int(np.exp(rng.uniform(0, np.log(horizon))))
+        gap = min(gap, len(rows) - 2 * SIDE + 1)
+        end = int(rng.integers(SIDE, len(rows) - SIDE - gap + 2))
+        before = rows[max(0, end - rng.integers(SIDE, LONGEST)) : end]
+        after = rows[end + gap - 1 :][: rng.integers(SIDE, LONGEST)]
+        place = len(pieces)
+        pieces += [before, after]
+        pairs.append((place, place + 1))
+        same.append(True)
+        beside = (first <= last[k]) & (last >= first[k])
+        for other in np.flatnonzero(beside).tolist():
+            own = parts[other][frames[parts[other]] >= frames[after[0]]][: len(after)]
+            if other != k and len(own) >= SIDE and frames[own[0]] - frames[before[-1]] <= horizon:
+                pieces.append(own)
+                pairs.append((place, len(pieces) - 1))
+                same.append(False)
+    return pieces, pairs, same
+
+
+class Odds:
+    """Log odds that two tracklets are one object, by logistic regression on pairs.
+
+    Args:
+        pairs: (p, 3), see `weighed`. same: (p,) bool.
+
+    Attributes:
+        error: mean of the shares of one object's pairs called two, and of two objects' called one,
+            where both weigh the same.
+    """
+
+    def __init__(self, pairs: Array, same: Array) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        self._mean, self._spread = pairs.mean(axis=0), np.maximum(pairs.std(axis=0), 1e-9)
+        self._model = LogisticRegression(max_iter=1000).fit(self._scaled(pairs), same)
+        even = self(pairs) - np.log(same.sum() / (~same).sum())
+        self.error = float((np.mean(even[same] < 0) + np.mean(even[~same] > 0)) / 2)
+
+    def __call__(self, pairs: Array) -> Array:
+        """Return (p,) log odds."""
+        found: Array = self._model.decision_function(self._scaled(pairs))
+        return found
+
+    def _scaled(self, pairs: Array) -> Array:
+        return (pairs - self._mean) / self._spread
+
+
+def learned_odds(
+    inputs: Array, frames: Array, boxes: Array, track_ids: Array, config: EvidenceConfig
+) -> Odds | None:
+    """Return what the video says of pairs, or None where it says too little.
+
+    Each half of the tracks is measured with looks adapted to the other half: what was adapted to a
+    tracklet finds it more alike than the next.
+
+    Args:
+        inputs: (n, F) float32, centred. frames: (n,) int. boxes: (n, 4) x, y, width, height.
+        track_ids: (n,) int, above 0. config: EvidenceConfig.
+    """
+    rng = np.random.default_rng(config.seed)
+    names = np.unique(track_ids)
+    labels = short_tracklets(frames, track_ids)
+    found, answers = [], []
+    for half in (0, 1):
+        mine = np.isin(track_ids, names[half::2])
+        if mine.all() or not mine.any():
+            continue
+        looks = adapt(inputs, frames, track_ids, config, np.flatnonzero(~mine))
+        own = [np.flatnonzero(mine)[rows] for rows in tracks_of(frames[mine], labels[mine])]
+        parts, pairs, same = known_pairs(own, frames, config.horizon, rng)
+        if not pairs:
+            continue
+        pieces = pieces_of(parts, frames, boxes, looks, config.ends)
+        earlier, later = np.array(pairs).T
+        found.append(weighed(pieces, earlier, later))
+        answers.append(np.array(same))
+    same_of_all = np.concatenate(answers) if answers else np.zeros(0, bool)
+    if min(same_of_all.sum(), (~same_of_all).sum()) < ENOUGH:
+        return None
+    return Odds(np.concatenate(found), same_of_all)
+
+
+def link(
+    detections: Detections,
+    track_ids: Array,
+    descriptors: Sequence[Array],
+    config: EvidenceConfig | None = None,
+) -> tuple[npt.NDArray[np.int32], Counter[str]]:
+    """Cut tracks where they miss a frame, and link what is left by the odds of the video itself.
+
+    Args:
+        detections: n Detections. track_ids: (n,) int, 0 for none; of any tracker.
+        descriptors: list of (n, F) float arrays, what the detections look like.
+        config: EvidenceConfig.
+
+    Returns:
+        (n,) int32 ids: of linked tracklets the least id among what was cut; a tracklet that is
+            linked to none of its track gets a new one.
+        report: Counter: `tracklets`; `links` between them, `cut` links of the given tracks that are
+            no more, `new` ones; `unclear` classes in which nothing could be learned, whose ids
+            stay.
+    """
+    config = config or EvidenceConfig()
+    refined, report = np.array(track_ids, np.int32), Counter[str]()
+    fresh = int(refined.max(initial=0))
+    for cls in np.unique(detections.classes[refined > 0]).tolist():
+        rows = np.flatnonzero((detections.classes == cls) & (refined > 0))
+        frames, ids = detections.frames[rows].astype(np.int64), refined[rows].astype(np.int64)
+        boxes = detections.boxes_xywh[rows].astype(float)
+        inputs = standardised([d[rows] for d in descriptors])
+        odds = learned_odds(inputs, frames, boxes, ids, config)
+        if odds is None or odds.error > config.max_error / 2:
+            report["unclear"] += 1
+            continue
+        parts = tracks_of(frames, short_tracklets(frames, ids))
+        looks = adapt(inputs, frames, ids, config)
+        pieces = pieces_of(parts, frames, boxes, looks, config.ends)
+        gaps = pieces.first[None] - pieces.last[:, None]
+        earlier, later = np.nonzero((gaps > 0) & (gaps <= config.horizon))
+        given = _given(pieces, np.array([ids[part[0]] for part in parts]))
+        gains = np.full(gaps.shape, -np.inf)
+        if len(earlier):
+            gains[earlier, later] = odds(weighed(pieces, earlier, later)) - config.odds
+        gains[given] += config.trust
+        chosen = np.zeros_like(given)
+        chosen[assign_exactly(gains, 0.0)] = True
+        report["tracklets"] += len(parts)
+        report["links"] += int(chosen.sum())
+        report["cut"] += int((given & ~chosen).sum())
+        report["new"] += int((chosen & ~given).sum())
+        used: set[int] = set()
+        names = np.zeros(len(parts), np.int64)
+        before = {int(b): int(a) for a, b in zip(*np.nonzero(chosen), strict=True)}
+        for k in np.argsort(pieces.first, kind="stable").tolist():
+            if k in before:
+                names[k] = names[before[k]]
+                continue
+            names[k] = ids[parts[k][0]]
+            if int(names[k]) in used:
+                fresh += 1
+                names[k] = fresh
+            used.add(int(names[k]))
+        for part, name in zip(parts, names.tolist(), strict=True):
+            refined[rows[part]] = name
+    return refined, report
+
+
+def _given(pieces: Pieces, ids: Array) -> Array:
+    """Return (m, m) bool: does the track of one piece go on with another next."""
+    order = np.lexsort((pieces.first, ids))
+    next_to = ids[order][1:] == ids[order][:-1]
+    found = np.zeros((len(ids), len(ids)), bool)
+    found[order[:-1][next_to], order[1:][next_to]] = True
+    return found

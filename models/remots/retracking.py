@@ -1,0 +1,132 @@
+"""Tracks and frames in, tracks of a whole video out: ReMOTS' steps one after another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.remots.evidence import EvidenceConfig, link
+from models.remots.refinement import adapt, refine, standardised
+from utils.config import check_settings, setting
+from utils.detections import Detections
+from utils.masks import Images, crop_patches
+
+Array = npt.NDArray[Any]
+
+COLOURS = "colours"
+RESNET = "resnet"
+TRACKLETS = ("given", "flow")
+MERGES = ("evidence", "clustering")
+
+
+@dataclass(frozen=True)
+class RetrackingConfig(EvidenceConfig):
+    """How a video is tracked anew."""
+
+    tracklets: str = setting(
+        "given", "given: the tracks, cut where they miss a frame; flow: short-term tracks, anew"
+    )
+    merge: str = setting(
+        "evidence", "by the odds that the video shows; clustering: as the paper, by looks alone"
+    )
+    encoder: str = setting(
+        COLOURS, f"of looks: {COLOURS} of three bands, {RESNET}, or a network's *.keras"
+    )
+    encoder_steps: int = setting(200, "of each of the two rounds of the ResNet")
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning."""
+        super().__post_init__()
+        encoders = (COLOURS, RESNET)
+        rules = (
+            ("tracklets", self.tracklets in TRACKLETS, f"one of {', '.join(TRACKLETS)}"),
+            ("merge", self.merge in MERGES, f"one of {', '.join(MERGES)}"),
+            (
+                "encoder",
+                self.encoder in encoders or self.encoder.endswith(".keras"),
+                f"{', '.join(encoders)} or *.keras",
+            ),
+            ("encoder_steps", self.encoder_steps >= 0, "at least 0"),
+        )
+        check_settings(self, rules)
+
+
+def retrack(
+    detections: Detections,
+    track_ids: Array,
+    looks: Sequence[Array],
+    images: Images,
+    config: RetrackingConfig,
+    step: int = 1,
+) -> tuple[npt.NDArray[np.int32], Counter[str]]:
+    """Return (n,) int32 ids for a video that is known as a whole, and what was counted.
+
+    Args:
+        detections: n Detections. track_ids: (n,) int, 0 for what takes no part.
+        looks: list of (n, F) float arrays; a ResNet's take their place.
+        images: function frame -> (H, W, 3) uint8 RGB.
+        config: RetrackingConfig. step: between frame numbers.
+    """
+    taking = np.flatnonzero(track_ids)
+    ids = np.array(track_ids, np.int32)
+    report: Counter[str] = Counter()
+    if not len(taking):
+        return ids, report
+    own, seen = detections.select(taking), [d[taking] for d in looks]
+    # Frames that are numbered in steps are neighbours, too.
+    own = replace(own, frames=(own.frames // step).astype(own.frames.dtype))
+
+    def picture(frame: int) -> npt.NDArray[np.uint8]:
+        return images(frame * step + int(detections.frames[taking[0]]) % step)
+
+    parts = ids[taking]
+    if config.encoder != COLOURS:
+        seen = [_appearance(own, parts, picture, config)]
+    if config.tracklets == "flow":
+        parts, found = _short_term(own, seen, picture, config)
+        report.update(found)
+    merge = link if config.merge == "evidence" else refine
+    ids[taking], found = merge(own, parts, seen, config)
+    return ids, report + found
+
+
+def _short_term(
+    detections: Detections, looks: Sequence[Array], images: Images, config: RetrackingConfig
+) -> tuple[Array, Counter[str]]:
+    """Return tracklets by looks that are adapted within frames (sections 2.2 and 2.3)."""
+    from models.remots.short_term import short_term
+
+    within = replace(config, tracklet_steps=0)
+    nobody = np.arange(1, len(detections) + 1)
+    vectors = adapt(standardised(looks), detections.frames.astype(np.int64), nobody, within)
+    ids, report = short_term(detections, images, vectors)
+    return ids, Counter({f"short_term_{what}": n for what, n in report.items()})
+
+
+def _appearance(
+    detections: Detections, ids: Array, images: Images, config: RetrackingConfig
+) -> Array:
+    """Return (n, F) looks by a ResNet that is adapted to the video (sections 2.2 and 2.4)."""
+    from models.remots.encoder import Appearance, EncoderConfig, Seen
+
+    given = None
+    if config.encoder != RESNET:
+        from models.maskrcnn.files import load_file
+
+        given = load_file(Path(config.encoder))
+    own = EncoderConfig(
+        intra_frame_steps=config.encoder_steps, tracklet_steps=config.encoder_steps,
+        seed=config.seed,
+    )  # fmt: skip
+    patches = crop_patches(detections, own.side, images)
+    encoder = Appearance(own, given)
+    seen = Seen(patches, detections.frames.astype(np.int64), np.asarray(ids, np.int64))
+    encoder.learn_within_frames(seen)
+    encoder.learn_between_tracklets(seen)
+    return encoder.describe(patches)

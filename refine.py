@@ -1,0 +1,95 @@
+"""Track a whole video anew by its frames: any tracker's tracks in, better ones out (ReMOTS)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.asked import early_and_late
+from models.remots.retracking import RetrackingConfig
+from models.run import Request, execute
+from models.settings import BOXES
+from utils.cli import Parser, frame_size, run, say
+from utils.config import parts_of, with_changes
+from utils.data_sets import CUSTOM, DATA_SETS, DataSet
+from utils.formats.base import Options
+from utils.formats.registry import FORMATS
+from utils.formats.writing import WRITERS
+from utils.report import print_results
+
+# What test_mots.py asks and is settled here: ids are kept, and no detection is left out.
+SETTLED: dict[str, Any] = {
+    "preset": None, "matcher": None, "tracker": "given", "set": [], "min_area": None,
+    "min_length": None, "min_score": None, "no_graph": False, "t_lag": None, "refine": True,
+    "calibrate": "online", "trusted": "yes", "frame_step": None,
+}  # fmt: skip
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = Parser(description=__doc__)
+    add = parser.add_argument
+    add("--tracks", type=Path, nargs="+", required=True, help="masks with ids, of any format")
+    add("--images", type=Path, required=True, help="folder of SEQ/000000.png or the like")
+    add("--output", type=Path, required=True, help="folder for the results")
+    add("--ground-truth", type=Path, help="masks with ids to score against")
+    add("--sequences", nargs="+", help="names (default: all)")
+    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
+    add("--format", choices=FORMATS, help="take the tracks to be of this format")
+    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
+    add("--classes", nargs="+", help="names or numbers (default: the data set's)")
+    add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
+    add("--boxes", choices=BOXES, default="mask", help="mask takes those around the masks")
+    add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
+    add("--no-report", dest="report", action="store_false", help="no report.html")
+    add("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE",
+        help=f"override {', '.join(parts_of(RetrackingConfig()))}")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def refined(args: argparse.Namespace) -> dict[str, Any]:
+    """Do what the command line asks for; return the summary."""
+    config = with_changes(RetrackingConfig(), args.changes)
+    asked = argparse.Namespace(**{**vars(args), **SETTLED})
+    settings, late = early_and_late(asked)
+
+    def named(of: DataSet) -> Any:
+        return replace(late(of), refinement=config)
+
+    request = Request(
+        replace(settings, refinement=config),
+        args.tracks,
+        args.output,
+        args.ground_truth,
+        args.images,
+        args.sequences,
+        options=Options(args.size, args.images, True),
+        format_name=args.format,
+        write=args.write,
+        report=args.report,
+        named=named,
+    )
+    return execute(request)
+
+
+def main() -> None:
+    """Refine, and print the scores."""
+    args = parse_args()
+    summary = refined(args)
+    print_results(summary)
+    counts = summary["counts"]
+    told = {"tracklets": "tracklets", "links": "links between them", "new": "of them new",
+            "cut": "links of the tracks cut", "joined": "tracklets joined"}  # fmt: skip
+    said = ", ".join(f"{counts[f'tracker_{k}']} {t}" for k, t in told.items()
+                     if f"tracker_{k}" in counts)  # fmt: skip
+    seconds = sum(summary["seconds"].values())
+    say(
+        f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s: {said or 'no change'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
