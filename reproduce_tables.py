@@ -7,15 +7,20 @@ from pathlib import Path
 from reproduction.experiments import Experiments
 from reproduction.runs import READINGS
 from reproduction.sources import Sources
+from reproduction.systems import make_systems
 from reproduction.tables import TABLES, make_tables
 from utils.cli import Parser, positive, run
+
+SYSTEMS = "systems"  # the other papers', beside each other
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--table", "--tables", dest="tables", nargs="+", help="numbers, or all")
+    what.add_argument(
+        "--table", "--tables", dest="tables", nargs="+", help="numbers, systems, or all"
+    )
     what.add_argument("--figure", type=int, choices=(3, 4, 5))
     parser.add_argument(
         "--data",
@@ -41,13 +46,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="3 sequences, of the real ones the first 40 frames, to try it",
     )
     args = parser.parse_args(arguments)
-    known = {str(number): number for number in TABLES}
+    known = {**{str(number): number for number in TABLES}, SYSTEMS: SYSTEMS}
     if args.tables == ["all"]:
         args.tables = list(known)
     for number in args.tables or ():
         if number not in known:
             parser.error(f"--tables must be among {', '.join(known)}, or all, got {number}")
-    args.tables = [known[number] for number in dict.fromkeys(args.tables or ())]
+    wanted = [known[number] for number in dict.fromkeys(args.tables or ())]
+    args.systems = SYSTEMS in wanted
+    args.tables = [number for number in wanted if number != SYSTEMS]
     if args.preset and args.figure in (3, 4):
         parser.error(f"--preset is for tables and Figure 5, got --figure {args.figure}")
     args.preset = list(dict.fromkeys(args.preset or READINGS[:1]))
@@ -68,8 +75,11 @@ def main() -> None:
 
         make = pictures.figure_3 if args.figure == 3 else pictures.figure_4
         make(experiments, args.output / f"figure_{args.figure}.png")
-    else:
+        return
+    if args.tables or not args.systems:
         make_tables(args, experiments)
+    if args.systems:
+        make_systems(args)
 
 
 if __name__ == "__main__":

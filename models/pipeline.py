@@ -275,7 +275,7 @@ class Pipeline:
     ) -> tuple[npt.NDArray[np.int32], Counter[str]]:
         """Return the ids after merging tracklets, and what was merged."""
         from models.remots.refinement import refine
-        from models.remots.retracking import RetrackingConfig, retrack
+        from models.remots.retracking import retrack
 
         name, colours = detections.sequence, columns.get(COLOURS)
         with_embeddings = EMBEDDINGS in columns and (
@@ -283,9 +283,9 @@ class Pipeline:
         )
         looks = [columns[EMBEDDINGS]] if with_embeddings else []
         looks += [] if colours is None else [colours]
-        config = self.settings.refinement
+        config: Any = self.settings.refinement
         with self.watch("refine"):
-            if isinstance(config, RetrackingConfig) and images is not None:
+            if config.retracks and images is not None:
                 return retrack(detections, track_ids, looks, images, config, step)
             return refine(detections, track_ids, looks, config)
 

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from models.output import PICTURES, REPORT, OutputFolder
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
-from models.remots.retracking import RetrackingConfig
 from models.settings import Settings
 from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
 from utils import evaluation
@@ -139,7 +138,7 @@ def check_sequences(made: Run) -> None:
             if len(missing) == len(numbers):
                 got = f"none of the {len(numbers)} frames that have detections"
                 raise ValueError(f"{images.folder}: must hold the frames' pictures, got {got}")
-            if missing and isinstance(made.settings.refinement, RetrackingConfig):
+            if missing and made.settings.refinement.retracks:
                 raise FormatError(images.folder, None, "must hold every frame", f"no {missing[0]}")
             if not missing:
                 made.complete.add(detections.sequence)

@@ -96,3 +96,15 @@ TABLE_4 = {
     (8, True, True, False): ((97.0, 99.1, 765, 800), (96.8, 98.0, 223, 236), (93.5, 100, 215, 217)),
     (8, True, True, True): ((97.5, 100, 657, 662), (97.2, 98.0, 210, 210), (94.1, 100, 194, 196)),
 }
+
+# What the other systems' papers report: sMOTSA of cars and pedestrians on KITTI MOTS' validation
+# set (MOTSNet, Table 2; thesis, Table 6.1), and on MOTSChallenge (MOTSNet, Table 3: leaving a
+# sequence out; ReMOTS, Table 1: the test set, with its IDF1).
+SYSTEM_COLUMNS = ("KITTI car", "KITTI pedestrian", "MOTSChallenge", "IDF1", "frames/s")
+SYSTEMS = {
+    "TrackR-CNN": (76.2, 46.8, 52.7, None, 4.09),
+    "MOTSNet (I, M, KS)": (78.1, 54.6, None, None, None),
+    "MOTSNet (I, C)": (None, None, 56.8, None, None),
+    "pixel embeddings": (56.3, 24.7, None, None, 6.62),
+    "ReMOTS": (None, None, 69.9, 75.0, None),
+}

@@ -16,6 +16,12 @@ from utils.results import finished
 
 quiet_tensorflow()
 
+# JAX compiles for a second's use here: without its costly passes.
+JAX = {
+    "KERAS_BACKEND": "jax",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+}
+
 
 @pytest.fixture(scope="session")
 def real_data():

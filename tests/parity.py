@@ -165,6 +165,17 @@ def training(network, arrays, gradients=True):
     return result
 
 
+def forward(network, inputs):
+    """Return the losses; as one graph where box by box is slow."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return network(inputs, training=True)
+    import tensorflow as tf
+
+    return tf.function(lambda: network(inputs, training=True), autograph=False)()
+
+
 def losses_of(network, batch, gradients=True):
     """Return {loss: value} and {"layer/variable": gradient} of a batch, whatever the backend."""
     import keras
@@ -178,7 +189,7 @@ def losses_of(network, batch, gradients=True):
     inputs = {k: keras.ops.convert_to_tensor(v) for k, v in batch.items()}
     trained = network.trainable_variables
     if not gradients:
-        terms = network(inputs, training=True)
+        terms = forward(network, inputs)
         return {k: float(keras.ops.convert_to_numpy(v)) for k, v in terms.items()}, {}
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import mine_tracks
+import refine
 import reproduce_tables
 import segment
 import test_mots
@@ -62,6 +63,7 @@ def parse(words):
         "train_network.py": train_network,
         "mine_tracks.py": mine_tracks,
         "reproduce_tables.py": reproduce_tables,
+            "refine.py": refine,
     }
     return scripts[script].parse_args(arguments)
 

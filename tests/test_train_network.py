@@ -26,22 +26,32 @@ def folder(tmp_path_factory):
     return made
 
 
-def run(monkeypatch, folder, output, *more, epochs=2):
-    arguments = ["train_network.py", "--model", "trackrcnn", "--dataset", "sprites"]
-    arguments += ["--data", str(folder), "--output", str(output), "--held-back", "0002"]
-    for setting in (*SMALL, f"epochs={epochs}"):
+PIXELS = (
+    "width=4", "channels=8", "low_channels=4", "rates=1,2", "min_size=64", "samples=40",
+    "steps=2", "batch=2", "evaluate_every=2", "evaluate_frames=2", "past=1",
+)  # fmt: skip
+
+
+def run(monkeypatch, folder, output, *more, model="trackrcnn", epochs=2, held_back=("0002",)):
+    arguments = ["train_network.py", "--model", model, "--dataset", "sprites"]
+    arguments += ["--data", str(folder), "--output", str(output), "--held-back", *held_back]
+    chosen = PIXELS if model == "pixel_embeddings" else SMALL
+    for setting in (*chosen, f"epochs={epochs}"):
         arguments += ["--set", setting]
     monkeypatch.setattr("sys.argv", [*arguments, *more])
     train_network.main()
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, monkeypatch):
-    run(monkeypatch, folder, tmp_path / "whole.keras")
+    pixels = {"model": "pixel_embeddings"}
+    run(monkeypatch, folder, tmp_path / "whole.keras", **pixels)
     for suffix in (".keras", ".json", ".md", ".csv", ".png"):
         assert (tmp_path / "whole").with_suffix(suffix).stat().st_size
     card = json.loads((tmp_path / "whole.json").read_text())
     assert card["trained_on"] == {"0001": 8} and card["held_back"] == {"0002": 8}
     assert card["settings"]["network"]["classes"] == ["pedestrian"]
+    assert card["settings"]["model"] == "pixel_embeddings" and np.isfinite(card["kept"]["loss"])
+    assert {"embedding", "centre", "before"} <= set(card["kept"])
     from models.maskrcnn import training
 
     plain = training.NetworkTrainer._epoch
@@ -53,12 +63,13 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, mon
 
     monkeypatch.setattr(training.NetworkTrainer, "_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(monkeypatch, folder, tmp_path / "cut.keras")
+        run(monkeypatch, folder, tmp_path / "cut.keras", **pixels)
     monkeypatch.setattr(training.NetworkTrainer, "_epoch", plain)
     assert not (tmp_path / "cut.json").exists()
     with pytest.raises(ValueError, match="resuming needs network = "):
-        run(monkeypatch, folder, tmp_path / "cut.keras", "--set", "loss_factor=2", "--resume")
-    run(monkeypatch, folder, tmp_path / "cut.keras", "--resume")
+        changed = ("--set", "loss_factor=2", "--resume")
+        run(monkeypatch, folder, tmp_path / "cut.keras", *changed, **pixels)
+    run(monkeypatch, folder, tmp_path / "cut.keras", "--resume", **pixels)
     rows = [(tmp_path / f"{n}.csv").read_text().splitlines() for n in ("whole", "cut")]
     losses = [[line.split(",")[:-1] for line in r] for r in rows]
     assert losses[0] == losses[1] and len(losses[0]) == 3
@@ -66,27 +77,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, mon
 
     first, second = (load_file(tmp_path / f"{n}.keras") for n in ("whole", "cut"))
     assert fingerprint(first) == fingerprint(second)
-
-
-PIXELS = (
-    "width=4", "channels=8", "low_channels=4", "rates=1,2", "min_size=64", "samples=40",
-    "steps=1", "batch=2", "evaluate_every=1", "evaluate_frames=2", "epochs=1", "past=1",
-)  # fmt: skip
-
-
-def test_pixel_embeddings_train_through_the_same_command(folder, tmp_path, monkeypatch):
-    arguments = ["train_network.py", "--model", "pixel_embeddings", "--dataset", "sprites"]
-    arguments += ["--data", str(folder), "--output", str(tmp_path / "n.keras")]
-    for setting in PIXELS:
-        arguments += ["--set", setting]
-    monkeypatch.setattr("sys.argv", [*arguments, "--held-back"])
-    train_network.main()
-    card = json.loads((tmp_path / "n.json").read_text())
-    assert card["settings"]["model"] == "pixel_embeddings" and np.isfinite(card["kept"]["loss"])
-    assert {"embedding", "centre", "before"} <= set(card["kept"]) and card["held_back"] == {}
-    from models.maskrcnn.files import load_file
-
-    assert type(load_file(tmp_path / "n.keras")).__name__ == "PixelEmbeddings"
+    assert type(first).__name__ == "PixelEmbeddings"
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +94,11 @@ def trained(folder, tmp_path_factory):
         types.update(layer.compute_dtype for layer in model.backbone.layers)
         plain(self, model, epoch, verbose)
 
-    more = ("--model", "maskrcnn", "--set", "steps=1", "--precision", "mixed_bfloat16")
+    more = ("--set", "steps=1", "--precision", "mixed_bfloat16")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.NetworkTrainer, "_epoch", watched)
         try:
-            run(patch, folder, output, *more, epochs=1)
+            run(patch, folder, output, *more, model="maskrcnn", epochs=1, held_back=())
         finally:
             keras.mixed_precision.set_dtype_policy("float32")
     return output, types
@@ -128,8 +119,8 @@ def test_layers_may_work_in_half_precision_and_weights_stay_whole(trained):
 
 def test_another_network_begins_with_given_weights(folder, trained, tmp_path, monkeypatch, capsys):
     output, given = tmp_path / "n.keras", trained[0]
-    slow = ["--model", "motsnet", "--set", "learning_rate=1e-9", "--set", "steps=1"]
-    run(monkeypatch, folder, output, "--start", str(given), *slow, epochs=1)
+    slow = ["--set", "learning_rate=1e-9", "--set", "steps=1", "--start", str(given)]
+    run(monkeypatch, folder, output, *slow, model="motsnet", epochs=1, held_back=())
     said = capsys.readouterr().out
     assert "classes pedestrian; new: tracking_bn, tracking_dense, tracking_vectors" in said
     from models.maskrcnn.files import load_file

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -225,6 +225,8 @@ class BestConfig:
 @dataclass(frozen=True)
 class RefinementConfig:
     """How tracklets are merged offline, after ReMOTS (sections 2.2, 2.4 and 2.5)."""
+
+    retracks: ClassVar[bool] = False  # whether the frames are needed, and tracks may be cut
 
     horizon: int = setting(
         120, "theta_t, the largest gap in frames between tracklets that are merged"

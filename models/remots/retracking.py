@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ MERGES = ("evidence", "clustering")
 @dataclass(frozen=True)
 class RetrackingConfig(EvidenceConfig):
     """How a video is tracked anew."""
+
+    retracks: ClassVar[bool] = True
 
     tracklets: str = setting(
         "given", "given: the tracks, cut where they miss a frame; flow: short-term tracks, anew"

@@ -14,6 +14,7 @@ import pytest
 
 from models.maskrcnn.profiles import NETWORKS, network_class
 from tests import one_step
+from tests.conftest import JAX
 from tests.models.motsnet.test_network import SMALL as MOTSNET
 from tests.models.pixel_embeddings.test_pixels import SMALL as PIXELS
 from tests.models.trackrcnn.test_network import SMALL as TRACKRCNN
@@ -39,7 +40,7 @@ def test_a_step_is_the_same_with_jax(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tests.one_step", tmp_path],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        env={**os.environ, **JAX},
         capture_output=True,
         text=True,
     )

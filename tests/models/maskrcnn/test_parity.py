@@ -16,6 +16,7 @@ from models.maskrcnn import network as network_file
 from models.maskrcnn import rpn as rpn_file
 from models.maskrcnn import weights as weights_file
 from tests import parity
+from tests.conftest import JAX
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,7 +42,7 @@ def test_every_stage_is_torchvisions_in_jax(recorded):
     done = subprocess.run(
         [sys.executable, "-m", "tests.parity", "v1"],
         cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": "jax"},
+        env=os.environ | JAX,
         capture_output=True,
         text=True,
     )

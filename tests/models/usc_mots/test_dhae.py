@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import JAX
 from utils.cli import import_keras
 from utils.data_sets import data_set
 
@@ -152,7 +153,7 @@ def test_jax_backend_gives_the_same_embeddings_and_trains(tmp_path):
     np.savez(tmp_path / "d.npz", p=patches, b=boxes)
     done = subprocess.run(
         [sys.executable, "-c", CODE, *(str(tmp_path / n) for n in ("m.keras", "d.npz", "z.npy"))],
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **JAX, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

@@ -1,0 +1,260 @@
+"""The papers' systems beside each other: from frames, and on common masks (`--table systems`)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from models.pipeline import Pipeline, frames_of
+from models.remots.retracking import RetrackingConfig
+from models.segment_run import SegmentRequest, run_segment
+from models.settings import Settings, changed, settings_for
+from models.usc_mots.embedding import read_card
+from reproduction import paper
+from reproduction.runs import weights_path
+from reproduction.tables import listed
+from utils import evaluation
+from utils.cli import say
+from utils.data_sets import CUSTOM, DataSet, data_set
+from utils.detection_scores import average_precision
+from utils.detections import Detections
+from utils.files import atomic_path, find_sequences
+from utils.formats.registry import read_detections
+from utils.tables import format_table
+
+TITLE = "The papers' systems"
+DATA = ("sprites", "mots")
+COLUMNS = ("box AP50", "mask AP50", "sMOTSA", "IDF1", "HOTA", "IDS", "frames/s", "weights")
+REMOTS = " + ReMOTS"
+MIN_SCORE = 0.5  # of a network's detection that is tracked; AP counts all of them
+
+
+@dataclass(frozen=True)
+class System:
+    """A network, and how its detections are tracked.
+
+    Attributes:
+        network: its weights are `pretrained/NETWORK_DATASET.keras`. tracker: in the registry.
+        changes: of the tracker's settings, FIELD=VALUE.
+    """
+
+    network: str
+    tracker: str
+    changes: tuple[str, ...]
+
+
+# Found by `python -m benchmarks.own_vectors` on generated sequences that are not those of the table
+# (docs/systems.md).
+SYSTEMS = {
+    "TrackR-CNN": System("trackrcnn", "trackrcnn", ("window=3", "scale=0.3", "unit=1")),
+    "MOTSNet": System("motsnet", "motsnet", ("window=6", "scale=0.65", "overlap_weight=0")),
+    "pixel embeddings": System("pixel_embeddings", "pixel_embeddings", ("limit=3.76", "window=2")),
+}
+ON_MASKS = ("paper", "best")
+
+
+class Lacking(ValueError):
+    """A row cannot be made: the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A sequence to go by: its frames' folder, its truth."""
+
+    name: str
+    frames: Path
+    truth: Detections
+
+
+def scenes_of(data: Path, of: DataSet, names: Sequence[str] | None, quick: bool) -> list[Scene]:
+    """Return the sequences of a data set that have frames and truth.
+
+    Raises:
+        Lacking: there is none.
+    """
+    folder = data / of.folder
+    found = []
+    truths = find_sequences(folder / of.truth) if (folder / of.truth).is_dir() else {}
+    for name, file in sorted(truths.items()):
+        frames = folder / of.images / name
+        if frames.is_dir() and (not names or name in names):
+            found.append(Scene(name, frames, read_detections(file, name)))
+    if not found:
+        raise Lacking(f"{folder / of.images} and {of.truth} missing: {of.source}")
+    return found[:1] if quick else found
+
+
+def segmented(system: System, of: DataSet, scene: Scene, cache: Path) -> tuple[Detections, float]:
+    """Return what a network finds in a sequence, and the seconds it took; made once.
+
+    Raises:
+        Lacking: there are no weights, or they were trained on the sequence.
+    """
+    weights = weights_path(f"{system.network}_{of.name}.keras")
+    if not weights.is_file():
+        raise Lacking(f"{weights} missing: train_network.py --model {system.network}")
+    card = read_card(weights) or {}
+    # Generated sequences for training and for testing have the same names.
+    trained = () if of.box_truth else card.get("trained_on", ())
+    if scene.name in trained:
+        raise Lacking(f"{weights.name} was trained on {scene.name}")
+    output = cache / card.get("sha256", weights.stem)[:12] / scene.frames.parts[-3] / scene.name
+    file = output / "detections" / f"{scene.name}.txt"
+    if not file.is_file():
+        run_segment(SegmentRequest(str(scene.frames), output, str(weights)))
+    rate = json.loads((output / "summary.json").read_text())["frames_per_second"]
+    found = read_detections(file, scene.name)
+    return found, len(list(scene.frames.iterdir())) / rate
+
+
+def size_of(system: System, of: DataSet) -> int:
+    """Return how many values a network learned."""
+    card = read_card(weights_path(f"{system.network}_{of.name}.keras")) or {}
+    return int(card.get("weights_count", 0))
+
+
+def common_masks(data: Path, of: DataSet, scene: Scene) -> Detections:
+    """Return the detections that come with a sequence.
+
+    Raises:
+        Lacking: there are none.
+    """
+    for folder in sorted((data / of.folder).glob(of.detections)):
+        file = find_sequences(folder).get(scene.name) if folder.is_dir() else None
+        if file is not None:
+            return read_detections(file, scene.name)
+    raise Lacking(f"{data / of.folder / of.detections} missing")
+
+
+def on_masks(name: str, of: DataSet) -> Settings:
+    """Return a preset's Settings; a data set without the preset has that of any masks."""
+    if name in of.presets:
+        return settings_for(of, name)
+    plain = settings_for(data_set(CUSTOM), name)
+    return replace(plain, data_set=of, classes=of.tracked)
+
+
+def rows_of(
+    scene: Scene, found: Detections, settings: Settings, spent: float
+) -> dict[str, tuple[dict[str, Any], float]]:
+    """Return {"" or REMOTS: (counts of masks, seconds)} of one tracker on one sequence.
+
+    Args:
+        scene: Scene. found: its detections. settings: of the tracker. spent: seconds before.
+    """
+    rows = {}
+    images = frames_of(scene.frames.parent, found)
+    for name, refine in (("", False), (REMOTS, True)):
+        own = replace(settings, refine=refine, refinement=RetrackingConfig())
+        pipeline, start = Pipeline(own), time.perf_counter()
+        # Colours are looked at by ReMOTS alone: without it, all read the masks only.
+        result, _ = pipeline.track(found, images if refine else None).result()
+        seconds = spent + time.perf_counter() - start
+        counts = pipeline.counts(scene.truth, result, pipeline.scored_classes([scene.truth]))
+        rows[name] = counts, seconds
+    return rows
+
+
+def settings_of(system: System, of: DataSet) -> Settings:
+    """Return the Settings that a network's detections are tracked with."""
+    base = settings_for(of, system.tracker)
+    changes = [f"tracker.{change}" for change in system.changes]
+    changes += ["tracker.min_track_length=1", f"tracker.min_score={MIN_SCORE}"]
+    return replace(changed(base, changes), boxes="mask")
+
+
+def table(args: argparse.Namespace, of: DataSet) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return {row: {column: figure}} for a data set, and the lines under it."""
+    scenes = scenes_of(args.data, of, args.sequences, args.quick)
+    cache = args.output / "cache" / "segmented"
+    rows: dict[str, dict[str, Any]] = {}
+    notes = [f"* {of.title}: {listed([s.name for s in scenes])}."]
+    for name in (*SYSTEMS, *ON_MASKS):
+        system = SYSTEMS.get(name)
+        parts: dict[str, list[tuple[dict[str, Any], float]]] = {}
+        made: list[tuple[Scene, Detections]] = []
+        for scene in scenes:
+            try:
+                found, spent = (
+                    (common_masks(args.data, of, scene), 0.0)
+                    if system is None
+                    else segmented(system, of, scene, cache)
+                )
+            except Lacking as reason:
+                notes.append(f"* {name}: not run on {scene.name}: {reason}")
+                continue
+            settings = on_masks(name, of) if system is None else settings_of(system, of)
+            made.append((scene, found))
+            for top, part in rows_of(scene, found, settings, spent).items():
+                parts.setdefault(top, []).append(part)
+        for top, own in parts.items():
+            label = f"{name}{top}" + (", common masks" if system is None else "")
+            row = scored(of, made, [counts for counts, _ in own])
+            frames = sum(len(list(scene.frames.iterdir())) for scene, _ in made)
+            row["frames/s"] = frames / sum(seconds for _, seconds in own)
+            if system is not None and (count := size_of(system, of)):
+                row["weights"] = f"{count:,}"
+            rows[label] = row
+    return rows, notes
+
+
+def scored(
+    of: DataSet, made: Sequence[tuple[Scene, Detections]], counts: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the figures of a row, those of several classes as their mean."""
+    scores = evaluation.combine_masks(counts)
+    names = {c: n for c, n in of.class_names.items() if n in scores}
+    values = average_precision(
+        [scene.truth for scene, _ in made], [found for _, found in made], names, of.ignore
+    )
+    row: dict[str, Any] = {f"{kind} AP50": values[kind]["mean"] for kind in ("box", "mask")}
+    for column in ("sMOTSA", "IDF1", "HOTA"):
+        row[column] = sum(own[column] for own in scores.values()) / len(scores)
+    row["IDS"] = sum(own["IDS"] for own in scores.values())
+    return row
+
+
+def make_systems(args: argparse.Namespace) -> None:
+    """Make, print and save the comparison."""
+    made_by = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    text, some = [f"# {TITLE}", f"* Made by `{made_by}`."], False
+    for name in DATA:
+        of = data_set(name)
+        try:
+            rows, notes = table(args, of)
+        except Lacking as reason:
+            text.append(f"* {of.title}: not run: {reason}")
+            continue
+        some = some or bool(rows)
+        shown = format_table(of.title, COLUMNS, rows)
+        text += [f"```\n{shown}\n```", "\n".join(notes)]
+    if args.quick:
+        text.append("* `--quick`: a part of the data only. These are not the figures.")
+    text.append(published())
+    whole = "\n\n".join(text) + "\n"
+    say(whole)
+    path = args.output / f"table_systems{'_quick' * args.quick}.md"
+    if not some and path.is_file():
+        say(f"{path}: left as it was, since nothing could be run")
+        return
+    with atomic_path(path) as temporary:
+        temporary.write_text(whole)
+
+
+def published() -> str:
+    """Return what the papers report of their own, which is not comparable."""
+    rows = {
+        name: dict(zip(paper.SYSTEM_COLUMNS, values, strict=True))
+        for name, values in paper.SYSTEMS.items()
+    }
+    shown = format_table("as published", paper.SYSTEM_COLUMNS, rows)
+    return (
+        f"Not comparable: other data, networks many times as large, on GPUs.\n\n```\n{shown}\n```"
+    )
