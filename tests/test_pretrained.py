@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.own_vectors import f1, identities, segmented
+from models.motsnet.association import MotsNetConfig
+from models.pixel_embeddings.association import PixelTrackerConfig
 from models.tracking import make_tracker, track
 from models.trackrcnn.association import TrackRcnnConfig
 from tests.conftest import make_detections
@@ -14,35 +16,42 @@ from utils import synthetic
 from utils.data_sets import data_set
 from utils.detection_scores import average_precision
 
-WEIGHTS = Path(__file__).parents[1] / "pretrained" / "trackrcnn_sprites.keras"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+TRACKERS = {
+    "trackrcnn": (TrackRcnnConfig(window=3, scale=1.0), 0.7),
+    "motsnet": (MotsNetConfig(window=4, scale=0.5, overlap_weight=0, min_track_length={0: 1}), 0.7),
+    "pixel_embeddings": (PixelTrackerConfig(window=2), 0.0),
+}
+LEAST_AP = {"trackrcnn": (90, 88), "motsnet": (90, 88), "pixel_embeddings": (65, 65)}
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("sprites")
     draw, _ = synthetic.source("sprites")
     synthetic.generate(made, "sprites", draw, 10, "test", 1, 40, 4, 77)
-    (one,) = segmented(str(WEIGHTS), made, None, made / "found", data_set("sprites"))
-    return one
+    return made
 
 
-def test_it_finds_generated_sprites(found):
+@pytest.mark.parametrize("name", TRACKERS)
+def test_it_finds_generated_sprites_and_its_vectors_say_who_is_who(folder, name):
+    weights = PRETRAINED / f"{name}_sprites.keras"
+    (found,) = segmented(str(weights), folder, None, folder / "found", data_set("sprites"))
     scores = average_precision([found.truth], [found.detections], {2: "sprite"})
-    assert scores["box"]["mean"] > 90 and scores["mask"]["mean"] > 88
-
-
-def test_its_vectors_say_who_is_who(found):
+    box, mask = LEAST_AP[name]
+    assert scores["box"]["mean"] > box and scores["mask"]["mean"] > mask
     marked = identities(found)
-    kept = marked.select(np.flatnonzero(marked.scores > 0.7))
-    config = TrackRcnnConfig(window=3, scale=1.0)
+    config, least = TRACKERS[name]
+    kept = marked.select(np.flatnonzero(marked.scores > least))
 
     def idf1(vectors):
-        ids, _ = track(kept, make_tracker("trackrcnn", config), {"vectors": vectors})
+        ids, _ = track(kept, make_tracker(name, config), {"vectors": vectors, "boxes": boxes})
         return 100 * f1([len(found.truth)], [(kept, ids)])
 
+    boxes = kept.boxes_xywh
     shuffled = kept.vectors[np.random.default_rng(0).permutation(len(kept))]
     own = idf1(kept.vectors)
-    assert own > 75 and own > idf1(shuffled) + 40
+    assert own > 60 and own > idf1(shuffled) + 40
 
 
 def test_idf1_counts_what_was_missed_and_what_is_nobody():

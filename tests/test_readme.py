@@ -63,7 +63,7 @@ def parse(words):
         "train_network.py": train_network,
         "mine_tracks.py": mine_tracks,
         "reproduce_tables.py": reproduce_tables,
-            "refine.py": refine,
+        "refine.py": refine,
     }
     return scripts[script].parse_args(arguments)
 

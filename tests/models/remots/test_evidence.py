@@ -98,9 +98,15 @@ def test_pairs_by_hand():
     assert weighed(pieces, np.array([0]), np.array([1]))[0, 1] == pytest.approx(
         np.log(0.5 + MOTION)
     )
+    # From 2 to 4 px a frame: over 4 frames 3 px each are expected, 12 of the 8 that it went.
+    boxes[3:, 1] = 20
+    boxes[3:, 0] = [22, 26, 30]
+    pieces = pieces_of([np.arange(3), np.arange(3, 6)], frames, boxes, looks, 10)
+    error = weighed(pieces, np.array([0]), np.array([1]))[0, 1]
+    assert error == pytest.approx(np.log(4 / 8 + MOTION))
     # Two detections have no pace.
     pieces = pieces_of([np.arange(2), np.arange(3, 6)], frames, boxes, looks, 10)
-    assert (pieces.pace[0] == 0).all() and pieces.pace[1, 0].tolist() == [2, 0]
+    assert (pieces.pace[0] == 0).all() and pieces.pace[1, 0].tolist() == [4, 0]
 
 
 def test_known_pairs_are_of_one_tracklet_or_of_two_that_were_seen_together():
