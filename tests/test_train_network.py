@@ -1,5 +1,6 @@
 """train_network.py: from frames and MOTS txt to weights with a card, resumed to the same end."""
 
+import csv
 import json
 import shutil
 
@@ -70,9 +71,12 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, mon
         changed = ("--set", "loss_factor=2", "--resume")
         run(monkeypatch, folder, tmp_path / "cut.keras", *changed, **pixels)
     run(monkeypatch, folder, tmp_path / "cut.keras", "--resume", **pixels)
-    rows = [(tmp_path / f"{n}.csv").read_text().splitlines() for n in ("whole", "cut")]
-    losses = [[line.split(",")[:-1] for line in r] for r in rows]
-    assert losses[0] == losses[1] and len(losses[0]) == 3
+    losses = []
+    for name in ("whole", "cut"):
+        with (tmp_path / f"{name}.csv").open() as file:
+            losses.append([{**row, "seconds": ""} for row in csv.DictReader(file)])
+    assert losses[0] == losses[1] and len(losses[0]) == 2
+    assert losses[0][1]["mask_ap50"] and losses[0][0]["loss"] != losses[0][1]["loss"]
     from models.maskrcnn.files import fingerprint, load_file
 
     first, second = (load_file(tmp_path / f"{n}.keras") for n in ("whole", "cut"))

@@ -1,10 +1,12 @@
 """--table systems: the papers' systems beside each other on the same frames."""
 
 import json
+from functools import partial
 
 import pytest
 
 import reproduce_tables
+from models.remots.retracking import RetrackingConfig
 from reproduction import runs, systems
 from utils import synthetic
 from utils.data_sets import data_set
@@ -22,6 +24,8 @@ def test_a_network_and_common_masks_stand_in_one_table(data, tmp_path, monkeypat
     absent = systems.System("absent", "trackrcnn", ())
     chosen = {"TrackR-CNN": systems.SYSTEMS["TrackR-CNN"], "absent": absent}
     monkeypatch.setattr(systems, "SYSTEMS", chosen)
+    quick = partial(RetrackingConfig, intra_frame_steps=2, tracklet_steps=5, batch_size=16)
+    monkeypatch.setattr(systems, "RetrackingConfig", quick)
     arguments = ["--table", "systems", "--data", str(data), "--output", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["reproduce_tables.py", *arguments])
     reproduce_tables.main()
