@@ -227,7 +227,7 @@ def test_unknown_and_left_out_sequences_are_named(data, tmp_path, monkeypatch, c
     ("arguments", "message"),
     [
         (["--table", "1", "--detections", "/a/b"], "must be a folder's name, got /a/b"),
-        (["--table", "5"], "--tables must be among 1, 2, 3, 4, or all, got 5"),
+        (["--table", "5"], "--tables must be among 1, 2, 3, 4, systems, or all, got 5"),
         (["--table", "1", "--preset", "best"], "invalid choice: 'best'"),
         (["--figure", "4", "--preset", "authors"], "--preset is for tables and Figure 5, got"),
         (["--table", "1", "--figure", "5"], "not allowed with"),
