@@ -1,4 +1,7 @@
-"""Track a whole video anew by its frames: any tracker's tracks in, better ones out (ReMOTS)."""
+"""Track a whole video anew by its frames: any tracker's tracks in, better ones out (ReMOTS).
+
+Where objects leave for good, strangers may be joined: docs/systems.md says how often.
+"""
 
 from __future__ import annotations
 
