@@ -73,6 +73,11 @@ class Scene:
     frames: Path
     truth: Detections
 
+    @property
+    def count(self) -> int:
+        """Return how many frames there are."""
+        return sum(1 for _ in self.frames.iterdir())
+
 
 def scenes_of(data: Path, of: DataSet, names: Sequence[str] | None, quick: bool) -> list[Scene]:
     """Return the sequences of a data set that have frames and truth.
@@ -112,7 +117,7 @@ def segmented(system: System, of: DataSet, scene: Scene, cache: Path) -> tuple[D
         run_segment(SegmentRequest(str(scene.frames), output, str(weights)))
     rate = json.loads((output / "summary.json").read_text())["frames_per_second"]
     found = read_detections(file, scene.name)
-    return found, len(list(scene.frames.iterdir())) / rate
+    return found, scene.count / rate
 
 
 def size_of(system: System, of: DataSet) -> int:
@@ -155,7 +160,7 @@ def rows_of(
     for name, refine in (("", False), (REMOTS, True)):
         own = replace(settings, refine=refine, refinement=RetrackingConfig())
         pipeline, start = Pipeline(own), time.perf_counter()
-        # Colours are looked at by ReMOTS alone: without it, all read the masks only.
+        # With ReMOTS there are frames, so that `best` sees colours, too; without, masks only.
         result, _ = pipeline.track(found, images if refine else None).result()
         seconds = spent + time.perf_counter() - start
         counts = pipeline.counts(scene.truth, result, pipeline.scored_classes([scene.truth]))
@@ -197,7 +202,7 @@ def table(args: argparse.Namespace, of: DataSet) -> tuple[dict[str, dict[str, An
         for top, own in parts.items():
             label = f"{name}{top}" + (", common masks" if system is None else "")
             row = scored(of, made, [counts for counts, _ in own])
-            frames = sum(len(list(scene.frames.iterdir())) for scene, _ in made)
+            frames = sum(scene.count for scene, _ in made)
             row["frames/s"] = frames / sum(seconds for _, seconds in own)
             if system is not None and (count := size_of(system, of)):
                 row["weights"] = f"{count:,}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,6 @@ def mine(
         ids, from 1; every row has one.
         Counter: `links`, `tracklets`, and segments refused as `ambiguous`, `small`, `uncovered`.
     """
-    ids = np.zeros(len(detections), np.int32)
     report: Counter[str] = Counter()
     before: dict[int, int] = {}  # row -> the row it goes on from
     for old, rows, labels, moved in frame_pairs(detections, images if config.warp else None, step):
@@ -114,12 +113,22 @@ def mine(
         report.update(why)
         for i, j in zip(*assign_exactly(gains, 0.0), strict=True):
             before[int(rows[j])] = int(old[i])
-    fresh = 0
-    for row in np.argsort(detections.frames, kind="stable").tolist():
+    ids = chained(before, detections.frames)
+    report["links"], report["tracklets"] = len(before), int(ids.max(initial=0))
+    return ids, report
+
+
+def chained(before: Mapping[int, int], frames: Array) -> npt.NDArray[np.int32]:
+    """Return (n,) int32 ids, from 1 in the order in which chains begin; every row has one.
+
+    Args:
+        before: {row: the row of an earlier frame that it goes on from}. frames: (n,) int.
+    """
+    ids, fresh = np.zeros(len(frames), np.int32), 0
+    for row in np.argsort(frames, kind="stable").tolist():
         if row in before:
             ids[row] = ids[before[row]]
         else:
             fresh += 1
             ids[row] = fresh
-    report["links"], report["tracklets"] = len(before), fresh
-    return ids, report
+    return ids

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from models.motsnet.mining import frame_pairs
+from models.motsnet.mining import chained, frame_pairs
 from utils.detections import Detections
 from utils.flow import shared
 from utils.masks import Images
@@ -89,12 +89,5 @@ def short_term(
         for i, j in zip(*linear_sum_assignment(costs), strict=True):
             if costs[i, j] < FORBIDDEN:
                 before[int(rows[j])] = int(old[i])
-    ids, fresh = np.zeros(len(detections), np.int32), 0
-    for row in np.argsort(detections.frames, kind="stable").tolist():
-        if row in before:
-            ids[row] = ids[before[row]]
-        else:
-            fresh += 1
-            ids[row] = fresh
     report["links"] = len(before)
-    return ids, report
+    return chained(before, detections.frames), report
