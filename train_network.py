@@ -1,4 +1,4 @@
-"""Train a network that goes from frames to masks, on frames with MOTS txt beside them."""
+"""Train a network on frames with MOTS txt beside them: from frames to masks, or of looks."""
 
 from __future__ import annotations
 
@@ -149,7 +149,6 @@ def main() -> None:
         check_identities(sequences, of, args.model)
     keras = import_keras()
     from models.maskrcnn.files import fingerprint, load_network
-    from models.maskrcnn.training import NetworkTrainer
 
     given = load_network(args.start) if args.start else None
     config, plan = settings_of(args.model, args.profile, args.set, given and given.config)
@@ -167,10 +166,11 @@ def main() -> None:
         "start": f"{args.start} sha256 {fingerprint(given)}" if given else None,
     }
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-    trainer = NetworkTrainer(
+    kind = network_class(args.model)
+    trainer = kind.trainer()(
         args.output,
         settings,
-        (network_class(args.model), config),
+        (kind, config),
         plan,
         of,
         training,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -169,28 +168,28 @@ def plot_training(
     save(figure, path)
 
 
-def plot_detections(
+def plot_network(
     path: Path,
     history: Sequence[dict[str, Any]],
-    pictures: Sequence[tuple[Image, Detections]],
+    pictures: Sequence[tuple[str, Image]],
 ) -> None:
-    """Write the curves of a network's training and what it finds in some frames.
+    """Write the curves of a network's training and some pictures.
 
     Args:
         path: the PNG to write.
         history: a dict for each epoch, with `loss`, the losses it sums and now and then AP
-            (`box_ap50` and the like).
-        pictures: (frame, Detections in it) each; the legend says how many there are.
+            (`box_ap50` and the like) or `auc`.
+        pictures: (title, picture) each.
     """
     figure = plt.figure(figsize=(10, 6), layout="constrained")
     grid = figure.add_gridspec(2, max(2, len(pictures)), height_ratios=(1, 1.2))
     half = grid.ncols // 2
     names = list(dict.fromkeys(name for row in history for name in row))
-    scores = [name for name in names if "_ap" in name]
+    scores = [name for name in names if "_ap" in name or name == "auc"]
     terms = [name for name in names if name not in (*scores, "epoch", "seconds")]
     for place, chosen, label, scale in (
         (grid[0, :half], terms, "loss", "log"),
-        (grid[0, half:], scores, "AP, percent", "linear"),
+        (grid[0, half:], scores, "held back, percent", "linear"),
     ):
         axes = figure.add_subplot(place)
         for name in chosen:
@@ -199,11 +198,10 @@ def plot_detections(
         axes.set(xlabel="epoch", ylabel=label, yscale=scale)
         if chosen:
             axes.legend(fontsize=7)
-    for i, (image, found) in enumerate(pictures):
+    for i, (title, image) in enumerate(pictures):
         axes = figure.add_subplot(grid[1, i])
-        named = replace(found, ids=np.arange(1, len(found) + 1, dtype=np.int32))
-        axes.imshow(Painter().draw(image, named, np.arange(len(found)), 0))
-        axes.set_title(f"{len(found)} found", fontsize=9)
+        axes.imshow(image)
+        axes.set_title(title, fontsize=9)
         axes.axis("off")
     save(figure, path)
 

@@ -57,6 +57,13 @@ class FrameNetwork(keras.Model):
 
         return NetworkSegmenter(self, batch)
 
+    @staticmethod
+    def trainer():
+        """Return the class that trains it."""
+        from models.maskrcnn.training import NetworkTrainer
+
+        return NetworkTrainer
+
     def get_config(self):
         """Return the constructor's arguments."""
         return {"name": self.name, "config": self.config.as_dict()}

@@ -11,6 +11,7 @@ from models.maskrcnn.config import MaskRcnnConfig
 from models.maskrcnn.frame_config import FrameConfig
 from models.motsnet.config import MotsNetNetworkConfig
 from models.pixel_embeddings.config import PixelConfig
+from models.remots.encoder_config import EncoderConfig
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 from utils.config import check_settings, setting
 
@@ -153,18 +154,33 @@ PROFILES: dict[str, dict[str, Profile]] = {
             Plan(batch=10, steps=1000, epochs=60, learning_rate=5e-5, warm_up=2000, gamma=1.5),
         ),
     },
+    "remots": {
+        "tiny": Profile(
+            "0.8 million weights, for a CPU",
+            {},
+            Plan(batch=64, steps=100, epochs=6, learning_rate=1e-3, evaluate_every=1),
+        ),
+        "paper": Profile(
+            "ResNet-50 to its third stage, patches of 128 px, for a GPU",
+            {"depth": 50, "width": 64, "norm": "frozen", "side": 128, "vector_size": 256},
+            Plan(batch=64, steps=1000, epochs=20, learning_rate=1e-4, warm_up=500,
+                 evaluate_every=1),
+        ),
+    },
 }  # fmt: skip
 CONFIGS: dict[str, type[FrameConfig]] = {
     "maskrcnn": MaskRcnnConfig,
     "trackrcnn": TrackRcnnNetworkConfig,
     "motsnet": MotsNetNetworkConfig,
     "pixel_embeddings": PixelConfig,
+    "remots": EncoderConfig,
 }
 NETWORKS = {
     "maskrcnn": ("models.maskrcnn.network", "MaskRCNN"),
     "trackrcnn": ("models.trackrcnn.network", "TrackRCNN"),
     "motsnet": ("models.motsnet.network", "MOTSNet"),
     "pixel_embeddings": ("models.pixel_embeddings.network", "PixelEmbeddings"),
+    "remots": ("models.remots.network", "EncoderNetwork"),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from models.checkpoints import Checkpoints, save_card, where_made
 from models.maskrcnn.data import Clips, FrameSequence, class_names
@@ -20,10 +21,9 @@ from utils.cli import note
 from utils.data_sets import DataSet
 from utils.detection_scores import STEPS, average_precision
 from utils.detections import Detections
+from utils.drawing import Painter
 from utils.files import atomic_path
-from utils.visualization import plot_detections
-
-CHOOSES = "mask_ap"  # the checkpoint: the mean over IoU 0.5 to 0.95, AP50 is soon full
+from utils.visualization import plot_network
 
 
 class NetworkTrainer:
@@ -41,7 +41,14 @@ class NetworkTrainer:
         adjacent: whether a step's frames are neighbours.
         command: the command line, for the card.
         given: network whose weights training begins with, or None.
+
+    Attributes:
+        chooses: the score that chooses the checkpoint: AP over IoU 0.5 to 0.95, AP50 is soon full.
+        chosen_by: the same in words.
     """
+
+    chooses = "mask_ap"
+    chosen_by = "the best mask AP held back"
 
     def __init__(
         self,
@@ -101,19 +108,8 @@ class NetworkTrainer:
         # From seed and epoch alone: a file keeps no state of random numbers.
         state = np.random.default_rng([self.config.seed, epoch]).integers(2**31, size=2)
         model.seeds.state.assign(state.astype(model.seeds.state.dtype))
-        clips = Clips(
-            self.training,
-            self.config,
-            plan.batch,
-            self.adjacent,
-            plan.steps,
-            self.config.seed,
-            epoch,
-            plan.flip,
-            plan.gamma,
-        )
         log = model.fit(
-            clips, initial_epoch=epoch - 1, epochs=epoch, shuffle=False, verbose=verbose
+            self.data(epoch), initial_epoch=epoch - 1, epochs=epoch, shuffle=False, verbose=verbose
         ).history
         row = {"epoch": epoch, **{name: float(values[-1]) for name, values in log.items()}}
         if not np.isfinite(row["loss"]):
@@ -125,14 +121,30 @@ class NetworkTrainer:
             row |= self.score(model)
         row["seconds"] = round(time.perf_counter() - start, 1)
         self.history.append(row)
-        if CHOOSES in row or not self.held_back:
-            better = self.best is None or row.get(CHOOSES, 0) >= self.best.get(CHOOSES, 0)
+        if self.chooses in row or not self.held_back:
+            value = row.get(self.chooses, 0)
+            better = self.best is None or value >= self.best.get(self.chooses, 0)
             if better:
                 self.best = row
                 self._save_weights(model)
         content = {"history": self.history, "best": self.best}
         self.files.save(model, epoch, content)
         print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+
+    def data(self, epoch: int) -> Any:
+        """Return an epoch's batches."""
+        plan = self.plan
+        return Clips(
+            self.training,
+            self.config,
+            plan.batch,
+            self.adjacent,
+            plan.steps,
+            self.config.seed,
+            epoch,
+            plan.flip,
+            plan.gamma,
+        )
 
     def score(self, model: Any) -> dict[str, float]:
         """Return AP50 of boxes and masks and AP of masks on held-back frames, in percent."""
@@ -141,7 +153,7 @@ class NetworkTrainer:
         half = average_precision(truth, found, names, self.of.ignore)
         every = average_precision(truth, found, names, self.of.ignore, STEPS)
         scores = {f"{kind}_ap50": half[kind]["mean"] for kind in ("box", "mask")}
-        scores[CHOOSES] = every["mask"]["mean"]
+        scores[self.chooses] = every["mask"]["mean"]
         return {name: round(value, 3) for name, value in scores.items()}
 
     def _compared(self, model: Any, most: int) -> tuple[list[Detections], list[Detections]]:
@@ -182,13 +194,7 @@ class NetworkTrainer:
         assert self.best is not None
         self.files.write_history(self.history)
         best = keras.saving.load_model(self.output)
-        shown = (self.held_back or self.training)[:4]
-        pictures = []
-        for sequence in shown:
-            number = sequence.numbers[len(sequence.numbers) // 2]
-            image = sequence.images(number)
-            pictures.append((image, best.segmenter(1)(image)))
-        plot_detections(self.output.with_suffix(".png"), self.history, pictures)
+        plot_network(self.output.with_suffix(".png"), self.history, self.pictures(best))
         card = {
             "weights": self.output.name,
             "sha256": hashlib.sha256(self.output.read_bytes()).hexdigest(),
@@ -197,12 +203,24 @@ class NetworkTrainer:
             "weights_count": int(best.count_params()),
             "epochs_trained": len(self.history),
             "kept": self.best,
+            "chosen_by": self.chosen_by if self.held_back else "the last",
             "trained_on": {s.name: len(s.numbers) for s in self.training},
             "held_back": {s.name: len(s.numbers) for s in self.held_back},
             "seconds": round(sum(row["seconds"] for row in self.history), 1),
             **where_made(),
         }
         write_card(self.output.with_suffix(".json"), card, self.of)
+
+    def pictures(self, best: Any) -> list[tuple[str, npt.NDArray[Any]]]:
+        """Return (title, picture) of what the kept weights find."""
+        shown = []
+        for sequence in (self.held_back or self.training)[:4]:
+            image = sequence.images(sequence.numbers[len(sequence.numbers) // 2])
+            found = best.segmenter(1)(image)
+            named = replace(found, ids=np.arange(1, len(found) + 1, dtype=np.int32))
+            drawn = Painter().draw(image, named, np.arange(len(found)), 0)
+            shown.append((f"{len(found)} found", drawn))
+        return shown
 
 
 def write_card(path: Path, card: dict[str, Any], of: DataSet) -> None:
@@ -214,7 +232,6 @@ def write_card(path: Path, card: dict[str, Any], of: DataSet) -> None:
         return ", ".join(f"{name} ({n} frames)" for name, n in frames.items()) or "none"
 
     versions = card["versions"]
-    chosen = "the best mask AP held back" if card["held_back"] else "the last"
     lines = [
         f"# {path.stem}",
         "",
@@ -222,7 +239,7 @@ def write_card(path: Path, card: dict[str, Any], of: DataSet) -> None:
         f"* **Data:** {of.licence}. Trained on {listed(card['trained_on'])}; held back: "
         f"{listed(card['held_back'])}.",
         f"* **Size:** {card['weights_count']:,} weights.",
-        f"* **Epochs:** {card['epochs_trained']}, kept: {kept['epoch']}, {chosen}.",
+        f"* **Epochs:** {card['epochs_trained']}, kept: {kept['epoch']}, {card['chosen_by']}.",
         f"* **Time:** {card['seconds'] / 60:.0f} minutes on {card['hardware']}; Keras "
         f"{versions['keras']}, backend {versions['backend']}.",
         f"* **sha256:** `{card['sha256']}`",

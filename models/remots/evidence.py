@@ -109,6 +109,20 @@ def weighed(pieces: Pieces, earlier: Array, later: Array) -> Array:
     return np.stack([apart, np.log(moved + MOTION), np.log(np.maximum(gap, 1))], axis=1)
 
 
+def come_in(pieces: Pieces, parts: Sequence[Array], boxes: Array, size: tuple[int, int]) -> Array:
+    """Return (m,) bool: was each outside the picture, at its edge at least, one frame before.
+
+    Args:
+        pieces: Pieces of parts: m arrays of rows. boxes: (n, 4) x, y, width, height in px.
+        size: (height, width) of the picture in px.
+    """
+    starts = boxes[[rows[0] for rows in parts]].reshape(len(parts), 4)
+    low = starts[:, :2] - pieces.pace[:, 0]
+    high = low + starts[:, 2:]
+    beyond = (low <= 0) | (high >= np.array(size[::-1]))
+    return np.any(beyond, axis=1)
+
+
 def known_pairs(
     parts: Sequence[Array], frames: Array, horizon: int, rng: np.random.Generator
 ) -> tuple[list[Array], list[tuple[int, int]], list[bool]]:
@@ -254,6 +268,10 @@ def link(
         if len(earlier):
             gains[earlier, later] = odds(weighed(pieces, earlier, later)) - config.odds
         gains[given] += config.trust
+        # Cuts show no track that ended for good: who comes in at the picture's edge is a newcomer,
+        # unless the given track says otherwise of either.
+        newcomers = come_in(pieces, parts, boxes, detections.size) & ~given.any(axis=0)
+        gains[np.ix_(~given.any(axis=1), newcomers)] = -np.inf
         chosen = np.zeros_like(given)
         chosen[assign_exactly(gains, 0.0)] = True
         report["tracklets"] += len(parts)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from models.remots.evidence import EvidenceConfig, link
 from models.remots.refinement import adapt, refine, standardised
 from utils.config import check_settings, setting
+from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.masks import Images, crop_patches
 
@@ -40,6 +41,9 @@ class RetrackingConfig(EvidenceConfig):
     encoder: str = setting(
         COLOURS, f"of looks: {COLOURS} of three bands, {RESNET}, or a network's *.keras"
     )
+    labelled: str = setting(
+        "", "folder of images and instances_txt, whose tracks make half of a ResNet's batches"
+    )
     encoder_steps: int = setting(200, "of each of the two rounds of the ResNet")
 
     def __post_init__(self) -> None:
@@ -53,6 +57,11 @@ class RetrackingConfig(EvidenceConfig):
                 "encoder",
                 self.encoder in encoders or self.encoder.endswith(".keras"),
                 f"{', '.join(encoders)} or *.keras",
+            ),
+            (
+                "labelled",
+                not self.labelled or self.encoder != COLOURS,
+                f"for encoder={RESNET} or *.keras alone",
             ),
             ("encoder_steps", self.encoder_steps >= 0, "at least 0"),
         )
@@ -115,20 +124,26 @@ def _appearance(
     detections: Detections, ids: Array, images: Images, config: RetrackingConfig
 ) -> Array:
     """Return (n, F) looks by a ResNet that is adapted to the video (sections 2.2 and 2.4)."""
-    from models.remots.encoder import Appearance, EncoderConfig, Seen
+    from models.maskrcnn.data import load_sequences
+    from models.maskrcnn.files import load_file
+    from models.remots.encoder import Appearance
+    from models.remots.encoder_config import EncoderConfig
+    from models.remots.training import seen_in
+    from models.remots.triplets import Seen
 
-    given = None
-    if config.encoder != RESNET:
-        from models.maskrcnn.files import load_file
-
-        given = load_file(Path(config.encoder))
+    given = None if config.encoder == RESNET else load_file(Path(config.encoder))
     own = EncoderConfig(
         intra_frame_steps=config.encoder_steps, tracklet_steps=config.encoder_steps,
         seed=config.seed,
     )  # fmt: skip
-    patches = crop_patches(detections, own.side, images)
     encoder = Appearance(own, given)
+    side = encoder.config.side
+    labelled = []
+    if config.labelled:
+        known = load_sequences(Path(config.labelled), data_set(CUSTOM))
+        labelled = [seen_in(sequence, side) for sequence in known]
+    patches = crop_patches(detections, side, images)
     seen = Seen(patches, detections.frames.astype(np.int64), np.asarray(ids, np.int64))
-    encoder.learn_within_frames(seen)
-    encoder.learn_between_tracklets(seen)
+    encoder.learn_within_frames(seen, labelled)
+    encoder.learn_between_tracklets(seen, labelled)
     return encoder.describe(patches)

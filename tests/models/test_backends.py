@@ -17,6 +17,7 @@ from tests import one_step
 from tests.conftest import JAX
 from tests.models.motsnet.test_network import SMALL as MOTSNET
 from tests.models.pixel_embeddings.test_pixels import SMALL as PIXELS
+from tests.models.remots.test_training import SMALL as ENCODER
 from tests.models.trackrcnn.test_network import SMALL as TRACKRCNN
 from tests.models.trackrcnn.test_network import batch
 
@@ -25,6 +26,7 @@ CONFIGS = {
     "trackrcnn": replace(TRACKRCNN, **one_step.EVERYTHING),
     "motsnet": replace(MOTSNET, **one_step.EVERYTHING),
     "pixel_embeddings": replace(PIXELS, samples=2000, centres=True, past=1),
+    "remots": ENCODER,
 }
 
 
@@ -32,6 +34,7 @@ CONFIGS = {
 def test_a_step_is_the_same_with_jax(tmp_path):
     assert set(CONFIGS) == set(NETWORKS) - {"maskrcnn"}  # that one: tests.parity
     given = batch(TRACKRCNN, 2)
+    given["patches"] = np.random.default_rng(0).random((2, 3, 32, 32, 3), np.float32)
     np.savez(tmp_path / "batch.npz", **given)
     for name, config in CONFIGS.items():
         keras.utils.set_random_seed(3)

@@ -74,6 +74,20 @@ def test_who_was_one_track_stays_one_the_more_it_is_trusted():
     assert report["cut"] == 0 and (ids == detections.ids).all()
 
 
+def test_who_comes_in_at_the_edge_is_not_taken_for_one_who_left():
+    detections, looks = scene()
+    late = (detections.frames >= 34) & (detections.ids % 2 == 1)
+    ids = detections.ids + 100 * late
+    # They come back at 238 to 248 px and move to the left: in a picture as wide as 250 px they were
+    # not in it one frame before.
+    for width, joined in ((252, 7), (250, 0)):
+        _, report = link(replace(detections, width=width), ids, [looks], QUICK)
+        assert report["new"] == joined
+    # The given track's own link is not forbidden.
+    found, report = link(replace(detections, width=250), detections.ids, [looks], QUICK)
+    assert report["cut"] == 0 and groups(found) == groups(detections.ids)
+
+
 def test_what_cannot_be_told_is_left_alone():
     detections, looks = scene(objects=1)
     ids, report = link(detections, detections.ids, [looks], QUICK)

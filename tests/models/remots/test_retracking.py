@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from models.remots.encoder import Appearance, EncoderConfig, Seen, augmented
+from models.remots.encoder import Appearance
+from models.remots.encoder_config import EncoderConfig
 from models.remots.retracking import RetrackingConfig, retrack
 from models.remots.short_term import DEVIATIONS, limit_of, short_term
+from models.remots.triplets import Seen, augmented
 from tests.models.motsnet.scene import moving
 from utils import synthetic
 from utils.formats import mots_txt
