@@ -61,6 +61,18 @@ def generalised_iou(first_xyxy: Array, second_xyxy: Array) -> Array:
         (n, m) float64.
     """
     a, b, widths = _sides_of_pairs(first_xyxy, second_xyxy)
+    return _generalised(a, b, widths)
+
+
+def generalised_iou_of_pairs(first_xyxy: Array, second_xyxy: Array) -> Array:
+    """Return (p,) what `generalised_iou` says of (p, 4) boxes and (p, 4) others, pair by pair."""
+    first, second = first_xyxy.T, second_xyxy.T
+    widths = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    return _generalised(first[2:] - first[:2], second[2:] - second[:2], widths)
+
+
+def _generalised(a: Any, b: Any, widths: Any) -> Array:
+    """Return the generalised IoU of boxes from their sides and the widths that they share."""
     # Along an axis, what both boxes span together is the sum of their sizes less what they share.
     hulls = [a[k] + b[k] - widths[k] for k in (0, 1)]
     shared = np.maximum(widths[0], 0) * np.maximum(widths[1], 0)

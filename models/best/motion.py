@@ -5,14 +5,14 @@ The paper names motion models as future work (section 5); this is what the prese
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.best.track_table import TrackTable
-from utils.boxes import generalised_iou, xywh_to_xyxy
+from models.candidates import Candidates, assign_pairs, near_pairs
+from utils.boxes import xywh_to_xyxy
 from utils.detections import each_class
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
@@ -147,34 +147,36 @@ def camera_shift(predicted: Array, boxes_xyxy: Array, pairs: Pairs) -> Array:
     return middle
 
 
-def expected_overlap(
+def expected_pairs(
     motion: Motion,
     tracks: TrackTable,
     frame: int,
     boxes_xywh: Array,
-    comparable: Array,
-    assign: Callable[[Array], Pairs],
+    classes: Array,
+    floor: float,
+    least: Array,
     recent: int = 2,
-) -> tuple[Array, Array]:
-    """Return the generalised IoU of expected boxes and detections, the camera's shift removed.
+) -> tuple[Candidates, Array]:
+    """Return the pairs of expected boxes and detections that are near, the camera's shift removed.
 
     Args:
         motion: Motion; tracks: m of them; frame: number.
-        boxes_xywh: (n, 4) px, of the detections.
-        comparable: (m, n) bool, pairs of one class.
-        assign: function (m, n) generalised IoU -> (rows, columns), pairs likely to belong together.
+        boxes_xywh: (n, 4) px, of the detections; classes: (n,) int, theirs.
+        floor: generalised IoU above which pairs say something of the camera.
+        least: (m,) generalised IoU, not above `floor`, above which a track's pairs are wanted.
         recent: frames since its last detection after which a track says nothing of the camera.
 
     Returns:
-        overlap: (m, n) float64, -1 where not comparable.
+        pairs: Candidates of one class, every one above `least`.
         expected: (m, 4) xyxy px, the boxes that were compared.
     """
     predicted, boxes = motion.predict(tracks, frame), xywh_to_xyxy(boxes_xywh)
-    live = np.flatnonzero(frame - tracks["frames"] <= recent)
-    first = np.where(comparable, generalised_iou(predicted, boxes), -1)
-    rows, columns = assign(first[live])
-    shift = camera_shift(predicted, boxes, (live[rows], columns))
+    first = near_pairs(predicted, boxes, tracks["classes"], classes, least)
+    live = frame - tracks["frames"] <= recent
+    gain = np.where(live[first.rows], first.overlap - floor, 0.0)
+    made = assign_pairs(first.rows, first.columns, gain, first.shape)
+    shift = camera_shift(predicted, boxes, (first.rows[made], first.columns[made]))
     if np.abs(shift).max() < STILL:
         return first, predicted
     predicted += np.tile(shift, 2)
-    return np.where(comparable, generalised_iou(predicted, boxes), -1), predicted
+    return near_pairs(predicted, boxes, tracks["classes"], classes, least), predicted

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from models.assignment import assign_exactly
 from models.best.confidence import Confidence
 from models.best.evidence import LIMIT, Evidence
-from models.best.motion import Innovations, Motion, expected_overlap
+from models.best.motion import Innovations, Motion, expected_pairs
 from models.best.release import Release
 from models.best.track_table import TrackTable
+from models.candidates import Candidates, assign_pairs
 from models.tracking import (
     BOXES,
     COLOURS,
@@ -25,6 +27,7 @@ from models.tracking import (
 )
 from utils.boxes import xywh_to_xyxy
 from utils.config import BestConfig
+from utils.detections import each_class
 from utils.mask_grids import grids, moved_iou
 
 SETTLED = 0.5  # generalised IoU from which a pair without near rivals needs no other evidence
@@ -32,20 +35,25 @@ RIVAL = 0.7  # generalised IoU by which others must fall short of a pair to be n
 FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
 GONE = 3  # frames after which a track that left at the frame's border is not expected back
 BORDER = 2  # px
+MANY = 200  # detections from which the nearest of each are looked up in a tree
+NEIGHBOURS = 8  # asked of the tree: more than are ever equally near
 SURE = 3  # steps from which a track's next one says what innovations are usual
 
 
-def _settled(overlap: Array) -> Array:
-    """Return (m, n) bool: the pairs to which a pair far above all its rivals leaves no doubt."""
-    best = overlap.argmax(axis=1)
-    highest = overlap.max(axis=0)
-    leads = (overlap > highest - RIVAL).sum(axis=0) == 1  # of the column
-    top = overlap[np.arange(len(best)), best]
+def _settled(pairs: Candidates) -> Array:
+    """Return (p,) bool: the pairs to which a pair far above all its rivals leaves no doubt.
+
+    Args:
+        pairs: all that are above SETTLED - RIVAL, and others.
+    """
+    (m, n), rows, columns, overlap = pairs.shape, pairs.rows, pairs.columns, pairs.overlap
+    top, highest, best = pairs.highest()
+    leads = np.bincount(columns[overlap > highest[columns] - RIVAL], minlength=n) == 1
     leads = leads[best] & (top == highest[best]) & (top > SETTLED)
-    leads &= (overlap > top[:, None] - RIVAL).sum(axis=1) == 1
-    settled = np.zeros(overlap.shape, bool)
-    settled[leads] = True
-    settled[:, best[leads]] = True
+    leads &= np.bincount(rows[overlap > top[rows] - RIVAL], minlength=m) == 1
+    taken = np.zeros(n, bool)
+    taken[best[leads]] = True
+    settled: Array = leads[rows] | taken[columns]
     return settled
 
 
@@ -127,59 +135,59 @@ class BestTracker(Tracker):
         tracks, owner = self._tracks, np.full(len(frame), -1)
         probability = self.confidence.probability(frame.classes, frame.scores)
         if len(tracks):
-            overlap, gain = self._gain(frame, tracks)
+            pairs, gain = self._gain(frame, tracks)
+            linked = np.full(len(frame), -1)
             likely = tracks["belief"] >= self.config.confident
             confident = probability >= self.config.confident
-            self._assign(owner, gain, np.flatnonzero(likely), confident)
+            self._assign(linked, pairs, gain, likely, confident)
+            owner = _owners(pairs, linked)
             # Only what was seen a frame ago: a weak detection is no ground to revive a track.
             free = (tracks["frames"] == frame.number - 1) | ~likely
             free[owner[owner >= 0]] = False
-            self._assign(owner, gain, np.flatnonzero(free), owner < 0)
-            self._measure(frame, tracks, owner, overlap)
+            self._assign(linked, pairs, gain, free, owner < 0)
+            owner = _owners(pairs, linked)
+            self._measure(frame, tracks, pairs, linked)
         self._move(frame, tracks, owner)
         self._start(frame, tracks, owner)
         return finished + self._write(frame, tracks, owner, probability)
 
-    def _measure(self, frame: Frame, tracks: TrackTable, owner: Array, overlap: Array) -> None:
+    def _measure(self, frame: Frame, tracks: TrackTable, pairs: Candidates, linked: Array) -> None:
         """Learn from the innovations of settled, likely tracks of the last frame."""
-        taken = np.flatnonzero(owner >= 0)
-        rows = owner[taken]
+        made = linked[linked >= 0]
+        rows = pairs.rows[made]
         sure = (tracks["frames"][rows] == frame.number - 1) & (tracks["steps"][rows] >= SURE)
         sure &= tracks["belief"][rows] >= self.config.confident
-        self._innovations.observe(tracks["classes"][rows[sure]], overlap[rows[sure], taken[sure]])
+        self._innovations.observe(tracks["classes"][rows[sure]], pairs.overlap[made[sure]])
 
-    def _gain(self, frame: Frame, tracks: TrackTable) -> tuple[Array, Array]:
-        """Return (m, k): generalised IoU of every pair, and its gain over leaving both alone.
+    def _gain(self, frame: Frame, tracks: TrackTable) -> tuple[Candidates, Array]:
+        """Return the near pairs of tracks and detections, and (p,) their gains.
 
-        A gain of 0 or less is none.
+        A gain is over leaving both alone; 0 or less is none.
         """
         config, motion = self.config, self._motion
         classes = tracks["classes"]
-        comparable = classes[:, None] == frame.classes
         certain = self.confidence.purity(classes) ** config.clutter
         least = self._innovations.least_overlap(classes, config.innovation)
         least = least * (1 - certain) - config.reach * certain
-        overlap, expected = expected_overlap(
-            motion,
-            tracks,
-            frame.number,
-            frame[BOXES],
-            comparable,
-            lambda similarity: assign_exactly(similarity, float(least.min())),
-        )
         gate = least - config.slack * motion.uncertainty(tracks, frame.number)
-        possible = comparable & (overlap > gate[:, None])
-        gain: Array = np.where(possible, overlap - least[:, None], -1.0)
-        lost = frame.number - tracks["frames"] > config.memory
-        settled = _settled(np.where(lost[:, None], -1.0, overlap))
-        gain[lost[:, None] & settled] = -1.0
-        rows, detections = np.nonzero(possible & ~settled)
-        if len(rows):
+        floor = float(least.min())
+        wanted = np.minimum(gate, min(floor, SETTLED - RIVAL))
+        pairs, expected = expected_pairs(
+            motion, tracks, frame.number, frame[BOXES], frame.classes, floor, wanted
+        )
+        possible = pairs.overlap > gate[pairs.rows]
+        gain: Array = np.where(possible, pairs.overlap - least[pairs.rows], -1.0)
+        lost = (frame.number - tracks["frames"] > config.memory)[pairs.rows]
+        settled = _settled(replace(pairs, overlap=np.where(lost, -1.0, pairs.overlap)))
+        gain[lost & settled] = -1.0
+        doubtful = np.flatnonzero(possible & ~settled)
+        if len(doubtful):
+            rows, detections = pairs.rows[doubtful], pairs.columns[doubtful]
             others = self._other_cues(frame, tracks, expected, rows, detections)
             change = self._size_change(frame, tracks, rows, detections)
             others -= config.size_weight * (1 - certain[rows]) * change
-            gain[rows, detections] += others
-        return overlap, gain
+            gain[doubtful] += others
+        return pairs, gain
 
     def _other_cues(
         self, frame: Frame, tracks: TrackTable, expected: Array, rows: Array, detections: Array
@@ -228,11 +236,12 @@ class BestTracker(Tracker):
         earlier, current = cells[row], cells[len(used) + column]
         return moved_iou(earlier, expected[rows], current, found[detections])
 
-    def _assign(self, owner: Array, gain: Array, rows: Array, among: Array) -> None:
-        """Write the tracks that take some of the detections `among` (bool) into `owner`."""
-        detections = np.flatnonzero(among)
-        taken, columns = assign_exactly(gain[rows[:, None], detections], 0.0)
-        owner[detections[columns]] = rows[taken]
+    @staticmethod
+    def _assign(linked: Array, pairs: Candidates, gain: Array, free: Array, among: Array) -> None:
+        """Write into `linked` the pairs that detections `among` (bool) make with `free` tracks."""
+        open_ = np.where(free[pairs.rows] & among[pairs.columns], gain, 0.0)
+        made = assign_pairs(pairs.rows, pairs.columns, open_, pairs.shape)
+        linked[pairs.columns[made]] = made
 
     def _move(self, frame: Frame, tracks: TrackTable, owner: Array) -> None:
         """Move the tracks to the detections they took."""
@@ -319,14 +328,40 @@ class BestTracker(Tracker):
         return BestTracker(self.config, self._learned)
 
 
+def _owners(pairs: Candidates, linked: Array) -> Array:
+    """Return (k,) the track of each detection, -1 without one, of the pairs that they make."""
+    owner = np.full(len(linked), -1)
+    owner[linked >= 0] = pairs.rows[linked[linked >= 0]]
+    return owner
+
+
 def _nearest(boxes_xywh: Array, classes: Array) -> Array:
     """Return (k,) the nearest other box of the same class by its centre, -1 where none is."""
     centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
+    if len(centres) > MANY:
+        return _nearest_of_many(centres, classes)
     apart = np.linalg.norm(centres[:, None] - centres, axis=2)
     apart[classes[:, None] != classes] = np.inf
     np.fill_diagonal(apart, np.inf)
     nearest = apart.argmin(axis=1)
     return np.where(np.isfinite(apart.min(axis=1)), nearest, -1)
+
+
+def _nearest_of_many(centres: Array, classes: Array) -> Array:
+    """Do what `_nearest` does by a tree of each class; of equally near ones the first counts."""
+    nearest = np.full(len(centres), -1)
+    for _, mine in each_class(classes):
+        rows = np.flatnonzero(mine)
+        if len(rows) < 2:
+            continue
+        points = centres[rows]
+        asked = min(len(rows), NEIGHBOURS + 1)
+        _, found = cKDTree(points).query(points, k=asked)
+        found.sort(axis=1)  # by row, so that the first of equal ones is taken
+        apart = np.linalg.norm(points[found] - points[:, None], axis=2)
+        apart[found == np.arange(len(rows))[:, None]] = np.inf
+        nearest[rows] = rows[found[np.arange(len(rows)), apart.argmin(axis=1)]]
+    return nearest
 
 
 def _rles(frame: Frame, rows: Array) -> Array:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.assignment import assign_exactly
-from models.best.motion import Motion, camera_shift, expected_overlap
+from models.best.motion import Motion, camera_shift, expected_pairs
 from models.best.track_table import TrackTable
 from utils.boxes import generalised_iou, xywh_to_xyxy
 
@@ -87,21 +87,15 @@ def test_camera_shift_is_robust_to_one_object_of_its_own_will():
     assert camera_shift(predicted, moved, (rows[:2], rows[:2])).tolist() == [0, 0]  # too few
 
 
-def test_expected_overlap_removes_the_cameras_shift():
-    motion, tracks = Motion(), TrackTable(**Motion.columns())
+def test_the_cameras_shift_is_removed_from_expected_pairs():
+    motion, tracks = Motion(), TrackTable(classes=np.zeros(0, int), **Motion.columns())
     boxes = np.array([[0, 0, 8, 8], [30, 0, 8, 8], [60, 0, 8, 8], [90, 0, 8, 8]], float)
-    tracks.append(**Motion.start(boxes, 0))
+    tracks.append(classes=np.ones(4), **Motion.start(boxes, 0))
     moved = boxes + np.array([4, 0, 0, 0])
-    same = np.ones((4, 4), bool)
-
-    def pairs(overlap):
-        return assign_exactly(overlap, -0.4)
-
-    overlap, _ = expected_overlap(motion, tracks, 1, moved, same, pairs)
-    assert np.diag(overlap) == pytest.approx(1)
-    same[0, 0] = False
-    overlap, _ = expected_overlap(motion, tracks, 1, moved, same, pairs)
-    assert overlap[0, 0] == -1
+    for classes, rows in ((np.ones(4), [0, 1, 2, 3]), (np.array([2, 1, 1, 1]), [1, 2, 3])):
+        pairs, _ = expected_pairs(motion, tracks, 1, moved, classes, -0.4, np.full(4, -0.4))
+        assert pairs.rows.tolist() == pairs.columns.tolist() == rows
+        assert pairs.overlap == pytest.approx(1)
 
 
 def test_assignment_is_exact_and_makes_no_pair_for_the_sake_of_another():
@@ -121,12 +115,12 @@ def test_three_tracks_are_enough_to_tell_the_cameras_shift():
 
 
 def test_tracks_missed_for_longer_say_nothing_of_the_camera():
-    tracks = TrackTable(**Motion.columns())
+    tracks = TrackTable(classes=np.zeros(0, int), **Motion.columns())
     boxes = np.array([[30 * i, 0, 8, 8] for i in range(4)], float)
-    tracks.append(**Motion.start(boxes, 0))
-    moved, same = boxes + np.array([4, 0, 0, 0]), np.ones((4, 4), bool)
+    tracks.append(classes=np.ones(4), **Motion.start(boxes, 0))
+    moved = boxes + np.array([4, 0, 0, 0])
     for frame, iou in ((2, 1), (3, 1 / 3)):
-        overlap, _ = expected_overlap(
-            Motion(), tracks, frame, moved, same, lambda s: assign_exactly(s, -0.4)
+        pairs, _ = expected_pairs(
+            Motion(), tracks, frame, moved, np.ones(4), -0.4, np.full(4, -0.4)
         )
-        assert np.diag(overlap) == pytest.approx(iou)
+        assert pairs.overlap == pytest.approx(iou) and len(pairs.rows) == 4
