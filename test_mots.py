@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from models.asked import early_and_late
+from models.parallel import Means
 from models.run import Request, execute
 from models.settings import BOXES, PRESETS
 from models.tracking import describe_trackers
@@ -74,6 +76,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--report", action="store_true", default=True, help="report.html (default)")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="of the t-SNE pictures")
+    add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
+    add("--cluster", metavar="HOST:PORT", help="track them on the workers of a Dask scheduler")
     args = parser.parse_args(arguments)
     if not args.list and not (args.detections and args.output):
         parser.error("--detections and --output are needed")
@@ -105,6 +109,7 @@ def request_of(args: argparse.Namespace) -> Request:
         args.write,
         args.report,
         named,
+        Means(args.jobs, args.cluster),
     )
 
 
@@ -123,6 +128,10 @@ def main() -> None:
     print_results(summary)
     seconds = sum(summary["seconds"].values())
     say(f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s")
+    if summary["failed"]:
+        for name, reason in summary["failed"].items():
+            print(f"{name}: not tracked: {reason}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from models.output import PICTURES, REPORT, OutputFolder
+from models.parallel import Failed, Means
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import Settings
 from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
@@ -50,6 +51,7 @@ class Request:
         options: what files do not say of themselves. format_name: theirs; None tells it by content.
         write: further formats of results. report: whether to make report.html.
         named: makes the settings once the classes' names are known, which files may bring.
+        means: what sequences are tracked with, one after another or beside each other.
     """
 
     settings: Settings
@@ -68,6 +70,7 @@ class Request:
     write: Sequence[str] = ()
     report: bool = False
     named: Callable[[DataSet], Settings] | None = None
+    means: Means = field(default_factory=Means)
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Run:
     notes: list[str]
     images: dict[str, FrameFolder] = field(default_factory=dict)  # readers of the frames
     complete: set[str] = field(default_factory=set)  # sequences with a picture of every frame
+    failed: dict[str, str] = field(default_factory=dict)  # sequences without tracks: why
 
     @property
     def settings(self) -> Settings:
@@ -164,17 +168,66 @@ def check_sequences(made: Run) -> None:
                 raise ValueError(f"{rule}, got {got} in {detections.sequence}")
 
 
-def track_all(made: Run) -> list[Tracked]:
-    """Track every sequence."""
-    tracked = []
+@dataclass(frozen=True)
+class Piece:
+    """One sequence, to be tracked anywhere."""
+
+    settings: Settings
+    weights: tuple[Path, ...] | None
+    detections: Detections
+    images: FrameFolder | None
+
+
+def track_piece(piece: Piece) -> tuple[Tracked, dict[str, float]]:
+    """Return a sequence's tracks, and the seconds of each stage."""
+    pipeline = Pipeline(piece.settings, piece.weights)
+    tracked = pipeline.track(piece.detections, piece.images)
+    return tracked, pipeline.watch.seconds
+
+
+def _elsewhere(made: Run) -> Iterator[Tracked]:
+    """Yield the tracks of all sequences, made beside each other; name those that failed."""
+    means, request, sequences = made.request.means, made.request, made.inputs.sequences
+    weights = tuple(p.resolve() for p in request.weights) if request.weights else None
+    pieces = [
+        Piece(made.settings, weights, s, made.images.get(s.sequence))
+        if s.sequence in made.complete
+        else Piece(made.settings, weights, s, None)
+        for s in sequences
+    ]
+    found: dict[int, Tracked] = {}
+    done = means.each(track_piece, pieces, [len(s) for s in sequences])
+    for k, result in tqdm(done, "tracking", len(pieces), unit="seq", disable=None):
+        if isinstance(result, Failed):
+            made.failed[sequences[k].sequence] = result.reason
+            continue
+        found[k], seconds = result
+        for stage, value in seconds.items():
+            made.pipeline.watch.seconds[stage] += value
+    if sequences and not found:
+        name, reason = next(iter(made.failed.items()))
+        raise ValueError(f"no sequence could be tracked: {name}: {reason}")
+    yield from (found[k] for k in sorted(found))
+
+
+def _here(made: Run) -> Iterator[Tracked]:
+    """Yield the tracks of all sequences, made one after another."""
     for detections in tqdm(made.inputs.sequences, desc="tracking", unit="seq", disable=None):
         name = detections.sequence
         images = made.images[name] if name in made.complete else None
-        tracked.append(made.pipeline.track(detections, images))
-        made.notes += tracked[-1].notes
+        yield made.pipeline.track(detections, images)
+
+
+def track_all(made: Run) -> list[Tracked]:
+    """Track every sequence; those that fail beside others are left out and named."""
+    tracked = []
+    for one in _here(made) if made.request.means.alone else _elsewhere(made):
+        tracked.append(one)
+        detections = one.detections
+        made.notes += one.notes
         truth = made.inputs.truth.get(detections.sequence)
         if truth is not None:
-            found = evaluation.truth_notes(truth, detections, tracked[-1].keep)
+            found = evaluation.truth_notes(truth, detections, one.keep)
             made.notes += [f"{detections.sequence}: {text}" for text in found]
     return tracked
 
@@ -328,6 +381,7 @@ def summarise(
         "counts": dict(counts),
         "scores": scores,
         "notes": made.notes,
+        "failed": made.failed,
         "seconds": seconds_of(made),
     }
 
