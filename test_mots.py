@@ -13,6 +13,7 @@ from models.parallel import Means
 from models.run import Request, execute
 from models.settings import BOXES, PRESETS
 from models.tracking import describe_trackers
+from models.usc_mots.embedding import AUTO, RUNTIMES
 from utils.cli import Parser, frame_size, positive, run, say
 from utils.data_sets import CUSTOM, DATA_SETS
 from utils.formats.base import Options
@@ -76,6 +77,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--report", action="store_true", default=True, help="report.html (default)")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="of the t-SNE pictures")
+    add("--runtime", choices=RUNTIMES, default=AUTO, help="what embeds (auto: Keras if there)")
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
     add("--cluster", metavar="HOST:PORT", help="track them on the workers of a Dask scheduler")
     args = parser.parse_args(arguments)

@@ -74,7 +74,7 @@ def request_of(args: argparse.Namespace) -> VideoRequest:
     """Return the VideoRequest that the command line makes."""
     whole = argparse.Namespace(
         **vars(args), matcher=None, no_graph=False, t_lag=None, frame_step=None, boxes="check",
-        trusted=None, calibrate="online", refine=False,
+        trusted=None, calibrate="online", refine=False, runtime="auto",
     )  # fmt: skip
     settings, named = early_and_late(whole)
     asked = ("dataset", "class_names", "classes", "tracker", "preset", "set", "min_score",

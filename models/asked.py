@@ -67,6 +67,7 @@ def settings_with(args: argparse.Namespace, chosen: DataSet) -> Settings:
         trust=None if args.trusted is None else args.trusted == "yes",
         frame_step=args.frame_step,
         boxes=args.boxes,
+        runtime=args.runtime,
     )
 
 

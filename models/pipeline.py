@@ -138,7 +138,9 @@ class Pipeline:
     def embedder(self) -> Embedder:
         """Return the Embedder, made (and its weights checked) on first use."""
         if self._embedder is None:
-            self._embedder = Embedder(self.settings.data_set, self._weights, self._location_gain)
+            self._embedder = Embedder(
+                self.settings.data_set, self._weights, self._location_gain, self.settings.runtime
+            )
         return self._embedder
 
     def tracker(self) -> Tracker:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from models.parallel import Failed, Means
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import Settings
 from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
+from models.usc_mots.embedding import KERAS, runtime_of
 from utils import evaluation
 from utils.cli import check_backend, say
 from utils.data_sets import DataSet, named_after, own_names
@@ -131,6 +133,7 @@ def check_sequences(made: Run) -> None:
         _ = pipeline.embedder  # what is named is checked, be it needed or not
     if made.settings.refine:
         check_backend()
+    keras = runtime_of(made.settings.runtime) == KERAS
     for detections in made.inputs.sequences:
         prepared = pipeline.prepare(detections)
         images = frames_of(request.images, detections)
@@ -153,7 +156,8 @@ def check_sequences(made: Run) -> None:
                     "are drawn grey, and colours of this sequence are not used"
                 )
         if len(prepared) and pipeline.needs_embeddings(prepared, images is not None):
-            check_backend()
+            if keras:
+                check_backend()
             complete = detections.sequence in made.complete
             if pipeline.embedder.needs_images(detections.sequence) and not complete:
                 got = "none" if images is None else f"frames missing in {images.folder}"
@@ -359,7 +363,8 @@ def summarise(
     """Return all that made the results, for summary.json."""
     request, embedder, of = made.request, made.pipeline._embedder, made.settings.data_set
     names = [t.detections.sequence for t in tracked]
-    used = embedder is not None
+    with_keras = embedder is not None and embedder.runtime == KERAS
+    packages = PACKAGES if with_keras else (*PACKAGES[2:], *(("onnxruntime",) if embedder else ()))
     settings = made.settings.summary()
     classes = made.pipeline.scored_classes([t.detections.select(t.keep) for t in tracked])
     return {
@@ -374,16 +379,23 @@ def summarise(
         "weights": {n: embedder.weights_of(n).name for n in names} if embedder else {},
         "weights_sha256": embedder.digests() if embedder else {},
         "colours": [t.detections.sequence for t in tracked if COLOURS in t.columns],
-        "versions": {
-            "python": platform.python_version(),
-            **{p: version(p) for p in PACKAGES if used or p not in PACKAGES[:2]},
-        },
+        "runtime": embedder.runtime if embedder else None,
+        "versions": {"python": platform.python_version(), **versions_of(packages)},
         "counts": dict(counts),
         "scores": scores,
         "notes": made.notes,
         "failed": made.failed,
         "seconds": seconds_of(made),
     }
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Return {package: version} of those that are installed."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def seconds_of(made: Run) -> dict[str, float]:

@@ -35,6 +35,7 @@ class Settings:
         frame_step: frame numbers that make one step of the video; None finds out.
         boxes: "check" refuses boxes that are not around their masks, "file" believes them, "mask"
             takes those around the masks.
+        runtime: what embeds, see `models.usc_mots.embedding.RUNTIMES`.
     """
 
     data_set: DataSet
@@ -48,6 +49,7 @@ class Settings:
     trust: bool | None = None
     frame_step: int | None = None
     boxes: str = "check"
+    runtime: str = "auto"
 
     def trusts(self, detections: Detections) -> bool:
         """Return whether the masks of a sequence are trusted."""

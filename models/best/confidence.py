@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import isotonic_regression
 
 from utils.boxes import paired_iou
 from utils.detections import each_class
@@ -190,8 +191,6 @@ class _Scale:
 
     def _evaluate(self) -> None:
         """Find the horizon, and P(object) by rank."""
-        from sklearn.isotonic import isotonic_regression  # a second to import
-
         for place, parts in enumerate(self._parts):
             if place and self._counts[place] < READY:
                 return
@@ -206,7 +205,7 @@ class _Scale:
             used = np.flatnonzero(number)
             number = number[used]
             total = np.bincount(of, shares, minlength=bins)[used] + PRIOR * shares.mean()
-            rising = isotonic_regression(total / (number + PRIOR), sample_weight=number)
+            rising = isotonic_regression(total / (number + PRIOR), weights=number).x
             chance = CHANCE * rising[-1]
             fallen = rising[0] <= chance
             chance = min(rising[0], chance)

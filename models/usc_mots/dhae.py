@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
+from models.usc_mots.fusing import check_inputs, gained
 from models.usc_mots.losses import UncertaintyWeighting
 
 BRANCHES = ("both", "mask", "box")
@@ -219,13 +220,7 @@ class DHAE(keras.Model):
         Raises:
             ValueError: shapes that do not fit the network.
         """
-        side, channels = self.config["patch_size"], self.config["channels"]
-        expected = (len(patches), side, side, channels), (len(patches), 4)
-        if (patches.shape, boxes.shape) != expected:
-            raise ValueError(
-                f"patches and boxes must have shapes {expected[0]} and {expected[1]}. "
-                f"Received: patches.shape={patches.shape}, boxes.shape={boxes.shape}"
-            )
+        check_inputs(self.config, patches, boxes)
         features = self.encode_masks(patches, batch_size)
         return self.fuse(
             features,
@@ -260,12 +255,7 @@ class DHAE(keras.Model):
         """
         if not len(boxes):
             return np.zeros((0, self.config["latent_dim"]), np.float32)
-        own = self.config
-        gain = own["location_gain"] if location_gain is None else location_gain
-        scale = own["latent_scale"] if latent_scale is None else latent_scale
-        centre = np.array(location_centre or own["location_centre"] or own["box_mean"], np.float32)
-        offset = np.asarray(boxes, np.float32) - centre
-        boxes = centre + np.float32(gain) * offset
+        boxes, scale = gained(self.config, boxes, location_gain, latent_scale, location_centre)
         scaled: npt.NDArray[np.float32] = predicted(
             self.head, [features, boxes], batch_size
         ) * np.float32(scale)

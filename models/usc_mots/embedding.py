@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +23,8 @@ from utils.files import LFS
 from utils.masks import Images, crop_patches
 
 CHUNK = 4096  # detections whose patches are in memory at once
+AUTO, KERAS, ONNX = "auto", "keras", "onnx"
+RUNTIMES = (AUTO, KERAS, ONNX)
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
 
 Watch = Callable[[str], AbstractContextManager[None]]
@@ -109,9 +113,26 @@ def choose_weights(cards: Mapping[Path, Card | None], dataset: str, sequence: st
     return (unseen or unchosen or list(cards))[0]
 
 
+def runtime_of(asked: str) -> str:
+    """Return what embeds: what is asked for, else Keras where its backend is, else ONNX Runtime."""
+    if asked != AUTO:
+        return asked
+    own = os.environ.get("KERAS_BACKEND", "tensorflow")
+    lacking = any(importlib.util.find_spec(name) is None for name in ("keras", own))
+    return ONNX if lacking and importlib.util.find_spec("onnxruntime") else KERAS
+
+
 @cache
-def load_model(weights: Path) -> Any:
-    """Return the DHAE of a weights file, loaded once; Keras is imported here and not before."""
+def load_model(weights: Path, runtime: str = KERAS) -> Any:
+    """Return the DHAE of a weights file, loaded once; Keras is imported here and not before.
+
+    Args:
+        weights: *.keras. runtime: KERAS or ONNX.
+    """
+    if runtime == ONNX:
+        from models.usc_mots.onnx_runtime import OnnxEncoder
+
+        return OnnxEncoder(weights)
     from utils.cli import import_keras
 
     import_keras()
@@ -161,6 +182,7 @@ class Embedder:
         data_set: DataSet.
         files: weights; None takes the data set's own.
         location_gain: replaces that of the weights; None keeps it.
+        runtime: one of RUNTIMES.
 
     Raises:
         ValueError: weights that are missing, damaged or of another data set.
@@ -171,8 +193,10 @@ class Embedder:
         data_set: DataSet,
         files: Iterable[Path] | None = None,
         location_gain: float | None = None,
+        runtime: str = AUTO,
     ) -> None:
         self.data_set, self.location_gain = data_set, location_gain
+        self.runtime = runtime_of(runtime)
         self.files = list(files or (PRETRAINED / name for name in data_set.weights))
         self.cards = {file: read_card(file) for file in self.files if file.is_file()}
         self.networks = {f: check_weights(f, self.cards.get(f), data_set) for f in self.files}
@@ -206,7 +230,7 @@ class Embedder:
             raise ValueError(
                 "--images must name the frames' folder for appearance weights, got none"
             )
-        model = load_model(weights)
+        model = load_model(weights, self.runtime)
         return embed(
             model,
             detections,

@@ -71,7 +71,7 @@ def test_every_row_gets_its_own_box_in_chunks_and_those_left_out_none(monkeypatc
     model = Recorder()
     found = make_detections([(f, 1, 1, 1.0, (2 + 5 * f, 5, 8, 8)) for f in range(5)])
     assert (embedding.embed(model, found, None) == scaled_boxes(found, None)).all()
-    monkeypatch.setattr(embedding, "load_model", lambda weights: model)
+    monkeypatch.setattr(embedding, "load_model", lambda weights, runtime: model)
     keep = np.array([True, False, True, True, False])
     column = Embedder(data_set("kitti"), location_gain=3.0).embed(found, keep)
     assert (column[keep] == scaled_boxes(found, None)[keep]).all() and not column[~keep].any()

@@ -1,0 +1,98 @@
+"""Embeddings without TensorFlow: the same values, the same ids."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.usc_mots import embedding
+from models.usc_mots.dhae import DHAE
+from utils import synthetic
+
+pytest.importorskip("onnxruntime")
+from models.usc_mots.onnx_runtime import OnnxEncoder
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = {"patch_size": 16, "channels": 1, "filters": (4, 6, 8), "latent_dim": 12}
+NETWORKS = {
+    "both": {"batch_norm_after": (0, 1), "location_gain": 3.0, "latent_scale": 0.5},
+    "colours": {"channels": 3, "last_padding": "valid", "batch_norm_after": (2,)},
+    "mask alone": {"branch": "mask"},
+    "box alone": {"branch": "box", "location_centre": (0.5, 0.5, 0.1, 0.1), "location_gain": 2.0},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_values_are_those_of_keras(name, tmp_path):
+    settings = {"box_mean": (0.5, 0.4, 0.1, 0.2), "box_std": (0.2, 0.3, 0.1, 0.1), **SMALL}
+    model = DHAE(**settings | NETWORKS[name])
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if "norm" in layer.name:  # as it is after training: of some size, none the same
+            layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+    model.save(tmp_path / "w.keras")
+    count, channels = 150, model.config["channels"]
+    patches = rng.integers(0, 256, (count, 16, 16, channels), np.uint8)
+    boxes = rng.random((count, 4)).astype(np.float32)
+    encoder = OnnxEncoder(tmp_path / "w.keras")
+    for gain in (None, 5.0):
+        expected = model.encode(patches, boxes, location_gain=gain)
+        found = encoder.encode(patches, boxes, location_gain=gain)
+        assert np.abs(expected).max() > 0.05
+        assert found == pytest.approx(expected, abs=1e-5)
+    assert encoder.encode(patches[:0], boxes[:0]).shape == (0, 12)
+    with pytest.raises(ValueError, match="patches and boxes must have shapes"):
+        encoder.encode(patches, boxes[:3])
+
+
+def test_a_damaged_file_is_refused_in_one_line(tmp_path):
+    DHAE(**SMALL).save(tmp_path / "w.keras")
+    with zipfile.ZipFile(tmp_path / "w.keras") as whole:
+        config = whole.read("config.json")
+    with zipfile.ZipFile(tmp_path / "part.keras", "w") as part:
+        part.writestr("config.json", config)
+    with pytest.raises(ValueError, match=r"part.keras: must be a DHAE saved as .keras") as refused:
+        OnnxEncoder(tmp_path / "part.keras")
+    assert "\n" not in str(refused.value)
+
+
+def test_onnx_is_taken_where_keras_is_not(monkeypatch):
+    assert embedding.runtime_of("auto") == "keras" and embedding.runtime_of("onnx") == "onnx"
+    there = embedding.importlib.util.find_spec
+    lacking = {"tensorflow"}
+    monkeypatch.setattr(
+        embedding.importlib.util, "find_spec", lambda n: None if n in lacking else there(n)
+    )
+    assert embedding.runtime_of("auto") == "onnx"
+    lacking.add("onnxruntime")  # then the error speaks of Keras
+    assert embedding.runtime_of("auto") == "keras"
+
+
+BARE = """
+import runpy, sys
+for name in ("tensorflow", "keras", "jax", "torch"):
+    sys.modules[name] = None
+sys.argv = ["test_mots.py", *sys.argv[1:]]
+runpy.run_path("test_mots.py", run_name="__main__")
+"""
+
+
+def test_a_run_needs_no_tensorflow_and_has_the_same_ids(tmp_path):
+    draw, _ = synthetic.source("sprites")
+    synthetic.generate(tmp_path / "in", "sprites", draw, 10, "test", 1, 20, 4, 3)
+    files = ["--dataset", "sprites", "--preset", "paper", "--no-report", "--detections"]
+    files += [tmp_path / "in" / "detections", "--output"]
+    for name, command in {
+        "bare": [sys.executable, "-c", BARE, *files, tmp_path / "bare", "--runtime", "onnx"],
+        "whole": [sys.executable, "test_mots.py", *files, tmp_path / "whole"],
+    }.items():
+        done = subprocess.run(
+            list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (name, done.stderr)
+    found = [(tmp_path / way / "data" / "0001.txt").read_text() for way in ("bare", "whole")]
+    assert found[0] == found[1] and found[0].strip()
+    assert '"runtime": "onnx"' in (tmp_path / "bare" / "summary.json").read_text()
