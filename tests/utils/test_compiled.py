@@ -1,0 +1,64 @@
+"""Compiled patches: bit for bit those that OpenCV makes of decoded masks."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import make_detections
+from utils import masks
+
+pytest.importorskip("numba")
+from utils.compiled import patches_of
+
+
+def shapes(rng, height, width):
+    """Return masks: blobs, slivers, whole columns, exact multiples of a patch, the whole frame."""
+    found = []
+    for _ in range(60):
+        h, w = (int(np.exp(rng.uniform(0, np.log(side)))) for side in (height, width))
+        y, x = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+        mask = np.zeros((height, width), np.uint8)
+        mask[y : y + h, x : x + w] = rng.random((h, w)) < rng.choice([0.2, 0.6, 1])
+        mask[y, x : x + w] = mask[y : y + h, x] = 1
+        found.append(mask)
+    for h, w in ((32, 32), (64, 32), (16, 8), (48, 48), (height, 3), (1, 1), (height, width)):
+        mask = np.zeros((height, width), np.uint8)
+        mask[:h, :w] = rng.random((h, w)) < 0.7
+        mask[:h, 0] = mask[0, :w] = 1
+        found.append(mask)
+    return found
+
+
+@pytest.mark.parametrize("size", [16, 32, 128])
+def test_patches_are_those_of_opencv_bit_by_bit(size):
+    height, width = 150, 170
+    rles = [masks.encode(m) for m in shapes(np.random.default_rng(size), height, width)]
+    runs, offsets = masks.decode_runs(rles, height * width)
+    boxes = masks.tight_boxes_xywh(rles, height, width).astype(np.int64)
+    found = patches_of(runs, offsets, boxes, height, size)
+    assert found.shape == (len(rles), size, size)
+    for i, box in enumerate(boxes.tolist()):
+        plain = masks.fit_square(masks.crop(runs[offsets[i] : offsets[i + 1]], box, height), size)
+        assert (found[i] == plain).all(), (i, box)
+    assert (found.max(axis=(1, 2)) == 255).sum() > 50
+
+
+def test_few_masks_do_not_wait_for_numba_and_many_do(monkeypatch):
+    row = (1, 1, 2, 1.0, (3, 4, 9, 7))
+    detections = make_detections([row, (2, 1, 2, 1.0, (30, 5, 20, 31))], height=60, width=80)
+    used = []
+    monkeypatch.setattr("utils.compiled.patches_of", lambda *a: used.append(a) or patches_of(*a))
+    monkeypatch.delitem(sys.modules, "numba")
+    plain = masks.crop_patches(detections, 32)
+    assert not used
+    monkeypatch.setattr(masks, "MANY", 2)
+    assert (masks.crop_patches(detections, 32) == plain).all() and len(used) == 1
+    # Colours are cut out as ever; so is everything where there is no Numba.
+    masks.crop_patches(detections, 32, lambda frame: np.zeros((60, 80, 3), np.uint8))
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        masks.importlib.util, "find_spec", lambda n: None if n == "numba" else there(n)
+    )
+    assert (masks.crop_patches(detections, 32) == plain).all() and len(used) == 1
