@@ -79,6 +79,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the t-SNE pictures")
     add("--runtime", choices=RUNTIMES, default=AUTO, help="what embeds (auto: Keras if there)")
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
+    add("--chunk", type=positive, metavar="FRAMES", help="cut long sequences into such parts")
     add("--cluster", metavar="HOST:PORT", help="track them on the workers of a Dask scheduler")
     args = parser.parse_args(arguments)
     if not args.list and not (args.detections and args.output):
@@ -112,6 +113,7 @@ def request_of(args: argparse.Namespace) -> Request:
         args.report,
         named,
         Means(args.jobs, args.cluster),
+        args.chunk,
     )
 
 

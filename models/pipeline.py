@@ -261,6 +261,15 @@ class Pipeline:
             tracker.in_front,
         )
 
+    def untracked(self, detections: Detections) -> Tracked:
+        """Return one sequence as `track` does, without ids and columns."""
+        whole = self.prepare(detections)
+        keep, dropped = self.mark(whole)
+        step, notes = self._step(whole)
+        nobody = np.zeros(len(whole), np.int32)
+        front = tracker_class(self.settings.name).in_front
+        return Tracked(whole, keep, dropped, step, {}, nobody, Counter(), None, tuple(notes), front)
+
     def _judged(self, detections: Detections) -> Detections:
         """Return a sequence with the scores that count: none where its masks are trusted."""
         if detections.scored and self.settings.trusts(detections):

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from models.chunks import joined, parts_of
 from models.output import PICTURES, REPORT, OutputFolder
 from models.parallel import Failed, Means
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import Settings
-from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
+from models.tracking import COLOURS, EMBEDDINGS, IDS, Array, tracker_class
 from models.usc_mots.embedding import KERAS, runtime_of
 from utils import evaluation
 from utils.cli import check_backend, say
@@ -54,6 +55,7 @@ class Request:
         write: further formats of results. report: whether to make report.html.
         named: makes the settings once the classes' names are known, which files may bring.
         means: what sequences are tracked with, one after another or beside each other.
+        chunk: frames after which a sequence is cut, see `models.chunks`; None cuts none.
     """
 
     settings: Settings
@@ -73,6 +75,12 @@ class Request:
     report: bool = False
     named: Callable[[DataSet], Settings] | None = None
     means: Means = field(default_factory=Means)
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        if self.chunk is not None and self.settings.refine:
+            raise ValueError(f"--refine needs the whole video, got --chunk {self.chunk}")
 
 
 @dataclass
@@ -193,25 +201,54 @@ def _elsewhere(made: Run) -> Iterator[Tracked]:
     """Yield the tracks of all sequences, made beside each other; name those that failed."""
     means, request, sequences = made.request.means, made.request, made.inputs.sequences
     weights = tuple(p.resolve() for p in request.weights) if request.weights else None
-    pieces = [
-        Piece(made.settings, weights, s, made.images.get(s.sequence))
-        if s.sequence in made.complete
-        else Piece(made.settings, weights, s, None)
-        for s in sequences
-    ]
+    pieces: list[Piece] = []
+    cuts: list[tuple[Tracked, list[Array]] | None] = []  # of each sequence
+    owner: list[int] = []  # the sequence of each piece
+    for k, detections in enumerate(sequences):
+        name = detections.sequence
+        images = made.images[name] if name in made.complete else None
+        piece = Piece(made.settings, weights, detections, images)
+        cuts.append(_cut(made, detections) if request.chunk else None)
+        parts = _pieces(piece, cuts[k])
+        pieces += parts
+        owner += [k] * len(parts)
     found: dict[int, Tracked] = {}
-    done = means.each(track_piece, pieces, [len(s) for s in sequences])
-    for k, result in tqdm(done, "tracking", len(pieces), unit="seq", disable=None):
+    done = means.each(track_piece, pieces, [len(p.detections) for p in pieces])
+    for k, result in tqdm(done, "tracking", len(pieces), unit="part", disable=None):
         if isinstance(result, Failed):
-            made.failed[sequences[k].sequence] = result.reason
+            made.failed[sequences[owner[k]].sequence] = result.reason
             continue
         found[k], seconds = result
         for stage, value in seconds.items():
             made.pipeline.watch.seconds[stage] += value
-    if sequences and not found:
+    whole = [
+        (cut, [found[i] for i, of in enumerate(owner) if of == k])
+        for k, cut in enumerate(cuts)
+        if sequences[k].sequence not in made.failed
+    ]
+    if sequences and not whole:
         name, reason = next(iter(made.failed.items()))
         raise ValueError(f"no sequence could be tracked: {name}: {reason}")
-    yield from (found[k] for k in sorted(found))
+    for cut, own in whole:
+        yield own[0] if cut is None else joined(cut[0], cut[1], own)
+
+
+def _cut(made: Run, detections: Detections) -> tuple[Tracked, list[Array]]:
+    """Return a sequence without ids, and the rows of its parts."""
+    assert made.request.chunk is not None
+    whole = made.pipeline.untracked(detections)
+    return whole, parts_of(whole.detections, made.request.chunk, whole.step)
+
+
+def _pieces(piece: Piece, cut: tuple[Tracked, list[Array]] | None) -> list[Piece]:
+    """Return a sequence as the pieces that it is tracked in."""
+    if cut is None:
+        return [piece]
+    whole, parts = cut
+    # What a part alone cannot tell is told of the whole.
+    settings = replace(piece.settings, frame_step=whole.step, boxes="file")
+    return [replace(piece, settings=settings, detections=whole.detections.select(rows))
+            for rows in parts]  # fmt: skip
 
 
 def _here(made: Run) -> Iterator[Tracked]:
@@ -225,7 +262,8 @@ def _here(made: Run) -> Iterator[Tracked]:
 def track_all(made: Run) -> list[Tracked]:
     """Track every sequence; those that fail beside others are left out and named."""
     tracked = []
-    for one in _here(made) if made.request.means.alone else _elsewhere(made):
+    here = made.request.means.alone and made.request.chunk is None
+    for one in _here(made) if here else _elsewhere(made):
         tracked.append(one)
         detections = one.detections
         made.notes += one.notes
