@@ -13,7 +13,7 @@ help:
 	@echo "make test       ruff, mypy and pytest, on both cores"
 	@echo "make test-fast  the tests that need neither a network nor a process of their own"
 	@echo "make install    only set up .venv"
-	@echo "make benchmark  association beside SORT and ByteTrack (set DATA to a KITTI MOTS folder)"
+	@echo "make benchmark  every ratio of docs/speed.md in one run (set DATA to a KITTI MOTS folder)"
 	@echo "make clean      remove what make made"
 
 install: .venv/.installed
@@ -47,6 +47,8 @@ test-fast: .venv/.installed-test
 
 benchmark: .venv/.installed-benchmark
 	$(BIN)/python -m benchmarks.association $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m benchmarks.growth --plot results/growth.png
+	$(BIN)/python -m benchmarks.whole_runs $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv results/demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.checkpoints import JIT, PRECISIONS
 from models.usc_mots.training_data import TrainingSequence, load_training_sequences
 from utils.cli import Parser, import_keras, positive, run
 from utils.data_sets import DATA_SETS, data_set
@@ -62,6 +63,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stride", type=positive, default=1, help="train on every n-th detection")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for patches")
     parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard logs")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the layers")
+    parser.add_argument("--jit", choices=JIT, default="auto", help="compile a step by XLA")
     parser.add_argument("--output", type=Path, required=True, help="weights to write, *.keras")
     parser.add_argument("--resume", action="store_true", help="go on where the last run ended")
     args = parser.parse_args(arguments)
@@ -132,7 +135,8 @@ def main() -> None:
     training = [s.thinned(args.stride) for s in whole]
     if chosen.object_size is None:
         network |= box_statistics(np.concatenate([s.boxes for s in training]))
-    import_keras()  # slow: only after the input is checked
+    keras = import_keras()  # slow: only after the input is checked
+    keras.mixed_precision.set_dtype_policy(args.precision)
     from models.usc_mots.training import Trainer
 
     defining: tuple[str, ...] = (
@@ -151,8 +155,11 @@ def main() -> None:
         "trained_on": [s.detections.sequence for s in training],
         "held_back": [s.detections.sequence for s in held_back],
     }
+    if args.precision != "float32":
+        run_settings["precision"] = args.precision
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     trainer = Trainer(args.output, run_settings, training, held_back, whole, network, command)
+    trainer.jit = JIT[args.jit]
     best = trainer.run(
         args.epochs, args.resume, args.tensorboard, verbose=1 if sys.stdout.isatty() else 0
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models.checkpoints import JIT, PRECISIONS
 from models.maskrcnn.data import FrameSequence, class_names, load_sequences
 from models.maskrcnn.frame_config import FrameConfig
 from models.maskrcnn.profiles import CONFIGS, PROFILES, Plan, network_class
@@ -19,8 +20,6 @@ from utils.cli import Parser, import_keras, run, say
 from utils.config import override, parts_of
 from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
 from utils.files import FormatError
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,6 +38,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "*.keras, whose layers the network then has")  # fmt: skip
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
     add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
+    add("--jit", choices=JIT, default="auto", help="compile a step by XLA (auto: with JAX alone)")
     add("--output", type=Path, help="weights to write, *.keras")
     add("--resume", action="store_true", help="go on where the last run ended")
     add("--list", action="store_true", help="print all settings of the model and profile")
@@ -179,6 +179,7 @@ def main() -> None:
         command,
         given,
     )
+    trainer.jit = JIT[args.jit]
     best = trainer.run(args.resume, verbose=1 if sys.stdout.isatty() else 0)
     say(f"{args.output}: kept epoch {best['epoch']}; card, history and pictures beside it")
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.compare_trackers import DATA, Scene, pipeline_of, prepare, run_ours
+from models.parallel import Means
 from models.tracking import COLOURS
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
@@ -97,14 +97,14 @@ def main() -> None:
         scenes = scenes_of(files, args.data)
     rows: dict[str, dict[str, str]] = {}
     columns: list[str] = []
-    with ProcessPoolExecutor(args.jobs) as pool:
-        for variant, changes in VARIANTS.items():
-            parts = list(pool.map(measure, [(*scene, changes) for scene in scenes]))
-            rows[variant] = {}
-            for (name, cls), row in combined([scene[0] for scene in scenes], parts).items():
-                column = f"{SHORT[name]} {cls}"
-                rows[variant][column] = f"{row['IDS']} / {row['IDF1']:.1f}"
-                columns += [] if column in columns else [column]
+    means = Means(args.jobs)
+    for variant, changes in VARIANTS.items():
+        parts = means.all(measure, [(*scene, changes) for scene in scenes])
+        rows[variant] = {}
+        for (name, cls), row in combined([scene[0] for scene in scenes], parts).items():
+            column = f"{SHORT[name]} {cls}"
+            rows[variant][column] = f"{row['IDS']} / {row['IDF1']:.1f}"
+            columns += [] if column in columns else [column]
     say(format_table("IDS / IDF1", columns, rows))
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from pycocotools import mask as coco_mask
 
 from benchmarks.ablation import Job, combined, measure, scenes_of
 from benchmarks.compare_trackers import Scene, prepare
+from models.parallel import Means
 from models.tracking import Array
 from utils import masks
 from utils.cli import Parser, positive, run, say
@@ -116,7 +116,7 @@ DISTORTIONS: dict[str, Distortion] = {
 }
 
 
-def means(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, float]:
+def averages(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, float]:
     """Return {data set: mean of METRICS over its classes}."""
     return {
         name: float(
@@ -144,7 +144,7 @@ def choose(table: Mapping[Any, Mapping[str, float]], preset: Any) -> dict[str, A
     }
 
 
-def validate(pool: ProcessPoolExecutor, scenes: Sequence[Named], constants: Sequence[str]) -> None:
+def validate(means: Means, scenes: Sequence[Named], constants: Sequence[str]) -> None:
     """Print the first table."""
     settings, rows = data_set("kitti").presets["best"].tracker, {}
     names = [name for name, _, _ in scenes]
@@ -152,14 +152,14 @@ def validate(pool: ProcessPoolExecutor, scenes: Sequence[Named], constants: Sequ
         table = {}
         for value in GRID[constant]:
             jobs = [(*scene, {constant: value}) for scene in scenes]
-            table[value] = means(combined(names, list(pool.map(measure, jobs))))
+            table[value] = averages(combined(names, means.all(measure, jobs)))
         rows[constant] = choose(table, getattr(settings, constant))
     columns = ("values", "chosen without each", "preset", "preset's mean", "left out")
     order = ", ".join(dict.fromkeys(names))
     say(format_table(f"mean of {', '.join(METRICS)}; left out in turn: {order}", columns, rows))
 
 
-def distort(pool: ProcessPoolExecutor, scenes: Sequence[Named], folder: Path) -> None:
+def distort(means: Means, scenes: Sequence[Named], folder: Path) -> None:
     """Print the second table, of the data sets that have scores."""
     scored = [scene for scene in scenes if scene[1].detections.scored]
     names = [name for name, _, _ in scored]
@@ -173,7 +173,7 @@ def distort(pool: ProcessPoolExecutor, scenes: Sequence[Named], folder: Path) ->
                 truth.parent.mkdir(exist_ok=True)
                 mots_txt.write(truth, objects.select(in_even_frames(objects)))
             jobs.append((name, change(scene), truth, {}))
-        scores = combined(names, list(pool.map(measure, jobs)))
+        scores = combined(names, means.all(measure, jobs))
         rows[label] = {
             f"{name}, {cls}": " / ".join(f"{row[m]:.1f}" for m in METRICS)
             for (name, cls), row in scores.items()
@@ -190,9 +190,9 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scenes = scenes_of(prepare(args.data, Path(folder)), args.data)
-        with ProcessPoolExecutor(args.jobs) as pool:
-            distort(pool, scenes, Path(folder))
-            validate(pool, scenes, args.constants)
+        means = Means(args.jobs)
+        distort(means, scenes, Path(folder))
+        validate(means, scenes, args.constants)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,17 @@ here the score is the share of detections with the right predecessor, over all c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from models.matching import random_search
+from models.parallel import Means
 from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, make_tracker, trackers
-from utils.cli import Parser, positive, run
+from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
 from utils.detections import IGNORE, Detections
 from utils.evaluation import association_accuracy
@@ -55,9 +55,9 @@ def main() -> None:
     sequences = read_sequences(args.data / "instances_txt")
     sequences = [s.select(s.classes != IGNORE) for s in sequences]
     prepared = [(s, pipeline.track(s).columns[EMBEDDINGS]) for s in sequences]
-    with ProcessPoolExecutor(args.jobs) as pool:
-        for name, best, value in pool.map(search, [(n, prepared, args.trials) for n in TUNED]):
-            print(f"{name}: {value:.4f} with {best}", flush=True)
+    asked = [(n, prepared, args.trials) for n in TUNED]
+    for name, best, value in Means(args.jobs).all(search, asked):
+        say(f"{name}: {value:.4f} with {best}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ from typing import Any
 
 from utils.files import atomic_path
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# Whether a step is compiled by XLA: Keras' `jit_compile`, which chooses by backend and model.
+JIT: Mapping[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
+
 
 class Checkpoints:
     """Beside NAME.keras: NAME.csv (history), NAME.state.json and the NAME.epoch-N.state.keras.

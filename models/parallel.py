@@ -69,6 +69,24 @@ class Means:
             found[k] = result
         return found
 
+    def all(
+        self,
+        call: Callable[[Any], Any],
+        pieces: Sequence[Any],
+        sizes: Sequence[float] | None = None,
+    ) -> list[Any]:
+        """Return call(piece) of every piece; see `map`.
+
+        Raises:
+            ValueError: one of them failed, too.
+        """
+        found = self.map(call, pieces, sizes)
+        for result in found:
+            if isinstance(result, Failed):
+                raise ValueError(f"{result.reason} (fewer --jobs need less memory)"
+                                 if result.reason == LOST else result.reason)  # fmt: skip
+        return found
+
     def each(
         self,
         call: Callable[[Any], Any],

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from models.parallel import Failed, Means
 from models.pipeline import Tracked
 from models.tracking import EMBEDDINGS
 from reproduction.runs import Run, weights_path
@@ -117,22 +114,22 @@ class Experiments:
                 jobs += [(run, folder, [s]) for s in sequences]
             else:
                 jobs.append((run, folder, sequences))  # boxes are scored over all sequences
-        # Spawned, not forked: TensorFlow's threads do not survive a fork. One thread each: a
-        # k-means of a few points is slower on two.
-        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         results: dict[Run, Any] = {}
-        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
-            done = iter(tqdm(pool.map(track_and_score, jobs), "tracking", len(jobs), disable=None))
-            try:
-                for run, settings, path in todo:
-                    count = sum(job[0] == run for job in jobs)
-                    parts = [next(done) for _ in range(count)]
-                    results[run] = combine(run, parts)
-                    with atomic_path(path) as temporary:
-                        content = {"settings": settings, "scores": results[run]}
-                        temporary.write_text(json.dumps(content, indent=1) + "\n")
-            except BrokenProcessPool:
-                raise ValueError("a process was killed, for want of memory? Try --jobs 1") from None
+        waiting = {run: (settings, path) for run, settings, path in todo}
+        parts: dict[Run, dict[int, Any]] = {run: {} for run in waiting}
+        done = Means(self.jobs).each(track_and_score, jobs)
+        for k, part in tqdm(done, "tracking", len(jobs), disable=None):
+            if isinstance(part, Failed):
+                raise ValueError(part.reason)
+            run = jobs[k][0]
+            parts[run][k] = part
+            if len(parts[run]) < sum(job[0] == run for job in jobs):
+                continue
+            settings, path = waiting[run]
+            results[run] = combine(run, [parts[run][i] for i in sorted(parts[run])])
+            with atomic_path(path) as temporary:
+                content = {"settings": settings, "scores": results[run]}
+                temporary.write_text(json.dumps(content, indent=1) + "\n")
         return results
 
     def embed(self, run: Run) -> list[Embedded]:

@@ -72,6 +72,7 @@ class NetworkTrainer:
         self.files = Checkpoints(self.output, self.settings)
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
+        self.jit: bool | str = "auto"  # a step is compiled by XLA: with JAX alone
 
     def run(self, resume: bool = False, verbose: int = 0) -> dict[str, Any]:
         """Train all epochs of the plan; return the kept epoch's row of the history."""
@@ -81,7 +82,8 @@ class NetworkTrainer:
             model = self.kind(self.config)
             if self.given is not None:
                 note(start_with(model, self.given).told())
-            model.compile(self._optimizer(), jit_compile=keras.backend.backend() == "jax")
+            jit = keras.backend.backend() == "jax" if self.jit == "auto" else self.jit
+            model.compile(self._optimizer(), jit_compile=jit)
         for epoch in range(len(self.history) + 1, self.plan.epochs + 1):
             self._epoch(model, epoch, verbose)
         self._finish()

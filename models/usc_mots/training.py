@@ -149,6 +149,7 @@ class Trainer:
         self.calibration: dict[str, Any] | None = None
         self.scales: dict[str, Any] = {}  # the last calibration's, of the DHAE's arguments
         self.whole = whole
+        self.jit: bool | str = "auto"  # Keras' `jit_compile`
 
     def run(
         self,
@@ -162,7 +163,8 @@ class Trainer:
         if model is None:
             keras.utils.set_random_seed(self.settings["seed"])
             model = DHAE(**self.network)
-            model.compile(keras.optimizers.Adadelta(self.settings["learning_rate"]))
+            rate = self.settings["learning_rate"]
+            model.compile(keras.optimizers.Adadelta(rate), jit_compile=self.jit)
         board = [keras.callbacks.TensorBoard(str(tensorboard))] if tensorboard else []
         for epoch in range(len(self.history) + 1, epochs + 1):
             self._epoch(model, epoch, board, verbose)

@@ -11,6 +11,7 @@ import train_dhae
 from benchmarks import (
     ablation,
     cross_validate,
+    growth,
     occlusion_video,
     readings,
     repeat_training,
@@ -32,6 +33,21 @@ from tests.conftest import make_detections, write_tracks
 from utils.data_sets import data_set
 
 KITTI = data_set("kitti")
+
+
+def test_growth_is_the_power_of_the_objects():
+    # From 100 to 10,000 objects 1,000 times as long: 100^1.5.
+    assert growth.exponent({10: 9.0, 100: 0.01, 1000: 1.0, 10000: 10.0}) == pytest.approx(1.5)
+    assert np.isnan(growth.exponent({10: 9.0, 100: 0.01}))
+
+
+def test_growth_times_each_tracker_until_it_takes_too_long(tmp_path):
+    found = growth.measured((3, 6, 9), ("best", "paper"), 1, 10.0)
+    assert set(found) == {"best", "paper"} and set(found["best"]) == {3, 6, 9}
+    assert min(found["best"].values()) > 0
+    assert set(growth.measured((3, 6), ("paper",), 1, 0.0)["paper"]) == {3}
+    growth.plot(found, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size
 
 
 def cars(frames=8, score=0.9, name="0001"):
@@ -133,7 +149,7 @@ def test_distortions_rename_scores_or_lose_what_they_say():
 def test_means_are_over_the_classes_of_a_data_set():
     row = {"sMOTSA": 60.0, "IDF1": 70.0, "HOTA": 80.0}
     rows = {("x", "car"): row, ("x", "person"): {m: 0.0 for m in row}, ("y", "car"): row}
-    assert cross_validate.means(rows) == {"x": 35, "y": 70}
+    assert cross_validate.averages(rows) == {"x": 35, "y": 70}
 
 
 def test_the_data_of_the_comparison_is_named_once():

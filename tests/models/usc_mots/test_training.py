@@ -75,6 +75,19 @@ def test_card_history_picture_and_best_checkpoint(uninterrupted):
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
+def test_half_precision_and_xla_train_as_well(data, uninterrupted, tmp_path):
+    output = tmp_path / "w.keras"
+    done = train(data, output, 1, "--precision", "mixed_bfloat16", "--jit", "yes")
+    assert done.returncode == 0, done.stderr
+    card = json.loads(output.with_suffix(".json").read_text())
+    assert card["settings"]["precision"] == "mixed_bfloat16"
+    plain, half = (float(history(path)[0]["loss"]) for path in (uninterrupted, output))
+    assert half == pytest.approx(plain, rel=0.1) and half != plain
+    # What tracking loads computes in float32.
+    assert {w.dtype.name for w in load(output).get_weights()} == {"float32"}
+    assert load(output).compute_dtype == "float32"
+
+
 def test_killed_and_resumed_ends_where_an_uninterrupted_run_ends(data, uninterrupted, tmp_path):
     output = tmp_path / "w.keras"
     running = subprocess.Popen(
