@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from models.chunks import joined, parts_of
+from models.beside import track_beside
 from models.output import PICTURES, REPORT, OutputFolder
-from models.parallel import Failed, Means
+from models.parallel import Means
 from models.pipeline import Pipeline, Stopwatch, Tracked, frames_of
 from models.settings import Settings
-from models.tracking import COLOURS, EMBEDDINGS, IDS, Array, tracker_class
+from models.tracking import COLOURS, EMBEDDINGS, IDS, tracker_class
 from models.usc_mots.embedding import KERAS, runtime_of
 from utils import evaluation
 from utils.cli import check_backend, say
@@ -180,78 +180,7 @@ def check_sequences(made: Run) -> None:
                 raise ValueError(f"{rule}, got {got} in {detections.sequence}")
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One sequence, to be tracked anywhere."""
-
-    settings: Settings
-    weights: tuple[Path, ...] | None
-    detections: Detections
-    images: FrameFolder | None
-
-
-def track_piece(piece: Piece) -> tuple[Tracked, dict[str, float]]:
-    """Return a sequence's tracks, and the seconds of each stage."""
-    pipeline = Pipeline(piece.settings, piece.weights)
-    tracked = pipeline.track(piece.detections, piece.images)
-    return tracked, pipeline.watch.seconds
-
-
-def _elsewhere(made: Run) -> Iterator[Tracked]:
-    """Yield the tracks of all sequences, made beside each other; name those that failed."""
-    means, request, sequences = made.request.means, made.request, made.inputs.sequences
-    weights = tuple(p.resolve() for p in request.weights) if request.weights else None
-    pieces: list[Piece] = []
-    cuts: list[tuple[Tracked, list[Array]] | None] = []  # of each sequence
-    owner: list[int] = []  # the sequence of each piece
-    for k, detections in enumerate(sequences):
-        name = detections.sequence
-        images = made.images[name] if name in made.complete else None
-        piece = Piece(made.settings, weights, detections, images)
-        cuts.append(_cut(made, detections) if request.chunk else None)
-        parts = _pieces(piece, cuts[k])
-        pieces += parts
-        owner += [k] * len(parts)
-    found: dict[int, Tracked] = {}
-    done = means.each(track_piece, pieces, [len(p.detections) for p in pieces])
-    for k, result in tqdm(done, "tracking", len(pieces), unit="part", disable=None):
-        if isinstance(result, Failed):
-            made.failed[sequences[owner[k]].sequence] = result.reason
-            continue
-        found[k], seconds = result
-        for stage, value in seconds.items():
-            made.pipeline.watch.seconds[stage] += value
-    whole = [
-        (cut, [found[i] for i, of in enumerate(owner) if of == k])
-        for k, cut in enumerate(cuts)
-        if sequences[k].sequence not in made.failed
-    ]
-    if sequences and not whole:
-        name, reason = next(iter(made.failed.items()))
-        raise ValueError(f"no sequence could be tracked: {name}: {reason}")
-    for cut, own in whole:
-        yield own[0] if cut is None else joined(cut[0], cut[1], own)
-
-
-def _cut(made: Run, detections: Detections) -> tuple[Tracked, list[Array]]:
-    """Return a sequence without ids, and the rows of its parts."""
-    assert made.request.chunk is not None
-    whole = made.pipeline.untracked(detections)
-    return whole, parts_of(whole.detections, made.request.chunk, whole.step)
-
-
-def _pieces(piece: Piece, cut: tuple[Tracked, list[Array]] | None) -> list[Piece]:
-    """Return a sequence as the pieces that it is tracked in."""
-    if cut is None:
-        return [piece]
-    whole, parts = cut
-    # What a part alone cannot tell is told of the whole.
-    settings = replace(piece.settings, frame_step=whole.step, boxes="file")
-    return [replace(piece, settings=settings, detections=whole.detections.select(rows))
-            for rows in parts]  # fmt: skip
-
-
-def _here(made: Run) -> Iterator[Tracked]:
+def _here(made: Run) -> Iterable[Tracked]:
     """Yield the tracks of all sequences, made one after another."""
     for detections in tqdm(made.inputs.sequences, desc="tracking", unit="seq", disable=None):
         name = detections.sequence
@@ -262,8 +191,22 @@ def _here(made: Run) -> Iterator[Tracked]:
 def track_all(made: Run) -> list[Tracked]:
     """Track every sequence; those that fail beside others are left out and named."""
     tracked = []
-    here = made.request.means.alone and made.request.chunk is None
-    for one in _here(made) if here else _elsewhere(made):
+    request = made.request
+    results: Iterable[Tracked] = _here(made)
+    if not request.means.alone or request.chunk is not None:
+        images = {name: made.images[name] for name in made.complete}
+        results, made.failed = track_beside(
+            made.pipeline,
+            made.inputs.sequences,
+            images,
+            request.weights,
+            request.means,
+            request.chunk,
+        )
+        if made.failed and not results:
+            name, reason = next(iter(made.failed.items()))
+            raise ValueError(f"no sequence could be tracked: {name}: {reason}")
+    for one in results:
         tracked.append(one)
         detections = one.detections
         made.notes += one.notes
