@@ -1,6 +1,6 @@
 """Track a whole video anew by its frames: any tracker's tracks in, better ones out (ReMOTS).
 
-Where objects leave for good, strangers may be joined: docs/systems.md says how often.
+How much better, and where not: docs/systems.md.
 """
 
 from __future__ import annotations
