@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--counts", type=positive, nargs="+", default=list(COUNTS))
     parser.add_argument("--trackers", nargs="+", choices=names, default=list(names))
     parser.add_argument("--repeat", type=positive, default=3)
-    parser.add_argument("--patience", type=float, default=3.0, help="seconds")
+    parser.add_argument("--patience", type=float, default=0.3, help="seconds")
     parser.add_argument("--plot", type=Path, help="*.png to write")
     args = parser.parse_args()
     found = measured(args.counts, args.trackers, args.repeat, args.patience)

@@ -154,8 +154,10 @@ def test_every_import_is_in_requirements():
         "numpy": "numpy", "scipy": "scipy", "pycocotools": "pycocotools", "tqdm": "tqdm",
         "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
         "tensorflow": "tensorflow", "PIL": "pillow", "av": "av", "tifffile": "tifffile",
-        "jinja2": "jinja2",
+        "jinja2": "jinja2", "joblib": "joblib", "numba": "numba",
     }  # fmt: skip
+    extras = {"dask": "cluster", "distributed": "cluster", "onnx": "runtime",
+              "onnxruntime": "runtime"}  # fmt: skip
     listed = ranges((ROOT / "requirements.txt").read_text())
     ours = {*PACKAGES, "test_mots", "train_dhae", "demo"}
 
@@ -168,6 +170,10 @@ def test_every_import_is_in_requirements():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             for top in {name.split(".")[0] for name in names}:
                 if top in ("jax", "torch"):  # backends of Keras, imported where one is chosen
+                    continue
+                if top in extras:
+                    extra = ranges((ROOT / f"requirements-{extras[top]}.txt").read_text())
+                    assert top in extra or top == "dask", (path, top)  # distributed brings dask
                     continue
                 if top not in sys.stdlib_module_names and top not in ours:
                     assert packages[top] in listed, (path, top)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.boxes import scaled_boxes
+from utils.cli import BACKENDS
 from utils.data_sets import DataSet
 from utils.detections import Detections
 from utils.files import LFS
@@ -114,12 +114,16 @@ def choose_weights(cards: Mapping[Path, Card | None], dataset: str, sequence: st
 
 
 def runtime_of(asked: str) -> str:
-    """Return what embeds: what is asked for, else Keras where its backend is, else ONNX Runtime."""
+    """Return what embeds: what is asked for, else Keras where a backend is, else ONNX Runtime."""
     if asked != AUTO:
         return asked
-    own = os.environ.get("KERAS_BACKEND", "tensorflow")
-    lacking = any(importlib.util.find_spec(name) is None for name in ("keras", own))
-    return ONNX if lacking and importlib.util.find_spec("onnxruntime") else KERAS
+
+    def there(name: str) -> bool:
+        return importlib.util.find_spec(name) is not None
+
+    # A backend that is asked for and missing is an error of its own, not a reason to take another.
+    usable = there("keras") and any(map(there, BACKENDS))
+    return KERAS if usable or not there("onnxruntime") else ONNX
 
 
 @cache

@@ -1,19 +1,14 @@
 """Long sequences in parts: who is who stays what it was."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import test_mots
 from models.chunks import SHARED, parts_of, stitched
 from tests.conftest import make_detections
 from utils.formats import mots_txt
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def lanes(frames, count=3, leave=()):
@@ -68,10 +63,9 @@ def test_tracks_go_on_as_those_with_which_they_share_most():
 
 
 def track(folder, output, *more):
-    command = [sys.executable, "test_mots.py", "--detections", folder, "--ground-truth", folder]
-    command += ["--output", output, "--no-report", *more]
-    return subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+    arguments = ["--detections", folder, "--ground-truth", folder, "--output", output]
+    return test_mots.evaluate(
+        test_mots.parse_args(list(map(str, [*arguments, "--no-report", *more])))
     )
 
 
@@ -81,13 +75,11 @@ def test_a_sequence_in_parts_is_written_as_one(tmp_path):
     mots_txt.write(folder / "0001.txt", detections)
     texts = []
     for name, more in {"whole": (), "parts": ("--chunk", "80")}.items():
-        done = track(folder, tmp_path / name, *more)
-        assert done.returncode == 0, done.stderr
+        summary = track(folder, tmp_path / name, *more)
         texts.append((tmp_path / name / "data" / "0001.txt").read_text())
-        summary = json.loads((tmp_path / name / "summary.json").read_text())
         (scores,) = summary["scores"]["masks"].values()
         assert scores["IDF1"] == 100 and summary["counts"]["tracks"] == 5
     assert texts[0] == texts[1]
-    done = track(folder, tmp_path / "no", "--chunk", "80", "--refine")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "--refine needs the whole video, got --chunk 80" in done.stderr
+    with pytest.raises(ValueError, match="--refine needs the whole video, got --chunk 80"):
+        track(folder, tmp_path / "no", "--chunk", "80", "--refine")
+    assert not (tmp_path / "no").exists()

@@ -83,9 +83,6 @@ def test_who_comes_in_at_the_edge_is_not_taken_for_one_who_left():
     for width, joined in ((252, 7), (250, 0)):
         _, report = link(replace(detections, width=width), ids, [looks], QUICK)
         assert report["new"] == joined
-    # The given track's own link is not forbidden.
-    found, report = link(replace(detections, width=250), detections.ids, [looks], QUICK)
-    assert report["cut"] == 0 and groups(found) == groups(detections.ids)
 
 
 def test_what_cannot_be_told_is_left_alone():

@@ -62,7 +62,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
 def test_onnx_is_taken_where_keras_is_not(monkeypatch):
     assert embedding.runtime_of("auto") == "keras" and embedding.runtime_of("onnx") == "onnx"
     there = embedding.importlib.util.find_spec
-    lacking = {"tensorflow"}
+    lacking = {"tensorflow", "jax", "torch"}
     monkeypatch.setattr(
         embedding.importlib.util, "find_spec", lambda n: None if n in lacking else there(n)
     )

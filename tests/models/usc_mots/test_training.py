@@ -75,9 +75,9 @@ def test_card_history_picture_and_best_checkpoint(uninterrupted):
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
-def test_half_precision_and_xla_train_as_well(data, uninterrupted, tmp_path):
+def test_half_precision_trains_as_well(data, uninterrupted, tmp_path):
     output = tmp_path / "w.keras"
-    done = train(data, output, 1, "--precision", "mixed_bfloat16", "--jit", "yes")
+    done = train(data, output, 1, "--precision", "mixed_bfloat16", "--jit", "no")
     assert done.returncode == 0, done.stderr
     card = json.loads(output.with_suffix(".json").read_text())
     assert card["settings"]["precision"] == "mixed_bfloat16"
