@@ -23,6 +23,7 @@ from benchmarks.scenes import crowd
 from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
+from utils.boxes import xywh_to_xyxy
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
 from utils.detections import Detections
@@ -66,8 +67,7 @@ def compiled_bytetrack(detections: Detections, span: Sequence[int]) -> Callable[
     frames = []
     for frame in span:
         rows = rows_of.get(frame, np.zeros(0, int))
-        boxes = detections.boxes_xywh[rows]
-        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+        corners = xywh_to_xyxy(detections.boxes_xywh[rows])
         frames.append(np.concatenate([corners, detections.scores[rows, None]], axis=1))
 
     def call() -> None:

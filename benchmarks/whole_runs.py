@@ -13,7 +13,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.association import frames_per_second
 from benchmarks.scenes import crowd
 from models.usc_mots.embedding import KERAS, ONNX, runtime_of
 from utils import masks
@@ -36,14 +36,9 @@ STAGES = ("read", "crop", "embed", "associate", "write")
 SEQUENCES = 8
 
 
-def fastest(call: Callable[[], Any], repeat: int) -> tuple[float, Any]:
-    """Return the seconds of the fastest of so many calls, and what the last returned."""
-    best, result = float("inf"), None
-    for _ in range(repeat):
-        start = time.perf_counter()
-        result = call()
-        best = min(best, time.perf_counter() - start)
-    return best, result
+def fastest(call: Callable[[], Any], repeat: int) -> float:
+    """Return the seconds of the fastest of so many calls."""
+    return 1 / frames_per_second(call, 1, repeat)
 
 
 def track(detections: Path, output: Path, *more: str) -> dict[str, Any]:
@@ -70,7 +65,7 @@ def cropping(sequences: Sequence[Detections], repeat: int) -> None:
         with patch.object(masks, "_compiled", return_value=used):
             cut = [partial(masks.crop_patches, s, 128) for s in sequences]
             cut[0]()  # Numba is loaded
-            rates[name] = count / fastest(partial(_all, cut), repeat)[0]
+            rates[name] = count / fastest(partial(_all, cut), repeat)
     told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
     ratio = rates["compiled"] / rates["OpenCV"]
     say(f"cut out and scaled to 128 px, masks/s: {told} ({ratio:.1f} times)")
@@ -97,7 +92,7 @@ def starting(folder: Path, scratch: Path, repeat: int) -> None:
     told = []
     for runtime in (*here, ONNX):
         more = ("--dataset", "kitti", "--preset", "paper", "--runtime", runtime)
-        spent, _ = fastest(partial(track, folder, scratch / "start", *more), repeat)
+        spent = fastest(partial(track, folder, scratch / "start", *more), repeat)
         told.append(f"{runtime} {spent:.1f} s")
     say(f"1,000 masks, start to end, imports and all: {', '.join(told)}")
 
@@ -107,7 +102,7 @@ def beside(folder: Path, scratch: Path, repeat: int) -> None:
     times = {}
     for jobs in (1, 2):
         more = ("--dataset", "kitti", "--preset", "best", "--jobs", str(jobs))
-        times[jobs] = fastest(partial(track, folder, scratch / "jobs", *more), repeat)[0]
+        times[jobs] = fastest(partial(track, folder, scratch / "jobs", *more), repeat)
     say(
         f"{SEQUENCES} sequences: --jobs 1 {times[1]:.1f} s, --jobs 2 {times[2]:.1f} s: "
         f"{times[1] / times[2]:.2f} times as fast"

@@ -71,23 +71,20 @@ def track_beside(
         pieces += parts
         owner += [k] * len(parts)
     failed: dict[str, str] = {}
-    found: dict[int, list[Tracked]] = {k: [] for k in range(len(sequences))}
-    results: list[Tracked | None] = [None] * len(pieces)
+    found: dict[int, Tracked] = {}
     done = means.each(track_piece, pieces, [len(p.detections) for p in pieces])
     for k, result in tqdm(done, "tracking", len(pieces), unit="part", disable=None):
         if isinstance(result, Failed):
             failed[sequences[owner[k]].sequence] = result.reason
             continue
-        results[k], seconds = result
+        found[k], seconds = result
         for stage, value in seconds.items():
             pipeline.watch.seconds[stage] += value
-    for k, one in zip(owner, results, strict=True):
-        found[k] += [] if one is None else [one]
-    whole = [
-        own[0] if cut is None else joined(cut[0], cut[1], own)
-        for detections, cut, own in zip(sequences, cuts, found.values(), strict=True)
-        if detections.sequence not in failed
-    ]
+    whole = []
+    for k, (detections, cut) in enumerate(zip(sequences, cuts, strict=True)):
+        if detections.sequence not in failed:
+            mine = [found[i] for i, of in enumerate(owner) if of == k]
+            whole.append(mine[0] if cut is None else joined(*cut, mine))
     return whole, failed
 
 

@@ -136,12 +136,8 @@ def assign_pairs(rows: Array, columns: Array, gain: Array, shape: tuple[int, int
         rows, columns: (p,) int, rows ascending. gain: (p,) float. shape: how many there are.
     """
     useful = np.flatnonzero(gain > 0)
-    if len(useful) and shape[0] * shape[1] <= FEW:
-        dense = np.zeros(shape)
-        dense[rows[useful], columns[useful]] = gain[useful]
-        place = np.full(shape, -1)
-        place[rows[useful], columns[useful]] = useful
-        return place[assign_exactly(dense, 0.0)]
+    if shape[0] * shape[1] <= FEW:
+        return useful[_densely(rows[useful], columns[useful], gain[useful], shape)]
     row, column = rows[useful], columns[useful]
     alone = (np.bincount(row, minlength=shape[0])[row] == 1) & (
         np.bincount(column, minlength=shape[1])[column] == 1
@@ -154,17 +150,22 @@ def assign_pairs(rows: Array, columns: Array, gain: Array, shape: tuple[int, int
     return found
 
 
+def _densely(rows: Array, columns: Array, gain: Array, shape: tuple[int, int]) -> Array:
+    """Return the same by the whole matrix."""
+    place, dense = np.zeros(shape, np.int64), np.zeros(shape)
+    place[rows, columns] = np.arange(len(rows))
+    dense[rows, columns] = gain
+    found: Array = place[assign_exactly(dense, 0.0)]
+    return found
+
+
 def _solved(rows: Array, columns: Array, gain: Array) -> Array:
     """Return the places of the pairs with the largest sum of gains, all above 0."""
     row_names, row = np.unique(rows, return_inverse=True)
     column_names, column = np.unique(columns, return_inverse=True)
     m, n = len(row_names), len(column_names)
     if m * n <= SMALL**2:
-        place = np.full((m, n), -1)
-        place[row, column] = np.arange(len(row))
-        dense = np.zeros((m, n))
-        dense[row, column] = gain
-        return place[assign_exactly(dense, 0.0)]
+        return _densely(row, column, gain, (m, n))
     # Every row has a column of its own beside, for none: then all rows can be matched.
     high = float(gain.max()) + 1
     costs = np.concatenate([high - gain, np.full(m, high)])

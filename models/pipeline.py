@@ -228,9 +228,8 @@ class Pipeline:
         Raises:
             ValueError: input that breaks a rule; the message says which.
         """
-        detections = self.prepare(detections)
-        keep, dropped = self.mark(detections)
-        step, notes = self._step(detections)
+        whole = self.untracked(detections)
+        detections, keep, step, notes = whole.detections, whole.keep, whole.step, [*whole.notes]
         tracker = self.tracker()
         columns = self.columns(detections, keep, tracker, images, given)
         with self.watch("associate"):
@@ -247,18 +246,13 @@ class Pipeline:
                     "do not tell who is who: these are left as they were"
                 )
         notes += self._trust_notes(detections)
-        said = tuple(notes)
-        return Tracked(
-            detections,
-            keep,
-            dropped,
-            step,
-            columns,
-            track_ids,
-            report,
-            images,
-            said,
-            tracker.in_front,
+        return replace(
+            whole,
+            columns=columns,
+            track_ids=track_ids,
+            report=report,
+            images=images,
+            notes=tuple(notes),
         )
 
     def untracked(self, detections: Detections) -> Tracked:

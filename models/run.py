@@ -101,6 +101,11 @@ class Run:
         """Return the settings that were asked for."""
         return self.request.settings
 
+    @property
+    def readers(self) -> dict[str, FrameFolder]:
+        """Return the readers of the sequences with a picture of every frame."""
+        return {name: self.images[name] for name in self.complete}
+
 
 def begin(request: Request) -> Run:
     """Read and check everything before anything slow is imported.
@@ -184,8 +189,7 @@ def _here(made: Run) -> Iterable[Tracked]:
     """Yield the tracks of all sequences, made one after another."""
     for detections in tqdm(made.inputs.sequences, desc="tracking", unit="seq", disable=None):
         name = detections.sequence
-        images = made.images[name] if name in made.complete else None
-        yield made.pipeline.track(detections, images)
+        yield made.pipeline.track(detections, made.readers.get(name))
 
 
 def track_all(made: Run) -> list[Tracked]:
@@ -194,11 +198,10 @@ def track_all(made: Run) -> list[Tracked]:
     request = made.request
     results: Iterable[Tracked] = _here(made)
     if not request.means.alone or request.chunk is not None:
-        images = {name: made.images[name] for name in made.complete}
         results, made.failed = track_beside(
             made.pipeline,
             made.inputs.sequences,
-            images,
+            made.readers,
             request.weights,
             request.means,
             request.chunk,

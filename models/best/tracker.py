@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from models.best.confidence import Confidence
 from models.best.evidence import LIMIT, Evidence
@@ -349,6 +348,8 @@ def _nearest(boxes_xywh: Array, classes: Array) -> Array:
 
 def _nearest_of_many(centres: Array, classes: Array) -> Array:
     """Do what `_nearest` does by a tree of each class; of equally near ones the first counts."""
+    from scipy.spatial import cKDTree  # only crowds wait for it
+
     nearest = np.full(len(centres), -1)
     for _, mine in each_class(classes):
         rows = np.flatnonzero(mine)

@@ -160,6 +160,16 @@ def other_in_frame(by_frame: Groups, rows: Array, rng: np.random.Generator) -> A
     return np.where(count > 1, other, -1)
 
 
+def near_in_tracklet(
+    by_tracklet: Groups, rows: Array, span: int, rng: np.random.Generator
+) -> Array:
+    """Return for each row one of its tracklet, at most `span` of its detections away."""
+    order, (place, first, end) = by_tracklet[0], (column[rows] for column in by_tracklet[1:])
+    low, high = np.maximum(first, place - span), np.minimum(end - 1, place + span)
+    near: Array = order[low + (rng.random(len(rows)) * (high - low + 1)).astype(np.int64)]
+    return near
+
+
 def _intra_frame(
     inputs: Array, by_frame: Groups, config: RefinementConfig, rng: np.random.Generator
 ) -> Array | None:
@@ -182,10 +192,7 @@ def _inter_tracklet(
 ) -> Array | None:
     """Return (t, 3, F) triplets of section 2.4, or None where there are none."""
     anchors = rng.integers(0, len(inputs), config.batch_size)
-    order, (place, first, end) = by_tracklet[0], (column[anchors] for column in by_tracklet[1:])
-    low = np.maximum(first, place - config.span)
-    high = np.minimum(end - 1, place + config.span)
-    positives = order[low + (rng.random(len(anchors)) * (high - low + 1)).astype(np.int64)]
+    positives = near_in_tracklet(by_tracklet, anchors, config.span, rng)
     negatives = other_in_frame(by_frame, anchors, rng)
     usable = (negatives >= 0) & (positives != anchors)
     if not usable.any():

@@ -103,11 +103,9 @@ class EncoderTrainer(NetworkTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._videos = [seen_in(s, self.config.side) for s in self.training]
+        videos = [seen_in(s, self.config.side) for s in self.training]
+        self._videos = [v for v in videos if len(np.unique(v.frames)) < len(v.frames)]
         self._others = [seen_in(s, self.config.side, MOST) for s in self.held_back]
-        self._videos = [
-            v for v in self._videos if len(np.unique(v.frames)) < len(v.frames)
-        ]  # fmt: skip
         if not self._videos:
             raise ValueError("a training sequence must have two objects in a frame, got none")
 

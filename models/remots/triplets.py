@@ -10,7 +10,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.remots.refinement import Groups, grouped, other_in_frame, short_tracklets
+from models.remots.refinement import (
+    Groups,
+    grouped,
+    near_in_tracklet,
+    other_in_frame,
+    short_tracklets,
+)
 
 Array = npt.NDArray[Any]
 Patches = npt.NDArray[np.uint8]
@@ -94,10 +100,7 @@ def between_tracklets(seen: Seen, count: int, span: int, rng: np.random.Generato
         seen, count, rng: see `within_frames`. span: frames from a patch to that of its tracklet.
     """
     anchors = rng.integers(0, len(seen.frames), count)
-    order, (place, first, end) = seen.by_tracklet[0], (c[anchors] for c in seen.by_tracklet[1:])
-    low = np.maximum(first, place - span)
-    high = np.minimum(end - 1, place + span)
-    positives = order[low + (rng.random(count) * (high - low + 1)).astype(np.int64)]
+    positives = near_in_tracklet(seen.by_tracklet, anchors, span, rng)
     negatives = other_in_frame(seen.by_frame, anchors, rng)
     apart = seen.tracklets[negatives] != seen.tracklets[anchors]
     usable = (negatives >= 0) & apart

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.parallel import LOST, Failed, Means
-from utils import synthetic
+from tests.conftest import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,8 +78,7 @@ def test_a_cluster_that_is_not_there_is_named():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("sprites")
-    draw, _ = synthetic.source("sprites")
-    synthetic.generate(made, "sprites", draw, 10, "test", 3, 12, 3, 4)
+    generate(made, "sprites", "test", 3, 12, 3, 4)
     return made
 
 

@@ -17,7 +17,7 @@ from models.remots.network import EncoderNetwork
 from models.remots.retracking import RetrackingConfig, _appearance
 from models.remots.training import Triplets, recognised, seen_in
 from models.remots.triplets import Seen
-from utils import synthetic
+from tests.conftest import generate
 from utils.data_sets import data_set
 
 SMALL = EncoderConfig(width=4, vector_size=8, side=32, margin=0.4)
@@ -26,8 +26,7 @@ SMALL = EncoderConfig(width=4, vector_size=8, side=32, margin=0.4)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("sprites")
-    draw, _ = synthetic.source("sprites")
-    synthetic.generate(made, "sprites", draw, 10, "train", 2, 16, 4, 0)
+    generate(made, "sprites", "train", 2, 16, 4, 0)
     return made
 
 

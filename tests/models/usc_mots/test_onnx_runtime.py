@@ -10,7 +10,7 @@ import pytest
 
 from models.usc_mots import embedding
 from models.usc_mots.dhae import DHAE
-from utils import synthetic
+from tests.conftest import generate
 
 pytest.importorskip("onnxruntime")
 from models.usc_mots.onnx_runtime import OnnxEncoder
@@ -81,8 +81,7 @@ runpy.run_path("test_mots.py", run_name="__main__")
 
 
 def test_a_run_needs_no_tensorflow_and_has_the_same_ids(tmp_path):
-    draw, _ = synthetic.source("sprites")
-    synthetic.generate(tmp_path / "in", "sprites", draw, 10, "test", 1, 20, 4, 3)
+    generate(tmp_path / "in", "sprites", "test", 1, 20, 4, 3)
     files = ["--dataset", "sprites", "--preset", "paper", "--no-report", "--detections"]
     files += [tmp_path / "in" / "detections", "--output"]
     for name, command in {
