@@ -22,7 +22,7 @@ install: .venv/.installed
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m utils.compiled
+	$(BIN)/python -m utils.compiling
 	@touch $@
 
 .venv/.installed-test: .venv/.installed requirements-test.txt

@@ -77,7 +77,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--report", action="store_true", default=True, help="report.html (default)")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="of the t-SNE pictures")
-    add("--runtime", choices=RUNTIMES, default=AUTO, help="what embeds (auto: Keras if there)")
+    add(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what embeds (auto: ONNX Runtime if there)",
+    )
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
     add("--chunk", type=positive, metavar="FRAMES", help="cut long sequences into such parts")
     add("--cluster", metavar="HOST:PORT", help="track them on the workers of a Dask scheduler")

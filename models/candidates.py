@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from models.assignment import assign_exactly
 from utils.boxes import generalised_iou_of_pairs
+from utils.compiling import compiled
 
 Array = npt.NDArray[Any]
 
 FEW = 4096  # pairs up to which looking at all costs less than looking for them
-SMALL = 100  # rows and columns up to which a dense solver is faster than a sparse one
+MANY = 1 << 18  # the same, where the looking is compiled
+SMALL = 100  # rows and columns of a connected part up to which a dense solver is the faster one
 EDGE = 1e-6  # px added to a reach, for what is lost in rounding
 
 
@@ -57,6 +59,12 @@ def near_pairs(
         second_classes: (n,) int. least: (m,) float, above -1.
     """
     shape = len(first), len(second)
+    fast = compiled("models.compiled")
+    if fast is not None and shape[0] * shape[1] <= MANY:
+        columns_of = [np.ascontiguousarray(c, np.int64) for c in (first_classes, second_classes)]
+        boxes = [np.ascontiguousarray(b, np.float64) for b in (first, second)]
+        rows, columns, overlap = fast.near(*boxes, *columns_of, least)
+        return Candidates(rows, columns, overlap, shape)
     if shape[0] * shape[1] <= FEW:
         rows, columns = np.nonzero(first_classes[:, None] == second_classes)
     else:
@@ -130,24 +138,33 @@ def _in_reach(middles: Array, others: Array, reach: Array) -> tuple[Array, Array
 def assign_pairs(rows: Array, columns: Array, gain: Array, shape: tuple[int, int]) -> Array:
     """Return the places of the pairs whose gains above 0 have the largest sum, each side once.
 
-    Exact, as `assign_exactly`; a pair without rivals is made at once, and few others are looked at.
+    Exact, as `assign_exactly`; a pair without rivals is made at once, the others are looked at by
+    connected parts.
 
     Args:
         rows, columns: (p,) int, rows ascending. gain: (p,) float. shape: how many there are.
     """
-    useful = np.flatnonzero(gain > 0)
-    if shape[0] * shape[1] <= FEW:
-        return useful[_densely(rows[useful], columns[useful], gain[useful], shape)]
-    row, column = rows[useful], columns[useful]
-    alone = (np.bincount(row, minlength=shape[0])[row] == 1) & (
-        np.bincount(column, minlength=shape[1])[column] == 1
-    )
-    chosen = [useful[alone]]
-    rest = useful[~alone]
-    if len(rest):
-        chosen.append(rest[_solved(rows[rest], columns[rest], gain[rest])])
-    found: Array = np.sort(np.concatenate(chosen))
-    return found
+    fast = compiled("models.compiled")
+    if fast is not None:
+        at = np.ascontiguousarray(rows), np.ascontiguousarray(columns)
+        made, rest = fast.assign(*at, gain, *shape, SMALL**2)
+    else:
+        useful = np.flatnonzero(gain > 0)
+        row, column = rows[useful], columns[useful]
+        single = (np.bincount(row, minlength=shape[0])[row] == 1) & (
+            np.bincount(column, minlength=shape[1])[column] == 1
+        )
+        made, rest = useful[single], useful[~single]
+    if not len(rest):
+        return made
+    m, n = shape
+    graph = coo_array((np.ones(len(rest)), (rows[rest], m + columns[rest])), (m + n, m + n))
+    part = connected_components(graph, directed=False)[1][rows[rest]]
+    chosen = [made]
+    for k in np.unique(part).tolist():
+        mine = rest[part == k]
+        chosen.append(mine[_solved(rows[mine], columns[mine], gain[mine])])
+    return np.sort(np.concatenate(chosen))
 
 
 def _densely(rows: Array, columns: Array, gain: Array, shape: tuple[int, int]) -> Array:
@@ -174,5 +191,4 @@ def _solved(rows: Array, columns: Array, gain: Array) -> Array:
     mine, theirs = min_weight_full_bipartite_matching(graph)
     taken = np.full(m, -1)
     taken[mine] = theirs
-    found: Array = np.flatnonzero(taken[row] == column)
-    return found
+    return np.flatnonzero(taken[row] == column)

@@ -154,10 +154,10 @@ def test_every_import_is_in_requirements():
         "numpy": "numpy", "scipy": "scipy", "pycocotools": "pycocotools", "tqdm": "tqdm",
         "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
         "tensorflow": "tensorflow", "PIL": "pillow", "av": "av", "tifffile": "tifffile",
-        "jinja2": "jinja2", "joblib": "joblib", "numba": "numba",
+        "jinja2": "jinja2", "joblib": "joblib", "numba": "numba", "onnx": "onnx",
+        "onnxruntime": "onnxruntime",
     }  # fmt: skip
-    extras = {"dask": "cluster", "distributed": "cluster", "onnx": "runtime",
-              "onnxruntime": "runtime"}  # fmt: skip
+    extras = {"dask": "cluster", "distributed": "cluster"}
     listed = ranges((ROOT / "requirements.txt").read_text())
     ours = {*PACKAGES, "test_mots", "train_dhae", "demo"}
 

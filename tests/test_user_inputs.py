@@ -577,7 +577,8 @@ def test_a_backend_that_is_not_there_is_one_line(tmp_path, variables, config, me
     (tmp_path / "keras.json").write_text(config or "{}")
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     environment |= {"KERAS_HOME": str(tmp_path), **variables}
-    command = [sys.executable, "test_mots.py", "--detections", tmp_path / "in", "--output"]
+    command = [sys.executable, "test_mots.py", "--runtime", "keras", "--detections"]
+    command += [tmp_path / "in", "--output"]
     done = subprocess.run(
         [*map(str, command), str(tmp_path / "out")],
         cwd=ROOT,
@@ -594,7 +595,8 @@ def test_channels_first_in_keras_json_is_overridden_and_said(tmp_path):
 
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
-    command = [sys.executable, "test_mots.py", "--detections", tmp_path / "in", "--output"]
+    command = [sys.executable, "test_mots.py", "--runtime", "keras", "--detections"]
+    command += [tmp_path / "in", "--output"]
     results = []
     for name, home in (("a", tmp_path), ("b", tmp_path / "none")):
         done = subprocess.run(

@@ -6,22 +6,67 @@ Bit for bit what OpenCV makes of the decoded mask: its arithmetic is followed st
 from __future__ import annotations
 
 import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from utils.cores import cores, on_cores
+
 Array = npt.NDArray[Any]
 
-THREADS = int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)
+FIRST = 48  # the character of digit 0 in compressed run lengths
 ONE = 2048  # OpenCV's fixed-point unit of a weight
 SIXTEEN = np.int32(16)
 HALF = np.int32(4 * 128 - 3)  # (value + 2) >> 2 is above 127 just where the value is above this
 LIT, DARK = np.uint8(255), np.uint8(0)
 SLIVER = 1e-3  # share of a pixel that OpenCV's area weights leave out
+
+
+@numba.njit("Tuple((i8[::1], i8[::1], b1))(u1[::1], i8[::1], i8, i8)", cache=True, nogil=True)
+def decode(text: Array, starts: Array, pixels: int, digits: int) -> tuple[Array, Array, bool]:
+    """Return what `utils.masks.decode_runs` does, and whether every mask is valid.
+
+    Args:
+        text: n compressed run lengths, one after another; starts: (n + 1,) where each begins.
+        digits: MAX_DIGITS.
+    """
+    n, count = len(starts) - 1, 0
+    for k in range(len(text)):
+        count += text[k] < FIRST + 32
+    runs, offsets = np.empty(count, np.int64), np.zeros(n + 1, np.int64)
+    count = 0
+    for i in range(n):
+        at, total, before, last, found = starts[i], 0, 0, 0, 0
+        if at == starts[i + 1]:
+            return runs, offsets, False
+        while at < starts[i + 1]:
+            value, used, more = 0, 0, True
+            while more:
+                if at == starts[i + 1] or used == digits:
+                    return runs, offsets, False
+                digit = int(text[at]) - FIRST
+                if digit < 0 or digit >= 64:
+                    return runs, offsets, False
+                value |= (digit & 31) << (5 * used)
+                more = digit >= 32
+                used += 1
+                at += 1
+                if not more and digit & 16:
+                    value -= 1 << (5 * used)
+            run = value + before if found > 2 else value
+            if run < 0 or run > pixels:
+                return runs, offsets, False
+            before, last = last, run
+            total += run
+            runs[count] = run
+            count += 1
+            found += 1
+        if total != pixels:
+            return runs, offsets, False
+        offsets[i + 1] = count
+    return runs, offsets, True
 
 
 @numba.njit(cache=True, nogil=True)
@@ -171,7 +216,7 @@ def _shrink(part: Array, w: int, h: int, new_w: int, new_h: int, top: int, left:
             patch[top + d, left + e] = 255 if np.rint(total_row[e]) > 127 else 0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit("void(i8[::1], i8[::1], i8[:,::1], i8, i8, u1[:,:,::1])", cache=True, nogil=True)
 def _patches(runs: Array, offsets: Array, boxes: Array, height: int, size: int,
              patches: Array) -> None:  # fmt: skip
     """Write the patch of every mask; see `patches_of`."""
@@ -204,26 +249,13 @@ def patches_of(
     """
     patches = np.empty((len(boxes_xywh), size, size), np.uint8)
     # Threads of our own: Numba's break off a program that calls it from two of its own.
-    count = min(THREADS, len(boxes_xywh))
-    cuts = np.linspace(0, len(boxes_xywh), count + 1).astype(int).tolist()
+    # More parts than cores: masks are unlike, and none shall wait long for another.
+    cuts = np.linspace(0, len(boxes_xywh), 4 * cores() + 1).astype(int).tolist()
 
     def some(part: tuple[int, int]) -> None:
         low, high = part
         own = offsets[low : high + 1]
         _patches(runs, own, boxes_xywh[low:high], height, size, patches[low:high])
 
-    with ThreadPoolExecutor(max(count, 1)) as pool:
-        for _ in pool.map(some, itertools.pairwise(cuts)):
-            pass
+    on_cores(some, itertools.pairwise(cuts))
     return patches
-
-
-def warm() -> None:
-    """Compile all that is here, once for all runs to come."""
-    runs, offsets = np.array([0, 6, 58]), np.array([0, 3])
-    for size in (2, 16):
-        patches_of(runs, offsets, np.array([[0, 0, 1, 6]]), 8, size)
-
-
-if __name__ == "__main__":
-    warm()

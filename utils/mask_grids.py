@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from utils.compiling import compiled
 from utils.masks import decode_runs
 
 Array = npt.NDArray[Any]
@@ -38,17 +39,35 @@ def grids(
     return (run % 2 == 1) & inside
 
 
-def moved_iou(first: Array, first_xyxy: Array, second: Array, second_xyxy: Array) -> Array:
+def moved_iou(
+    rles: Sequence[bytes],
+    boxes_xyxy: Array,
+    first: Array,
+    first_xyxy: Array,
+    second: Array,
+    second_xyxy: Array,
+    size: tuple[int, int],
+) -> Array:
     """Return the (p,) IoU of pairs of masks, each stretched over a box.
 
     Args:
-        first, second: (p, SIDE, SIDE) bool of `grids`.
+        rles: n masks; boxes_xyxy: (n, 4) px, around them.
+        first, second: (p,) int, which of them make a pair.
         first_xyxy, second_xyxy: (p, 4) px, where the masks are taken to be.
+        size: (height, width) of a frame in pixels.
     """
+    fast = compiled("utils.compiled_grids")
+    if fast is not None:
+        text = np.frombuffer(b"".join(rles), np.uint8).copy()
+        starts = np.cumsum([0, *map(len, rles)])
+        cells = fast.grids(text, starts, boxes_xyxy, *size, SIDE)
+        found: Array = fast.moved_iou(cells, first, first_xyxy, second, second_xyxy)
+        return found
+    cells = grids(rles, boxes_xyxy, *size)
     low = np.minimum(first_xyxy[:, :2], second_xyxy[:, :2])
     high = np.maximum(first_xyxy[:, 2:], second_xyxy[:, 2:])
     points = low[:, None] + CENTRES[:, None] * (high - low)[:, None]
-    a, b = _sample(first, first_xyxy, points), _sample(second, second_xyxy, points)
+    a, b = _sample(cells[first], first_xyxy, points), _sample(cells[second], second_xyxy, points)
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     shared, either = np.count_nonzero(a & b, axis=1), np.count_nonzero(a | b, axis=1)
     return shared / np.maximum(either, 1)

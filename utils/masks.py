@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
+from utils.compiling import compiled
 from utils.detections import Detections
 
 Array = npt.NDArray[Any]
@@ -20,7 +19,6 @@ Coco = dict[str, Any]  # a mask of pycocotools
 
 FIRST, LAST = 48, 111  # alphabet of COCO-compressed run lengths: chr(48) to chr(111)
 CHUNK = 1 << 14  # masks that are decoded to runs at once
-MANY = 4000  # masks from which compiled code is loaded to cut them out
 MAX_DIGITS = 6  # base-32 digits of one number; 30 bits hold any run of a 16384 x 16384 frame
 
 
@@ -60,6 +58,11 @@ def decode_runs(
         raise RleError(int(np.argmin(lengths)), "RLE must not be empty", "''")
     digits = np.frombuffer(b"".join(rles), np.uint8)
     ends = np.cumsum(lengths)
+    fast = compiled("utils.compiled", len(rles))
+    if fast is not None:
+        runs, offsets, valid = fast.decode(digits.copy(), np.append(0, ends), pixels, MAX_DIGITS)
+        if valid:
+            return runs, offsets
 
     def fail(position: int, rule: str, value: object) -> None:
         raise RleError(int(np.searchsorted(ends, position, side="right")), rule, value)
@@ -248,10 +251,10 @@ def crop_patches(
     """
     runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
     boxes = tight_boxes_xywh(detections.rles, detections.height, detections.width).astype(np.int64)
-    if images is None and boxes[:, 2:].all() and _compiled(len(detections)):
-        from utils.compiled import patches_of
-
-        return patches_of(runs, offsets, boxes, detections.height, size)[..., None]
+    fast = compiled("utils.compiled", len(detections))
+    if images is None and boxes[:, 2:].all() and fast is not None:
+        made: Array = fast.patches_of(runs, offsets, boxes, detections.height, size)
+        return made[..., None]
     patches = np.empty((len(detections), size, size, 3 if images else 1), np.uint8)
     groups: Iterable[tuple[int, Iterable[int]]] = [(0, range(len(detections)))]
     if images:
@@ -268,13 +271,6 @@ def crop_patches(
                 colour = fit_square(image[y : y + h, x : x + w], size, binary=False)
                 patches[i] = np.where(inside, colour, np.uint8(0))
     return patches
-
-
-def _compiled(count: int) -> bool:
-    """Return whether so many masks are worth the half second in which Numba is loaded."""
-    if count < MANY and "numba" not in sys.modules:
-        return False
-    return importlib.util.find_spec("numba") is not None
 
 
 def canonical(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,20 +75,16 @@ class Confidence:
 
     def _close(self, place: int, taken: _Taken) -> None:
         shares = (self._lives.totals[taken.ids] - taken.totals) / HORIZONS[place]
-        still = self._lives.still(taken.ids)
-        self._classes[taken.cls].add(place, taken.scores, shares, still)
+        self._classes[taken.cls].add(place, taken.scores, shares, self._lives.still[taken.ids])
 
     def ready(self, cls: int) -> bool:
         """Return whether enough was seen of a class to judge its tracks."""
         return cls in self._classes and self._classes[cls].ready
 
-    def purity(self, classes: Array) -> Array:
-        """Return (k,) float64, the share of each class' detections that are objects."""
-        result = np.ones(len(classes))
-        for cls, mine in each_class(classes):
-            if cls in self._classes:
-                result[mine] = self._classes[cls].purity
-        return result
+    def purity(self, classes: Sequence[int]) -> Array:
+        """Return (c,) float64, the share of each class' detections that are objects."""
+        known = self._classes
+        return np.array([known[cls].purity if cls in known else 1.0 for cls in classes])
 
     def probability(self, classes: Array, scores: Array) -> Array:
         """Return (k,) float64 P(object | score); 1 for classes of which nothing was seen yet."""
@@ -110,32 +107,34 @@ class _Taken:
 
 
 class _Lives:
-    """What became of tracks, by id."""
+    """What became of tracks, by id.
+
+    Attributes:
+        totals: (m,) detections taken. still: (m,) bool, whether a track has been where it started
+            for SETTLED frames.
+    """
 
     def __init__(self) -> None:
-        self.totals = np.zeros(0, np.int32)  # detections taken
-        self._born = self._seen = np.zeros(0, np.int64)  # frames
-        self._first = self._last = np.zeros((0, 4))  # boxes
+        self.totals, self.still = np.zeros(0, np.int32), np.zeros(0, bool)
+        self._born, self._first = np.zeros(0, np.int64), np.zeros((0, 4))  # frame, box
 
     def take(self, frame: int, ids: Array, boxes_xywh: Array) -> None:
         """Note the (k,) detections of a frame."""
         more = int(ids.max()) + 1 - len(self.totals)
         if more > 0:
             more += len(self.totals)
-            self.totals, self._born, self._seen, self._first, self._last = (
+            self.totals, self.still, self._born, self._first = (
                 np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
-                for column in (self.totals, self._born, self._seen, self._first, self._last)
+                for column in (self.totals, self.still, self._born, self._first)
             )
         new = self.totals[ids] == 0
-        self._born[ids[new]], self._first[ids[new]] = frame, boxes_xywh[new]
-        self._seen[ids], self._last[ids] = frame, boxes_xywh
+        if new.any():
+            self._born[ids[new]], self._first[ids[new]] = frame, boxes_xywh[new]
+        aged = frame - self._born[ids] >= SETTLED
+        if aged.any():
+            aged &= paired_iou(self._first[ids], boxes_xywh) > STILL
+        self.still[ids] = aged
         self.totals[ids] += 1
-
-    def still(self, ids: Array) -> Array:
-        """Return (k,) bool: tracks that have been where they started for SETTLED frames."""
-        aged = self._seen[ids] - self._born[ids] >= SETTLED
-        still: Array = aged & (paired_iou(self._first[ids], self._last[ids]) > STILL)
-        return still
 
 
 class _Scale:
@@ -195,9 +194,12 @@ class _Scale:
             if place and self._counts[place] < READY:
                 return
             scores, shares, still = (np.concatenate(column) for column in zip(*parts, strict=True))
-            self._sorted = np.sort(scores)
-            every = ranks = self._rank(scores)
-            if (~still[ranks >= np.quantile(ranks, BEST)]).mean() >= MOVING:
+            order = np.argsort(scores, kind="stable")
+            self._sorted = scores[order]
+            ascending, every = self._ranks_of_sorted(), np.empty(len(scores))
+            every[order] = ascending
+            ranks = every
+            if (~still[ranks >= _quantile(ascending, BEST)]).mean() >= MOVING:
                 ranks, shares = ranks[~still], shares[~still]
             bins = int(np.clip(len(ranks) // PER_BIN, 1, BINS))
             of = np.minimum((ranks * bins).astype(int), bins - 1)
@@ -215,6 +217,12 @@ class _Scale:
             if fallen:
                 return
 
+    def _ranks_of_sorted(self) -> Array:
+        """Return what `_rank` does of all known scores, which are sorted."""
+        first = np.flatnonzero(np.append(True, self._sorted[1:] != self._sorted[:-1]))
+        after = np.append(first[1:], len(self._sorted))
+        return np.repeat((first + after) / (2 * len(self._sorted)), after - first)
+
     def _rank(self, scores: Array) -> Array:
         """Return the share of known scores below each, those equal to it counted half."""
         left, right = (np.searchsorted(self._sorted, scores, side) for side in ("left", "right"))
@@ -226,3 +234,12 @@ class _Scale:
         if not len(self._sorted):
             return np.ones(len(scores))
         return np.interp(self._rank(scores), self._ranks, self._values)
+
+
+def _quantile(ascending: Array, share: float) -> float:
+    """Return what np.quantile does of sorted values, for which it would sort them again."""
+    place = share * (len(ascending) - 1)
+    low = int(place)
+    a, b = ascending[low], ascending[min(low + 1, len(ascending) - 1)]
+    part = place - low
+    return float(a + (b - a) * part if part < 0.5 else b - (b - a) * (1 - part))

@@ -8,46 +8,41 @@ import numpy as np
 import numpy.typing as npt
 
 from models.best.track_table import TrackTable
-from utils.detections import each_class
+from utils.compiling import compiled
 
 PAIRS = 50  # of each kind before a descriptor says anything
 LIMIT = 2.0  # of the log-likelihood ratio either way: distances are no better known than that
 ANCHOR = (
     30  # detections after which a track's present mean becomes the past that others are held to
 )
+SINGULAR = 1e-12  # share of the trace below which a smaller eigenvalue is 0
 KNOWN = 10  # detections from which a track's mean is held to what it takes
 
 Array = npt.NDArray[Any]
 
 
-class _Distances:
-    """What distances of one kind of pairs are expected to be after some frames (least squares).
+def _fitted(moments: Array) -> tuple[Array, Array, Array]:
+    """Return the lines of distances over square roots of frames, by least squares.
 
     What a track looks like wanders: its distance to its own past grows with the square root of the
-    frames between.
+    frames between. Where all were as old, the line of least norm is taken.
+
+    Args:
+        moments: (..., 6): the number of pairs, and their sums of the root, of the frames, of the
+            distance, of its product with the root, and of its square.
+
+    Returns:
+        base, slope, variance around the line, (...) each.
     """
-
-    def __init__(self) -> None:
-        self._moments, self._products = np.zeros((2, 2)), np.zeros(2)
-        self._squares, self.number = 0.0, 0
-
-    @staticmethod
-    def _features(lags: Array) -> Array:
-        return np.stack([np.ones(len(lags)), np.sqrt(lags)], axis=1)
-
-    def observe(self, lags: Array, distances: Array) -> None:
-        """Add (k,) distances, each to what was known so many frames ago."""
-        features = self._features(lags)
-        self._moments += features.T @ features
-        self._products += features.T @ distances
-        self._squares += float(distances @ distances)
-        self.number += len(distances)
-
-    def expected(self, lags: Array) -> tuple[Array, float]:
-        """Return (k,) the expected distances, and the variance around them."""
-        line = np.linalg.lstsq(self._moments, self._products, rcond=None)[0]
-        left = self._squares - line @ (2 * self._products - self._moments @ line)
-        return self._features(lags) @ line, max(float(left), 0.0) / max(self.number, 1)
+    n, root, lag, far, product, square = np.moveaxis(moments, -1, 0)
+    determinant, trace = n * lag - root * root, np.maximum(n + lag, 1.0)
+    regular = determinant > SINGULAR * trace**2
+    divisor = np.where(regular, determinant, trace**2)
+    base = np.where(regular, lag * far - root * product, n * far + root * product) / divisor
+    slope = np.where(regular, n * product - root * far, root * far + lag * product) / divisor
+    left = square - base * (2 * far - n * base - root * slope)
+    left -= slope * (2 * product - root * base - lag * slope)
+    return base, slope, np.maximum(left, 0) / np.maximum(n, 1)
 
 
 class Evidence:
@@ -76,7 +71,7 @@ class Evidence:
         self.mean, self.count, self.anchor, self.held = (
             f"{k}_{name}" for k in ("mean", "count", "anchor", "held")
         )
-        self._distances: dict[int, tuple[_Distances, _Distances]] = {}  # class: (same, different)
+        self._moments = np.zeros((0, 2, 6))  # by class; of the same objects, of different ones
 
     def columns(self, size: int) -> dict[str, Array]:
         """Return the empty columns of a table, for descriptors of this size."""
@@ -102,47 +97,83 @@ class Evidence:
             tracks: the table as it was before; rows: (k,) tracks; number: of the frame;
                 descriptors: (k, F); nearest: (k,) which of the k is nearest of its class, -1 none.
         """
-        counts, classes = tracks[self.count][rows], tracks["classes"][rows]
-        known = np.flatnonzero(counts > KNOWN)
-        rivalled = known[nearest[known] >= 0]
-        pairs = ((known, known), (rivalled, nearest[rivalled]))
+        descriptors = np.ascontiguousarray(descriptors, np.float32)
+        counts = tracks[self.count][rows]
         for column, frames in ((self.mean, "frames"), (self.anchor, self.held)):
-            past, lags = tracks[column][rows], number - tracks[frames][rows]
-            for kind, (mine, taken) in enumerate(pairs):
-                distances = _norm(past[mine] - descriptors[taken])
-                self._observe(kind, classes[mine], lags[mine], distances)
+            self._learn(tracks, column, frames, rows, number, descriptors, nearest)
         counts = counts + 1
         share = np.maximum(1 - self.memory, 1 / counts)[:, None].astype(np.float32)
         before = tracks[self.mean][rows]
         means = before + share * (descriptors - before)
-        due = counts % ANCHOR == 0
         tracks.update(rows, **{self.mean: means, self.count: counts})
-        held = np.full(int(due.sum()), number)
-        tracks.update(rows[due], **{self.anchor: means[due], self.held: held})
+        due = counts % ANCHOR == 0
+        if due.any():
+            held = np.full(int(due.sum()), number)
+            tracks.update(rows[due], **{self.anchor: means[due], self.held: held})
+
+    def _learn(
+        self,
+        tracks: TrackTable,
+        column: str,
+        frames: str,
+        rows: Array,
+        number: int,
+        descriptors: Array,
+        nearest: Array,
+    ) -> None:
+        """Add how far detections are from the past, in a column, of those who took them."""
+        classes = tracks["classes"]
+        self._make_room(classes)
+        fast = compiled("models.best.compiled")
+        if fast is not None:
+            what = tracks[column], tracks[frames], tracks[self.count], classes
+            fast.learn(*what, rows, number, descriptors, nearest, KNOWN, self._moments)
+            return
+        known = np.flatnonzero(tracks[self.count][rows] > KNOWN)
+        rivalled = known[nearest[known] >= 0]
+        past, lags = tracks[column][rows], number - tracks[frames][rows]
+        for kind, mine, taken in ((0, known, known), (1, rivalled, nearest[rivalled])):
+            apart = _norm(past[mine] - descriptors[taken])
+            self._observe(kind, classes[rows[mine]], lags[mine], apart)
+
+    def _make_room(self, classes: Array) -> None:
+        missing = int(classes.max(initial=0)) + 1 - len(self._moments)
+        if missing > 0:
+            self._moments = np.concatenate([self._moments, np.zeros((missing, 2, 6))])
 
     def _observe(self, kind: int, classes: Array, lags: Array, distances: Array) -> None:
-        for cls, of in each_class(classes):
-            measured = self._distances.setdefault(cls, (_Distances(), _Distances()))
-            measured[kind].observe(lags[of], distances[of])
+        self._make_room(classes)
+        roots = np.sqrt(lags)
+        added = np.ones(len(lags)), roots, lags, distances, roots * distances, distances**2
+        np.add.at(self._moments[:, kind], classes, np.stack(added, axis=1))
 
-    def log_ratio(self, tracks: TrackTable, rows: Array, number: int, descriptors: Array) -> Array:
+    def log_ratio(
+        self, tracks: TrackTable, rows: Array, number: int, descriptors: Array, taken: Array
+    ) -> Array:
         """Return (p,) log p(distance | same object) / p(distance | different objects).
 
         Args:
-            tracks: the table; rows: (p,) tracks; number: of the frame; descriptors: (p, F) of the
-                detections.
+            tracks: the table; rows: (p,) tracks; number: of the frame; descriptors: (n, F) of its
+                detections; taken: (p,) detections.
         """
-        distances = _norm(tracks[self.mean][rows] - descriptors)
-        lags, classes = number - tracks["frames"][rows], tracks["classes"][rows]
-        ratio = np.zeros(len(rows))
-        for cls, kinds in self._distances.items():
-            if min(kind.number for kind in kinds) < PAIRS:
-                continue
-            mine = classes == cls
-            (same, spread), (other, spread_other) = (kind.expected(lags[mine]) for kind in kinds)
-            slope = np.maximum(other - same, 0) / max(spread, spread_other, 1e-9)
-            ratio[mine] = slope * ((same + other) / 2 - distances[mine])
-        return np.clip(ratio, -LIMIT, LIMIT)
+        classes = tracks["classes"][rows]
+        self._make_room(classes)
+        known = np.all(self._moments[:, :, 0] >= PAIRS, axis=1)
+        if not known.any():
+            return np.zeros(len(rows))
+        fast = compiled("models.best.compiled")
+        if fast is None:
+            distances = _norm(tracks[self.mean][rows] - descriptors[taken])
+        else:
+            descriptors = np.array(descriptors, np.float32)
+            distances = fast.distances(tracks[self.mean], rows, descriptors, taken)
+        base, slope, spread = _fitted(self._moments)
+        roots = np.sqrt(number - tracks["frames"][rows])[:, None]
+        lines = base[classes] + slope[classes] * roots
+        same, other = lines[:, 0], lines[:, 1]
+        spread = np.maximum(spread.max(axis=1), 1e-9)
+        ratio = np.maximum(other - same, 0) / spread[classes] * ((same + other) / 2 - distances)
+        return np.where(known[classes], np.clip(ratio, -LIMIT, LIMIT), 0.0)
 
 
 def _norm(differences: Array) -> Array:

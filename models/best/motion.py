@@ -13,7 +13,6 @@ import numpy.typing as npt
 from models.best.track_table import TrackTable
 from models.candidates import Candidates, assign_pairs, near_pairs
 from utils.boxes import xywh_to_xyxy
-from utils.detections import each_class
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
 STILL = 0.25  # px; a smaller shift is none
@@ -111,21 +110,26 @@ class Innovations:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[int, tuple[float, float]] = {}  # class -> number, sum
+        self._numbers, self._sums = np.zeros(0), np.zeros(0)  # by class
+
+    def _make_room(self, count: int) -> None:
+        missing = count - len(self._sums)
+        if missing > 0:
+            self._numbers = np.append(self._numbers, np.full(missing, float(USUAL[0])))
+            self._sums = np.append(self._sums, np.full(missing, USUAL[0] * USUAL[1]))
 
     def observe(self, classes: Array, overlap: Array) -> None:
-        """Take the (k,) generalised IoUs of sure links."""
-        for cls, mine in each_class(classes):
-            number, total = self._sums.get(cls, (USUAL[0], USUAL[0] * USUAL[1]))
-            self._sums[cls] = number + int(mine.sum()), total + float((1 - overlap[mine]).sum())
+        """Take the (k,) generalised IoUs of sure links, and their classes."""
+        if len(classes):
+            self._make_room(int(classes.max()) + 1)
+            np.add.at(self._numbers, classes, 1)
+            np.add.at(self._sums, classes, 1 - overlap)
 
-    def least_overlap(self, classes: Array, times: float) -> Array:
-        """Return (k,) float64: 1 - `times` the mean innovation of each class, within GATES."""
-        result = np.empty(len(classes))
-        for cls, mine in each_class(classes):
-            number, total = self._sums.get(cls, (1, USUAL[1]))
-            result[mine] = np.clip(1 - times * total / number, *GATES)
-        return result
+    def least_overlap(self, count: int, times: float) -> Array:
+        """Return (count,) float64: 1 - `times` the mean innovation of a class, within GATES."""
+        self._make_room(count)
+        least: Array = np.clip(1 - times * self._sums / self._numbers, *GATES)
+        return least[:count]
 
 
 def camera_shift(predicted: Array, boxes_xyxy: Array, pairs: Pairs) -> Array:

@@ -59,11 +59,16 @@ class Release:
         self._queues: dict[int, _Queue] = {}
         self._ended: dict[int, list[tuple[int, _Queue]]] = {}  # by class, before it was ready
         self._ready: set[int] = set()
+        self._unknown: set[int] = set()  # classes that are not ready
+        # Tracks of which nothing waits, so that what passes leaves at once.
+        self._flowing: set[int] = set()
 
     def start(self, ids: Array, classes: Array) -> None:
         """Expect detections of new tracks."""
         for identity, cls in zip(ids.tolist(), classes.tolist(), strict=True):
             self._queues[identity] = _Queue(cls)
+            if cls not in self._ready:
+                self._unknown.add(cls)
 
     def take(
         self, frame: int, rows: Array, ids: Array, scores: Array, probability: Array, belief: Array
@@ -75,19 +80,27 @@ class Release:
             probability: P(object) of each; belief: that of their tracks, them included.
         """
         finished: Finished = []
-        columns = (rows, ids, scores, probability, belief, self._verdict(probability, belief))
-        for row, identity, score, p, track, passed in zip(
-            *(c.tolist() for c in columns), strict=True
-        ):
-            queue = self._queues[identity]
-            queue.taken += 1
-            ready = queue.cls in self._ready
-            if passed and ready and not queue.waiting and self._long_enough(queue):
-                finished.append((row, identity))
-                continue
-            queue.waiting.append(_Waiting(row, frame, score, p, passed and ready))
-            if ready:
-                finished += self._leave(identity, queue, track, frame)
+        passes, flowing = self._verdict(probability, belief).tolist(), self._flowing
+        for k, pair in enumerate(zip(rows.tolist(), ids.tolist(), strict=True)):
+            if passes[k] and pair[1] in flowing:
+                finished.append(pair)
+            else:
+                held = _Waiting(pair[0], frame, float(scores[k]), float(probability[k]), passes[k])
+                finished += self._queued(pair[1], held, float(belief[k]))
+        return finished
+
+    def _queued(self, identity: int, held: _Waiting, belief: float) -> Finished:
+        """Put a detection at the end of its track's queue; return what leaves it."""
+        queue = self._queues[identity]
+        queue.taken += 1
+        queue.waiting.append(held)
+        self._flowing.discard(identity)
+        if queue.cls not in self._ready:
+            held.passed = False
+            return []
+        finished = self._leave(identity, queue, belief, held.frame)
+        if not queue.waiting and self._long_enough(queue):
+            self._flowing.add(identity)
         return finished
 
     def _verdict(self, probability: Any, belief: Any) -> Any:
@@ -121,11 +134,11 @@ class Release:
         """
         finished: Finished = []
         beliefs: dict[int, float] = {}
-        known = {queue.cls for queue in self._queues.values()} | self._ended.keys()
-        for cls in sorted(known - self._ready):
+        for cls in sorted(self._unknown):
             if not self._confidence.ready(cls):
                 continue
             self._ready.add(cls)
+            self._unknown.remove(cls)
             for identity, queue in self._ended.pop(cls, ()):
                 self._judge(queue)
                 finished += self._close(identity, queue)
@@ -158,6 +171,7 @@ class Release:
         finished: Finished = []
         for identity in ids:
             queue = self._queues.pop(identity)
+            self._flowing.discard(identity)
             if queue.cls in self._ready:
                 finished += self._close(identity, queue)
             elif queue.waiting:
@@ -178,5 +192,5 @@ class Release:
             if queue.cls not in self._ready and queue.waiting:
                 self._judge(queue)
             finished += self._close(identity, queue)
-        self._queues, self._ended = {}, {}
+        self._queues, self._ended, self._flowing = {}, {}, set()
         return finished

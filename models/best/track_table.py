@@ -10,6 +10,31 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+class ClassNumbers:
+    """The classes of a video, numbered through as they first come: rows of small tables.
+
+    Attributes:
+        names: the classes, by number.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[int] = []
+        self._of = np.full(1, -1)
+
+    def of(self, classes: Array) -> Array:
+        """Return (k,) int64, the number of each class."""
+        most = int(classes.max(initial=0))
+        if most >= len(self._of):
+            self._of = np.append(self._of, np.full(most + 1 - len(self._of), -1))
+        found = self._of[classes]
+        if (found < 0).any():
+            for cls in sorted(set(classes[found < 0].tolist())):
+                self._of[cls] = len(self.names)
+                self.names.append(cls)
+            found = self._of[classes]
+        return found
+
+
 class TrackTable:
     """Columns of one length, appended, kept and updated together.
 

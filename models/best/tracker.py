@@ -11,7 +11,7 @@ from models.best.confidence import Confidence
 from models.best.evidence import LIMIT, Evidence
 from models.best.motion import Innovations, Motion, expected_pairs
 from models.best.release import Release
-from models.best.track_table import TrackTable
+from models.best.track_table import ClassNumbers, TrackTable
 from models.candidates import Candidates, assign_pairs
 from models.tracking import (
     BOXES,
@@ -25,16 +25,18 @@ from models.tracking import (
     register,
 )
 from utils.boxes import xywh_to_xyxy
+from utils.compiling import compiled
 from utils.config import BestConfig
 from utils.detections import each_class
-from utils.mask_grids import grids, moved_iou
+from utils.mask_grids import moved_iou
 
 SETTLED = 0.5  # generalised IoU from which a pair without near rivals needs no other evidence
 RIVAL = 0.7  # generalised IoU by which others must fall short of a pair to be no rivals
 FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
 GONE = 3  # frames after which a track that left at the frame's border is not expected back
 BORDER = 2  # px
-MANY = 200  # detections from which the nearest of each are looked up in a tree
+MANY = 200  # detections from which the nearest of each are looked up in a tree,
+FEW = 1000  # or from so many, where looking at all is compiled
 NEIGHBOURS = 8  # asked of the tree: more than are ever equally near
 SURE = 3  # steps from which a track's next one says what innovations are usual
 
@@ -46,6 +48,11 @@ def _settled(pairs: Candidates) -> Array:
         pairs: all that are above SETTLED - RIVAL, and others.
     """
     (m, n), rows, columns, overlap = pairs.shape, pairs.rows, pairs.columns, pairs.overlap
+    fast = compiled("models.best.compiled")
+    if fast is not None:
+        at = np.ascontiguousarray(rows), np.ascontiguousarray(columns)
+        found: Array = fast.settled(*at, overlap, m, n, SETTLED, RIVAL)
+        return found
     top, highest, best = pairs.highest()
     leads = np.bincount(columns[overlap > highest[columns] - RIVAL], minlength=n) == 1
     leads = leads[best] & (top == highest[best]) & (top > SETTLED)
@@ -101,7 +108,7 @@ class BestTracker(Tracker):
         """Forget all tracks; identities go on."""
         self._tracks: TrackTable | None = None
         self._evidence: dict[str, Evidence] = {}
-        self._innovations = Innovations()
+        self._innovations, self._classes = Innovations(), ClassNumbers()
         self.confidence = self._given or Confidence()
         self._release = Release(self.confidence, self.config, self.report)
         self._last = None
@@ -111,7 +118,7 @@ class BestTracker(Tracker):
         present = [name for name in (EMBEDDINGS, COLOURS) if name in frame.columns]
         self._evidence = {name: Evidence(name) for name in present}
         columns = {
-            "classes": np.zeros(0, np.int64),
+            "classes": np.zeros(0, np.int64),  # as `ClassNumbers` has them
             "ids": np.zeros(0, np.int64),
             "rles": np.zeros(0, object),  # of the last detection
             "belief": np.zeros(0),  # P(object), the running mean of its detections'
@@ -131,10 +138,12 @@ class BestTracker(Tracker):
             return finished
         if self._tracks is None:
             self._tracks = self._begin(frame)
+        compiled("models.best.compiled", len(frame))
         tracks, owner = self._tracks, np.full(len(frame), -1)
+        classes = self._classes.of(frame.classes)
         probability = self.confidence.probability(frame.classes, frame.scores)
         if len(tracks):
-            pairs, gain = self._gain(frame, tracks)
+            pairs, gain = self._gain(frame, tracks, classes)
             linked = np.full(len(frame), -1)
             likely = tracks["belief"] >= self.config.confident
             confident = probability >= self.config.confident
@@ -146,8 +155,8 @@ class BestTracker(Tracker):
             self._assign(linked, pairs, gain, free, owner < 0)
             owner = _owners(pairs, linked)
             self._measure(frame, tracks, pairs, linked)
-        self._move(frame, tracks, owner)
-        self._start(frame, tracks, owner)
+        self._move(frame, tracks, owner, classes)
+        self._start(frame, tracks, owner, classes)
         return finished + self._write(frame, tracks, owner, probability)
 
     def _measure(self, frame: Frame, tracks: TrackTable, pairs: Candidates, linked: Array) -> None:
@@ -158,21 +167,21 @@ class BestTracker(Tracker):
         sure &= tracks["belief"][rows] >= self.config.confident
         self._innovations.observe(tracks["classes"][rows[sure]], pairs.overlap[made[sure]])
 
-    def _gain(self, frame: Frame, tracks: TrackTable) -> tuple[Candidates, Array]:
+    def _gain(self, frame: Frame, tracks: TrackTable, classes: Array) -> tuple[Candidates, Array]:
         """Return the near pairs of tracks and detections, and (p,) their gains.
 
         A gain is over leaving both alone; 0 or less is none.
         """
         config, motion = self.config, self._motion
-        classes = tracks["classes"]
-        certain = self.confidence.purity(classes) ** config.clutter
-        least = self._innovations.least_overlap(classes, config.innovation)
-        least = least * (1 - certain) - config.reach * certain
+        names, of = self._classes.names, tracks["classes"]
+        certain = self.confidence.purity(names) ** config.clutter
+        least = self._innovations.least_overlap(len(names), config.innovation)
+        certain, least = certain[of], (least * (1 - certain) - config.reach * certain)[of]
         gate = least - config.slack * motion.uncertainty(tracks, frame.number)
         floor = float(least.min())
         wanted = np.minimum(gate, min(floor, SETTLED - RIVAL))
         pairs, expected = expected_pairs(
-            motion, tracks, frame.number, frame[BOXES], frame.classes, floor, wanted
+            motion, tracks, frame.number, frame[BOXES], classes, floor, wanted
         )
         possible = pairs.overlap > gate[pairs.rows]
         gain: Array = np.where(possible, pairs.overlap - least[pairs.rows], -1.0)
@@ -202,7 +211,7 @@ class BestTracker(Tracker):
         share, told = np.where(gap == 1, 0.5, 1.0), np.zeros(len(rows))
         weights = self._weights()
         for name, evidence in self._evidence.items():
-            ratio = evidence.log_ratio(tracks, rows, frame.number, frame[name][detections])
+            ratio = evidence.log_ratio(tracks, rows, frame.number, frame[name], detections)
             added += weights[name] * share * ratio
             told += weights[name] * ratio
         added[(gap > config.memory) & (told < config.proof)] = -np.inf
@@ -231,9 +240,9 @@ class BestTracker(Tracker):
         masks = frame[MASKS]
         rles = [*tracks["rles"][used], *(masks[i]["counts"] for i in taken.tolist())]
         last = self._motion.boxes(tracks)[used]
-        cells = grids(rles, np.concatenate([last, found[taken]]), *frame.size)
-        earlier, current = cells[row], cells[len(used) + column]
-        return moved_iou(earlier, expected[rows], current, found[detections])
+        boxes = np.concatenate([last, found[taken]])
+        first, second = (row, expected[rows]), (len(used) + column, found[detections])
+        return moved_iou(rles, boxes, *first, *second, frame.size)
 
     @staticmethod
     def _assign(linked: Array, pairs: Candidates, gain: Array, free: Array, among: Array) -> None:
@@ -242,20 +251,20 @@ class BestTracker(Tracker):
         made = assign_pairs(pairs.rows, pairs.columns, open_, pairs.shape)
         linked[pairs.columns[made]] = made
 
-    def _move(self, frame: Frame, tracks: TrackTable, owner: Array) -> None:
+    def _move(self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array) -> None:
         """Move the tracks to the detections they took."""
         taken = np.flatnonzero(owner >= 0)
         if not len(taken):
             return
         rows = owner[taken]
         if self._evidence:
-            nearest = _nearest(frame[BOXES][taken], frame.classes[taken])
+            nearest = _nearest(frame[BOXES][taken], classes[taken])
         for name, evidence in self._evidence.items():
             evidence.update(tracks, rows, frame.number, frame[name][taken], nearest)
         moved = self._motion.moved(tracks, rows, frame[BOXES][taken], frame.number)
         tracks.update(rows, **moved, rles=_rles(frame, taken))
 
-    def _start(self, frame: Frame, tracks: TrackTable, owner: Array) -> None:
+    def _start(self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array) -> None:
         """Start tracks with the detections that are left; write them into `owner`."""
         new = np.flatnonzero(owner < 0)
         if not len(new):
@@ -265,10 +274,10 @@ class BestTracker(Tracker):
         columns: dict[str, Any] = Motion.start(frame[BOXES][new], frame.number)
         for name, evidence in self._evidence.items():
             columns |= evidence.start(frame.number, frame[name][new])
-        classes, nothing = frame.classes[new], np.zeros(len(new))
-        tracks.append(ids=fresh, classes=classes, rles=_rles(frame, new), belief=nothing, **columns)
+        columns |= {"ids": fresh, "classes": classes[new], "belief": np.zeros(len(new))}
+        tracks.append(rles=_rles(frame, new), **columns)
         self._next_id += len(new)
-        self._release.start(fresh, classes)
+        self._release.start(fresh, frame.classes[new])
         self.report["tracks"] += len(new)
 
     def _write(
@@ -337,6 +346,10 @@ def _owners(pairs: Candidates, linked: Array) -> Array:
 def _nearest(boxes_xywh: Array, classes: Array) -> Array:
     """Return (k,) the nearest other box of the same class by its centre, -1 where none is."""
     centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
+    fast = compiled("models.best.compiled")
+    if fast is not None and len(centres) <= FEW:
+        found: Array = fast.nearest(centres, classes)
+        return found
     if len(centres) > MANY:
         return _nearest_of_many(centres, classes)
     apart = np.linalg.norm(centres[:, None] - centres, axis=2)

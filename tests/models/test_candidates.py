@@ -13,6 +13,7 @@ from models.candidates import assign_pairs, near_pairs
 from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS, track
+from utils import compiling
 from utils.boxes import generalised_iou
 from utils.data_sets import data_set
 
@@ -24,6 +25,7 @@ def boxes(rng, count, room=900):
     return np.concatenate([corners, corners + sides], axis=1)
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("seed", range(6))
 def test_all_pairs_above_their_rows_limit_are_found_and_no_other(seed):
     rng = np.random.default_rng(seed)
@@ -67,13 +69,33 @@ def test_assignment_is_as_good_as_by_the_whole_matrix(seed, shape):
     chance = rng.choice([0.01, 0.05, 0.5])
     gain = np.where(rng.random(shape) < chance, rng.uniform(-0.3, 1, shape), -1)
     rows, columns = np.nonzero(gain > -1)
-    made = assign_pairs(rows, columns, gain[rows, columns], shape)
     expected = assign_exactly(gain, 0.0)
-    assert sorted(zip(rows[made], columns[made], strict=True)) == sorted(
-        zip(*expected, strict=True)
-    )
+    # Connected parts of more than 0 cells are left to the sparse solver.
+    for way, most in (("plain", 0), ("plain", 100), ("compiled", 0), ("compiled", 100)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(candidates, "SMALL", most)
+            if way == "plain":
+                patch.setattr(candidates, "compiled", lambda name: None)
+            else:
+                patch.setattr(compiling, "_done", 10**12)
+            made = assign_pairs(rows, columns, gain[rows, columns], shape)
+        assert sorted(zip(rows[made], columns[made], strict=True)) == sorted(
+            zip(*expected, strict=True)
+        )
 
 
+@pytest.mark.usefixtures("each_way")
+def test_ties_are_decided_as_ever():
+    # Gains of 0, 1 and 2 only, so that there are many best assignments: SciPy's is the one.
+    for seed in range(30):
+        gain = np.random.default_rng(seed).integers(0, 3, (6, (4, 9)[seed % 2])).astype(float)
+        rows, columns = np.nonzero(gain > -1)
+        made = assign_pairs(rows, columns, gain[rows, columns], gain.shape)
+        expected = zip(*assign_exactly(gain, 0.0), strict=True)
+        assert set(zip(rows[made], columns[made], strict=True)) == set(expected)
+
+
+@pytest.mark.usefixtures("each_way")
 def test_a_crowd_gets_the_ids_of_the_dense_computation(monkeypatch):
     detections, embeddings = crowd(260, 12)
 
@@ -82,11 +104,15 @@ def test_a_crowd_gets_the_ids_of_the_dense_computation(monkeypatch):
         return track(detections, tracker, {EMBEDDINGS: embeddings})[0]
 
     found = ids()
+    # All pairs, by NumPy alone.
+    monkeypatch.setattr(compiling, "_loaded", {})
+    monkeypatch.setattr(compiling, "_done", -(10**12))
     monkeypatch.setattr(candidates, "FEW", 10**12)
     monkeypatch.setattr(best, "MANY", 10**12)
     assert (ids() == found).all() and len(set(found.tolist())) >= 260
 
 
+@pytest.mark.usefixtures("each_way")
 def test_of_equally_near_ones_the_first_is_taken(monkeypatch):
     grid = np.stack(np.meshgrid(np.arange(20), np.arange(15)), axis=-1).reshape(-1, 2) * 10.0
     squares = np.concatenate([grid, np.full_like(grid, 4)], axis=1)

@@ -1,13 +1,12 @@
 """Compiled patches: bit for bit those that OpenCV makes of decoded masks."""
 
 import importlib.util
-import sys
 
 import numpy as np
 import pytest
 
 from tests.conftest import make_detections
-from utils import masks
+from utils import compiling, masks
 
 pytest.importorskip("numba")
 from utils.compiled import patches_of
@@ -50,15 +49,29 @@ def test_few_masks_do_not_wait_for_numba_and_many_do(monkeypatch):
     detections = make_detections([row, (2, 1, 2, 1.0, (30, 5, 20, 31))], height=60, width=80)
     used = []
     monkeypatch.setattr("utils.compiled.patches_of", lambda *a: used.append(a) or patches_of(*a))
-    monkeypatch.delitem(sys.modules, "numba")
+    monkeypatch.setattr(compiling, "_loaded", {})
+    monkeypatch.setattr(compiling, "_done", 0)
     plain = masks.crop_patches(detections, 32)
     assert not used
-    monkeypatch.setattr(masks, "MANY", 2)
-    assert (masks.crop_patches(detections, 32) == plain).all() and len(used) == 1
-    # Colours are cut out as ever; so is everything where there is no Numba.
-    masks.crop_patches(detections, 32, lambda frame: np.zeros((60, 80, 3), np.uint8))
+    # Where there is no Numba, nothing is compiled, however much there is to do.
+    monkeypatch.setattr(compiling, "_done", compiling.MANY)
     there = importlib.util.find_spec
-    monkeypatch.setattr(
-        masks.importlib.util, "find_spec", lambda n: None if n == "numba" else there(n)
-    )
+    with monkeypatch.context() as without:
+        find = lambda n: None if n == "numba" else there(n)  # noqa: E731
+        without.setattr(compiling.importlib.util, "find_spec", find)
+        assert (masks.crop_patches(detections, 32) == plain).all() and not used
     assert (masks.crop_patches(detections, 32) == plain).all() and len(used) == 1
+    # Colours are cut out as ever.
+    masks.crop_patches(detections, 32, lambda frame: np.zeros((60, 80, 3), np.uint8))
+    assert len(used) == 1
+
+
+def test_compiled_runs_are_those_of_numpy(monkeypatch):
+    height, width = 150, 170
+    rles = [masks.encode(m) for m in shapes(np.random.default_rng(3), height, width)]
+    monkeypatch.setattr(compiling, "_loaded", {})
+    monkeypatch.setattr(compiling, "_done", -(10**12))
+    runs, offsets = masks.decode_runs(rles, height * width)
+    compiling.load("utils.compiled")
+    found = masks.decode_runs(rles, height * width)
+    assert (found[0] == runs).all() and (found[1] == offsets).all() and len(offsets) == 68

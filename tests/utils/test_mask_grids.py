@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import box_mask
-from utils import masks
+from utils import mask_grids, masks
 from utils.boxes import xywh_to_xyxy
 from utils.mask_grids import SIDE, grids, moved_iou
 
@@ -34,13 +34,39 @@ def test_grids_equal_the_decoded_pixels():
     assert (grid == images[:, rows][:, :, columns]).all()
 
 
+@pytest.mark.usefixtures("each_way")
 def test_moved_masks_overlap_where_they_are_moved_to():
-    full = np.ones((1, SIDE, SIDE), bool)
+    # A whole square of 16 px, its left half, its right half.
+    rles = [box_mask(x, 10, w, 16) for x, w in ((10, 16), (10, 8), (18, 8))]
+    boxes = xywh_to_xyxy([[10, 10, 16, 16]] * 3)
     here, right, far = (xywh_to_xyxy([[x, 0, 8, 8]]) for x in (0, 4, 20))
-    assert moved_iou(full, here, full, here).tolist() == [1]
-    assert moved_iou(full, here, full, right) == pytest.approx(1 / 3, abs=0.05)  # 4 of 12 columns
-    assert moved_iou(full, here, full, far).tolist() == [0]
-    left_half = full.copy()
-    left_half[:, :, SIDE // 2 :] = False
-    # The same box, but halves of the mask that do not meet.
-    assert moved_iou(left_half, here, ~left_half, here).tolist() == [0]
+
+    def overlap(first, first_box, second, second_box):
+        one, other = np.array([first]), np.array([second])
+        found = moved_iou(rles, boxes, one, first_box, other, second_box, (40, 60))
+        return pytest.approx(found.item(), abs=0.05)
+
+    assert overlap(0, here, 0, here) == 1
+    assert overlap(0, here, 0, right) == 1 / 3  # 4 of 12 columns
+    assert overlap(0, here, 0, far) == 0
+    assert overlap(1, here, 2, here) == 0  # the same box, but halves that do not meet
+    assert overlap(0, here, 1, here) == 1 / 2
+
+
+def test_compiled_overlaps_are_those_of_numpy():
+    compiled = pytest.importorskip("utils.compiled_grids")
+    rng = np.random.default_rng(0)
+    images = [rng.random((30, 50)) < share for share in rng.uniform(0.05, 0.95, 40)]
+    rles = [*map(masks.encode, images), box_mask(0, 0, 50, 30, 30, 50)]
+    corners = rng.uniform(-9, 40, (41, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 40, (41, 2))], axis=1)
+    text = np.frombuffer(b"".join(rles), np.uint8).copy()
+    cells = compiled.grids(text, np.cumsum([0, *map(len, rles)]), boxes, 30, 50, SIDE)
+    assert (cells == grids(rles, boxes, 30, 50)).all() and 0 < cells.mean() < 1
+    first, second = rng.integers(0, 41, (2, 300))
+    moved, others = boxes[rng.integers(0, 41, (2, 300))]
+    found = compiled.moved_iou(cells, first, moved, second, others)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_grids, "compiled", lambda name: None)
+        plain = mask_grids.moved_iou(rles, boxes, first, moved, second, others, (30, 50))
+    assert (found == plain).all() and (found > 0).sum() > 20

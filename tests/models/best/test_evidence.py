@@ -6,6 +6,8 @@ import pytest
 from models.best.evidence import ANCHOR, KNOWN, LIMIT, PAIRS, Evidence
 from models.best.track_table import TrackTable
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 class Held:
     """Evidence and the table of the tracks it is about, as the tracker holds them."""
@@ -33,7 +35,9 @@ class Held:
     def ratio(self, track, descriptor, frame=None):
         frame = self.tracks["frames"][track] + 1 if frame is None else frame
         found = np.asarray(descriptor)[None]
-        return self.evidence.log_ratio(self.tracks, np.array([track]), frame, found)[0]
+        return self.evidence.log_ratio(self.tracks, np.array([track]), frame, found, np.array([0]))[
+            0
+        ]
 
 
 def learn(noise, apart, frames=100, seed=0, classes=None):

@@ -265,6 +265,7 @@ def test_descriptors_tell_crossing_objects_apart():
     assert identity_f1(found.ids, coloured)[0] == 1
 
 
+@pytest.mark.usefixtures("each_way")
 def test_a_pair_far_above_its_rivals_needs_no_other_cues():
     overlap = np.array([[0.9, 0.1, -0.5], [0.15, 0.6, 0.7], [-0.9, 0.4, -0.9]])
     # Row 0 leads row and column by more than 0.7; 1 and 2 contest the rest. Cells of 0 are closed.

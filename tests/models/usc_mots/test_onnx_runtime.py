@@ -59,16 +59,21 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(refused.value)
 
 
-def test_onnx_is_taken_where_keras_is_not(monkeypatch):
+def test_onnx_is_taken_unless_a_backend_of_keras_is_asked_for(monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert embedding.runtime_of("auto") == "onnx" and embedding.runtime_of("keras") == "keras"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert embedding.runtime_of("auto") == "keras" and embedding.runtime_of("onnx") == "onnx"
+    monkeypatch.delenv("KERAS_BACKEND")
     there = embedding.importlib.util.find_spec
-    lacking = {"tensorflow", "jax", "torch"}
-    monkeypatch.setattr(
-        embedding.importlib.util, "find_spec", lambda n: None if n in lacking else there(n)
-    )
-    assert embedding.runtime_of("auto") == "onnx"
-    lacking.add("onnxruntime")  # then the error speaks of Keras
-    assert embedding.runtime_of("auto") == "keras"
+    for lacking in ("onnx", "onnxruntime"):
+        with monkeypatch.context() as without:
+            without.setattr(
+                embedding.importlib.util,
+                "find_spec",
+                lambda n, lacking=lacking: None if n == lacking else there(n),
+            )
+            assert embedding.runtime_of("auto") == "keras"
 
 
 BARE = """
@@ -85,8 +90,8 @@ def test_a_run_needs_no_tensorflow_and_has_the_same_ids(tmp_path):
     files = ["--dataset", "sprites", "--preset", "paper", "--no-report", "--detections"]
     files += [tmp_path / "in" / "detections", "--output"]
     for name, command in {
-        "bare": [sys.executable, "-c", BARE, *files, tmp_path / "bare", "--runtime", "onnx"],
-        "whole": [sys.executable, "test_mots.py", *files, tmp_path / "whole"],
+        "bare": [sys.executable, "-c", BARE, *files, tmp_path / "bare"],
+        "whole": [sys.executable, "test_mots.py", *files, tmp_path / "whole", "--runtime", "keras"],
     }.items():
         done = subprocess.run(
             list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
