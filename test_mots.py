@@ -81,7 +81,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--runtime",
         choices=RUNTIMES,
         default=AUTO,
-        help="what embeds (auto: ONNX Runtime if there)",
+        help="what embeds (auto: onnx if installed)",
     )
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
     add("--chunk", type=positive, metavar="FRAMES", help="cut long sequences into such parts")

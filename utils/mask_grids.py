@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.compiling import compiled
-from utils.masks import decode_runs
+from utils.masks import decode_runs, joined
 
 Array = npt.NDArray[Any]
 SIDE = 16  # points along each side of a box
@@ -56,11 +56,9 @@ def moved_iou(
         first_xyxy, second_xyxy: (p, 4) px, where the masks are taken to be.
         size: (height, width) of a frame in pixels.
     """
-    fast = compiled("utils.compiled_grids")
+    fast = compiled("utils.compiled_overlap")
     if fast is not None:
-        text = np.frombuffer(b"".join(rles), np.uint8).copy()
-        starts = np.cumsum([0, *map(len, rles)])
-        cells = fast.grids(text, starts, boxes_xyxy, *size, SIDE)
+        cells = fast.grids(*joined(rles), boxes_xyxy, *size, SIDE)
         found: Array = fast.moved_iou(cells, first, first_xyxy, second, second_xyxy)
         return found
     cells = grids(rles, boxes_xyxy, *size)

@@ -51,18 +51,17 @@ def decode_runs(
         RleError: the first mask that has a character outside the alphabet, ends inside a number,
             has a run outside [0, pixels], or does not add up to `pixels`.
     """
-    lengths = np.array([len(rle) for rle in rles], np.int64)
-    if not len(lengths):
+    if not len(rles):
         return np.zeros(0, np.int64), np.zeros(1, np.int64)
-    if not lengths.all():
-        raise RleError(int(np.argmin(lengths)), "RLE must not be empty", "''")
-    digits = np.frombuffer(b"".join(rles), np.uint8)
-    ends = np.cumsum(lengths)
+    digits, begin = joined(rles)
+    ends, lengths = begin[1:], np.diff(begin)
     fast = compiled("utils.compiled", len(rles))
     if fast is not None:
-        runs, offsets, valid = fast.decode(digits.copy(), np.append(0, ends), pixels, MAX_DIGITS)
+        runs, offsets, valid = fast.decode(digits, begin, pixels, MAX_DIGITS)
         if valid:
             return runs, offsets
+    if not lengths.all():
+        raise RleError(int(np.argmin(lengths)), "RLE must not be empty", "''")
 
     def fail(position: int, rule: str, value: object) -> None:
         raise RleError(int(np.searchsorted(ends, position, side="right")), rule, value)
@@ -93,6 +92,12 @@ def decode_runs(
         row = int(np.argmax(totals != pixels))
         raise RleError(row, f"RLE must add up to height * width = {pixels}", int(totals[row]))
     return runs, offsets
+
+
+def joined(rles: Sequence[bytes] | Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the characters of n masks, one after another, and (n + 1,) where each begins."""
+    text = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
+    return text, np.cumsum([0, *map(len, rles)])
 
 
 def _base32(digits: Array, starts: Array, ends: Array) -> Array:
@@ -335,5 +340,10 @@ def overlap(coco_a: Sequence[Coco], coco_b: Sequence[Coco]) -> npt.NDArray[np.bo
     """Return (a, b) bool: do the masks share a pixel, that is, is their IoU above 0 (Eq. 6)."""
     if not coco_a or not coco_b:
         return np.zeros((len(coco_a), len(coco_b)), bool)
+    fast = compiled("utils.compiled_overlap")
+    if fast is not None:
+        rles = [mask["counts"] for mask in (*coco_a, *coco_b)]
+        touching: npt.NDArray[np.bool_] = fast.touching(*joined(rles), len(coco_a))
+        return touching
     shared: npt.NDArray[np.bool_] = coco_mask.iou(list(coco_a), list(coco_b), [0] * len(coco_b)) > 0
     return shared

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.usc_mots.constraints import ConstraintsGraph
+from utils.compiling import compiled
 from utils.config import UscMotsConfig
 
 Array = npt.NDArray[Any]
@@ -134,21 +135,34 @@ def _cluster(
 ) -> Clustering:
     """Do what `constrained_kmeans` says; assumes valid input."""
     # A group acts through its node nearest to the current frame; a mean needs the others, too.
-    heads = points[graph.heads]
-    ages = (frames[0] - frames)[graph.heads].tolist() if order == "time" else [0] * len(heads)
+    first = np.array(graph.heads)
+    since = (frames[0] - frames)[first] if order == "time" else np.zeros(len(first), np.int64)
+    fast = compiled("models.usc_mots.compiled", int((frames == frames[0]).sum()))
+    if fast is not None:
+        rules = centre_rule == "mean", max_iterations, tolerance, adaptive
+        owner, iteration, opened = fast.cluster(
+            np.ascontiguousarray(points), graph.groups, first, since.astype(np.int64),
+            graph.cannot_link, np.asarray(initial, np.int64), *rules,
+        )  # fmt: skip
+        clusters: list[list[int]] = [[] for _ in range(int(owner.max()) + 1)]
+        for group, k in enumerate(owner.tolist()):
+            if k >= 0:
+                clusters[k].append(group)
+        return Clustering(clusters, iteration, opened)
+    heads, ages = points[first], since.tolist()
     barred = _bitmasks(graph.cannot_link)
     norms = np.einsum("ij,ij->i", heads, heads)
     centres = points[initial]
     limit, iteration, last = None, 0, None
     while iteration < max_iterations:
         iteration += 1
-        clusters, opened, kept = _assign(heads, ages, norms, centres, barred, adaptive)
+        clusters, new, kept = _assign(heads, ages, norms, centres, barred, adaptive)
         if clusters == last:
             break  # the same members make the same centres
         last = clusters
         # The centres these clusters were built around: what is left of the last ones, and the new.
-        if opened or len(kept) < len(centres):
-            around = np.concatenate([centres[kept], heads[opened]])
+        if new or len(kept) < len(centres):
+            around = np.concatenate([centres[kept], heads[new]])
         else:
             around = centres
         if centre_rule == "nearest":
@@ -160,7 +174,7 @@ def _cluster(
             limit = tolerance * np.square(points - points.mean(axis=0)).mean()
         if not moved or moved <= limit:
             break
-    return Clustering(clusters, iteration, len(opened))
+    return Clustering(clusters, iteration, len(new))
 
 
 def _means(points: Array, clusters: list[list[int]], graph: ConstraintsGraph) -> Array:

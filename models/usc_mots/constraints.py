@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from utils.compiling import compiled
+
 Array = npt.NDArray[Any]
 
 
@@ -67,6 +69,11 @@ def build_graph(frames: Array, classes: Array, labels: Array, apart: Array) -> C
 
 def _build(frames: Array, classes: Array, labels: Array, apart: Array) -> ConstraintsGraph:
     """Build the graph; assumes valid arrays."""
+    fast = compiled("models.usc_mots.compiled")
+    if fast is not None:
+        known = [np.ascontiguousarray(c, np.int64) for c in (frames, classes, labels)]
+        found, first, links, against = fast.build(*known, np.ascontiguousarray(apart))
+        return ConstraintsGraph(found, first.tolist(), links, tuple(against.tolist()))
     numbers, heads, labelled, contradictions = _must_link_groups(frames, classes, labels)
     count = len(heads)
     groups = np.array(numbers, np.int64)

@@ -32,15 +32,17 @@ def identity_and_takers(
         identity: 0 where no node has one. takers: nodes without an identity, in order.
     """
     free = [node for node, label in zip(nodes, labels, strict=True) if label == NONE]
-    counts = Counter(labels)
-    unlabelled = counts.pop(NONE, 0)
-    if not counts:
+    given = [label for label in labels if label != NONE]
+    if not given:
         return NONE, free
-    most, identity = max((count, label) for label, count in counts.items())
+    if given.count(given[0]) == len(given):  # nearly always
+        most, identity = len(given), given[0]
+    else:
+        most, identity = max((count, label) for label, count in Counter(given).items())
     if rule == "all":
         return identity, free
-    if unlabelled >= 2 and unlabelled > most:
-        return max(counts), free
+    if len(free) >= 2 and len(free) > most:
+        return max(given), free
     return identity, [newest] if newest in free else []
 
 

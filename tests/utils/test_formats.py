@@ -11,6 +11,8 @@ from pycocotools import mask as coco_mask
 from tests.conftest import box_mask, make_detections, random_scene, write_tracks
 from utils import masks
 from utils.files import FormatError, atomic_path
+from utils.formats import lines as formats_lines
+from utils.formats.lines import Columns
 from utils.formats.registry import merge_sequences, read_detections, read_sequences
 from utils.results import finished, output_ids
 
@@ -249,6 +251,36 @@ def test_mutated_lines_are_read_or_refused_in_one_line(tmp_path_factory, lines_t
             masks.crop_patches(solid, 28)
         write_tracks(out, found, np.arange(1, len(found) + 1))
         read_detections(out)
+
+
+@pytest.mark.parametrize("fields", [6, 10, 138])
+def test_lines_at_once_are_those_one_by_one(tmp_path, lines_to_mutate, monkeypatch, fields):
+    generated = [line for line in lines_to_mutate if b" 60 80 " in line or b" 40 60 " in line]
+    same = [line for line in generated if len(line.split()) == fields]
+    rng = np.random.default_rng(fields)
+    monkeypatch.setattr(formats_lines, "BLOCK", 7)
+    at_once, refused = Columns._bulk, 0
+
+    def outcome():
+        try:
+            found = read_detections(path)
+        except FormatError as error:
+            return str(error)
+        columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids", "vectors")
+        return [np.array(getattr(found, name)).tolist() for name in columns], found.size
+
+    for _ in range(150):
+        lines = [same[i] for i in rng.permutation(len(same))]
+        for i in rng.integers(0, len(lines), rng.integers(0, 3)):
+            lines[i] = mutate(lines[i], rng.integers(0, (5, 10**6, 256), (1, 3)).tolist())
+        path = tmp_path / "0001.txt"
+        path.write_bytes(b"\n".join(lines))
+        found = outcome()
+        refused += isinstance(found, str)
+        monkeypatch.setattr(Columns, "_bulk", lambda self, block: None)
+        assert outcome() == found
+        monkeypatch.setattr(Columns, "_bulk", at_once)
+    assert 20 < refused < 140
 
 
 def test_output_ids_per_class_and_beyond_999():

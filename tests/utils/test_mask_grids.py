@@ -54,14 +54,13 @@ def test_moved_masks_overlap_where_they_are_moved_to():
 
 
 def test_compiled_overlaps_are_those_of_numpy():
-    compiled = pytest.importorskip("utils.compiled_grids")
+    compiled = pytest.importorskip("utils.compiled_overlap")
     rng = np.random.default_rng(0)
     images = [rng.random((30, 50)) < share for share in rng.uniform(0.05, 0.95, 40)]
     rles = [*map(masks.encode, images), box_mask(0, 0, 50, 30, 30, 50)]
     corners = rng.uniform(-9, 40, (41, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(1, 40, (41, 2))], axis=1)
-    text = np.frombuffer(b"".join(rles), np.uint8).copy()
-    cells = compiled.grids(text, np.cumsum([0, *map(len, rles)]), boxes, 30, 50, SIDE)
+    cells = compiled.grids(*masks.joined(rles), boxes, 30, 50, SIDE)
     assert (cells == grids(rles, boxes, 30, 50)).all() and 0 < cells.mean() < 1
     first, second = rng.integers(0, 41, (2, 300))
     moved, others = boxes[rng.integers(0, 41, (2, 300))]

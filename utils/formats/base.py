@@ -317,6 +317,43 @@ class Rows:
         if box is not None:
             self._boxes.extend(box)
 
+    def extend(
+        self,
+        places: Sequence[int],
+        frames: Array,
+        classes: Array,
+        rles: Sequence[bytes],
+        scores: Array,
+        ids: Array,
+        sizes: Array,
+        boxes: Array,
+    ) -> bool:
+        """Take k detections whose values were checked, if all are of this sequence's frame size.
+
+        Args:
+            places: line numbers. frames, classes, scores, ids: (k,). sizes: (k, 2), height and
+            width in px. boxes: (k, 4) xywh, or (k, 0) where masks have their own.
+
+        Returns:
+            Whether they were taken.
+        """
+        size = int(sizes[0, 0]), int(sizes[0, 1])
+        if (sizes != size).any() or self.size not in (None, size):
+            return False
+        if self.size is None:
+            self.size, self._sized = size, places[0]
+        self._places.extend(places)
+        self._rles.extend(rles)
+        for column, values in (
+            (self._frames, frames),
+            (self._classes, classes),
+            (self._ids, ids),
+            (self._scores, scores),
+            (self._boxes, boxes),
+        ):
+            column.frombytes(values.astype(column.typecode).tobytes())
+        return True
+
     def finish(self, names: Mapping[int, str] | None = None, keep_ids: bool = True) -> Detections:
         """Return the Detections, rows in the order in which they were taken.
 

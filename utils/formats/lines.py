@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ MAX_SCORE = 100.0  # percent
 MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would overflow a float32
 INTEGER = re.compile(rb"[0-9]{1,9}")
 REAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+
+INTEGERS = re.compile(b"(?:%b )*%b" % (INTEGER.pattern, INTEGER.pattern))
+REALS = re.compile(b"(?:%b )*%b" % (REAL.pattern, REAL.pattern))
+BLOCK = 1024  # lines that are checked at once
 
 Line = tuple[int, list[bytes]]  # line number and fields
 
@@ -57,17 +62,65 @@ class Columns:
         Raises:
             FormatError: a line that breaks a rule.
         """
-        rows, vectors = Rows(path, sequence, scored=self.score is not None), []
-        for n, fields in lines:
-            frame, identity, cls, height, width, score, box, vector = self._parse(path, n, fields)
-            rows.fix_size(n, height, width)
-            rows.add(n, frame, cls, fields[self.rle], score, identity, box)
-            if vector is not None:
-                vectors.append(np.array(vector, np.float32))
+        rows = Rows(path, sequence, scored=self.score is not None)
+        vectors = [np.zeros((0, self.vector), np.float32)]
+        for block in _blocks(lines):
+            bulk = self._bulk(block)
+            if bulk is not None and rows.extend(*bulk[:-1]):
+                vectors.append(bulk[-1])
+                continue
+            # Something is wrong or unusual here: line by line it is found out what.
+            for n, fields in block:
+                frame, identity, cls, height, width, score, box, v = self._parse(path, n, fields)
+                rows.fix_size(n, height, width)
+                rows.add(n, frame, cls, fields[self.rle], score, identity, box)
+                if v is not None:
+                    vectors.append(np.array([v], np.float32))
         found = rows.finish(keep_ids=keep_ids)
         if not self.vector or not len(found):
             return found
-        return replace(found, vectors=np.array(vectors))
+        return replace(found, vectors=np.concatenate(vectors))
+
+    def _bulk(self, block: list[Line]) -> tuple[Any, ...] | None:
+        """Return the columns of lines that keep every rule of `_parse`, None if one does not.
+
+        Those of `Rows.extend`, and (k, vector) float32.
+        """
+        if any(len(fields) != self.fields for _, fields in block):
+            return None
+        columns = list(zip(*(fields for _, fields in block), strict=True))
+        n = len(block)
+        ids = (*(() if self.id is None else (self.id,)), self.frame, self.cls)
+        whole = {i: _integers(columns[i]) for i in (*ids, self.height, self.width)}
+        if any(values is None for values in whole.values()):
+            return None
+        frames, classes, heights, widths = (
+            whole[i] for i in (self.frame, self.cls, self.height, self.width)
+        )
+        sides = (heights, 1, MAX_SIDE), (widths, 1, MAX_SIDE)
+        within = (frames, 0, MAX_FRAME), (classes, 1, MAX_CLASS), *sides
+        if any(values.min() < low or values.max() > high for values, low, high in within):
+            return None
+        scores: Any = np.ones(n)
+        if self.score is not None:
+            scores = _reals([columns[self.score]], MAX_SCORE)
+        boxes: Any = np.zeros((n, 0))
+        if self.box is not None:
+            boxes = _reals(columns[self.box : self.box + 4], MAX_COORDINATE)
+        vectors: Any = np.zeros((n, 0))
+        if self.vector:
+            vectors = _reals(columns[-self.vector :], 1e30)
+        if scores is None or boxes is None or vectors is None:
+            return None
+        if self.corners and self.box is not None:
+            boxes[:, 2:] -= boxes[:, :2]
+        if (boxes[:, 2:] < 0).any():
+            return None
+        places, rles = [number for number, _ in block], columns[self.rle]
+        identities = np.zeros(n, np.int64) if self.id is None else whole[self.id]
+        size = np.stack([heights, widths], axis=1)
+        found = places, frames, classes, rles, scores.reshape(n), identities, size, boxes
+        return *found, vectors.astype(np.float32)
 
     def _parse(self, path: Path, n: int, fields: list[bytes]) -> tuple[Any, ...]:
         """Return (frame, id, class, height, width, score, box, vector) of one checked line."""
@@ -104,6 +157,38 @@ class Columns:
             rule = "box width and height must not be negative"
             raise FormatError(path, n, rule, f"{w:g} {h:g}")
         return [x, y, w, h]
+
+
+def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Yield the lines by some at once; those before a line that is refused come before it is."""
+    block: list[Line] = []
+    try:
+        for line in lines:
+            block.append(line)
+            if len(block) == BLOCK:
+                yield block
+                block = []
+    except FormatError:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
+
+
+def _integers(fields: Sequence[bytes]) -> Any:
+    """Return (k,) int64, None where a field is none, see `integer`."""
+    text = b" ".join(fields)
+    return np.fromstring(text, np.int64, sep=" ") if INTEGERS.fullmatch(text) else None
+
+
+def _reals(columns: Sequence[Sequence[bytes]], limit: float) -> Any:
+    """Return (k, c) float64 of c columns, None where a field is none, see `real`."""
+    text = b" ".join(itertools.chain.from_iterable(columns))
+    if not REALS.fullmatch(text):
+        return None
+    values = np.fromstring(text, np.float64, sep=" ").reshape(len(columns), -1).T.copy()
+    return values if (np.abs(values) <= limit).all() else None
 
 
 def numbered(text: bytes) -> list[Line]:

@@ -9,6 +9,8 @@ from models.usc_mots.constrained_kmeans import (
 )
 from models.usc_mots.constraints import build_graph
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 def cluster_nodes(points, frames, labels=None, apart=None, classes=None, **options):
     """Build the graph, cluster, return the clusters as sets of nodes."""

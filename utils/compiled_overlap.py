@@ -112,3 +112,35 @@ def moved_iou(
                 either += one or other
         found[p] = shared / max(either, 1)
     return found
+
+
+@numba.njit("b1[:,::1](u1[::1], i8[::1], i8)", cache=True, nogil=True)
+def touching(text: Array, starts: Array, a: int) -> Array:
+    """Return (a, n - a) bool: which of the first `a` masks share a pixel with the others.
+
+    Args:
+        text, starts: see `grids`.
+    """
+    n = len(starts) - 1
+    ends, begin = np.empty(len(text), np.int64), np.zeros(n + 1, np.int64)
+    for i in range(n):
+        count = _ends(text, starts[i], starts[i + 1], ends[begin[i] :])
+        begin[i + 1] = begin[i] + count
+    found = np.zeros((a, n - a), np.bool_)
+    for i in range(a):
+        for j in range(a, n):
+            # Foreground reaches from the end of each even run to that of the odd one after it.
+            p, q = begin[i], begin[j]
+            while p + 1 < begin[i + 1] and q + 1 < begin[j + 1]:
+                if ends[p + 1] <= ends[q]:
+                    p += 2
+                elif ends[q + 1] <= ends[p]:
+                    q += 2
+                elif ends[p] == ends[p + 1]:
+                    p += 2  # a run of length zero
+                elif ends[q] == ends[q + 1]:
+                    q += 2
+                else:
+                    found[i, j - a] = True
+                    break
+    return found
