@@ -17,7 +17,6 @@ from utils.compiling import compiled
 Array = npt.NDArray[Any]
 
 FEW = 4096  # pairs up to which looking at all costs less than looking for them
-MANY = 1 << 18  # the same, where the looking is compiled
 SMALL = 100  # rows and columns of a connected part up to which a dense solver is the faster one
 EDGE = 1e-6  # px added to a reach, for what is lost in rounding
 
@@ -60,7 +59,7 @@ def near_pairs(
     """
     shape = len(first), len(second)
     fast = compiled("models.compiled")
-    if fast is not None and shape[0] * shape[1] <= MANY:
+    if fast is not None:
         columns_of = [np.ascontiguousarray(c, np.int64) for c in (first_classes, second_classes)]
         boxes = [np.ascontiguousarray(b, np.float64) for b in (first, second)]
         rows, columns, overlap = fast.near(*boxes, *columns_of, least)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 CLOSE = 1 - 1e-9  # of a limit, below which a rough look is enough
+EDGE = 1e-6  # px added to a reach, for what is lost in rounding
 
 
 @numba.njit(cache=True, nogil=True)
@@ -121,11 +122,26 @@ def near(
     room, count = 4 * (m + n) + 16, 0
     rows, columns = np.empty(room, np.int64), np.empty(room, np.int64)
     overlap = np.empty(room)
+    # Boxes by where their middles are along x: those too far away are never looked at.
+    middles, largest = np.empty(n), 0.0
+    for j in range(n):
+        middles[j] = (second[j, 0] + second[j, 2]) / 2
+        largest = max(largest, second[j, 2] - second[j, 0], second[j, 3] - second[j, 1])
+    order = np.argsort(middles)
+    middles = middles[order]
     for i in range(m):
         a_left, a_top, a_right, a_bottom = first[i]
         a_w, a_h = a_right - a_left, a_bottom - a_top
         limit, enough = least[i], (1 + least[i]) * CLOSE
-        for j in range(n):
+        # How far a box can be, see `candidates._close`.
+        reach = np.inf
+        if limit > -1:
+            reach = (1 / (1 + limit) - 0.5) * (max(a_w, a_h) + largest) + EDGE
+        middle, begin = (a_left + a_right) / 2, count
+        for k in range(np.searchsorted(middles, middle - reach), n):
+            if middles[k] > middle + reach:
+                break
+            j = order[k]
             if first_classes[i] != second_classes[j]:
                 continue
             b_w, b_h = second[j, 2] - second[j, 0], second[j, 3] - second[j, 1]
@@ -145,7 +161,12 @@ def near(
                 more = np.empty(room)
                 more[:count] = overlap
                 overlap = more
-            rows[count], columns[count], overlap[count] = i, j, found
+            # Into its place among the columns of this row.
+            at = count
+            while at > begin and columns[at - 1] > j:
+                columns[at], overlap[at] = columns[at - 1], overlap[at - 1]
+                at -= 1
+            rows[count], columns[at], overlap[at] = i, j, found
             count += 1
     return rows[:count].copy(), columns[:count].copy(), overlap[:count].copy()
 

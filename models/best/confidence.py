@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from utils.boxes import paired_iou
+from utils.compiling import compiled
 from utils.detections import each_class
 
 HORIZONS = (5, 7, 10, 14, 20)  # frames over which a detection's track has to go on
@@ -127,6 +128,11 @@ class _Lives:
                 np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
                 for column in (self.totals, self.still, self._born, self._first)
             )
+        fast = compiled("models.best.compiled")
+        if fast is not None:
+            columns = self.totals, self.still, self._born, self._first
+            fast.live(*columns, ids, np.array(boxes_xywh, np.float64), frame, SETTLED, STILL)
+            return
         new = self.totals[ids] == 0
         if new.any():
             self._born[ids[new]], self._first[ids[new]] = frame, boxes_xywh[new]
@@ -190,6 +196,11 @@ class _Scale:
 
     def _evaluate(self) -> None:
         """Find the horizon, and P(object) by rank."""
+        if not self._varied and self._goes_on():
+            # Scores that are all alike have one rank, at which P(object) is 1.
+            self._sorted = np.array([self._first])
+            self._ranks, self._values, self._mean = np.full(1, 0.5), np.ones(1), 1.0
+            return
         for place, parts in enumerate(self._parts):
             if place and self._counts[place] < READY:
                 return
@@ -216,6 +227,14 @@ class _Scale:
             self._mean = float(np.interp(every, self._ranks, self._values).mean())
             if fallen:
                 return
+
+    def _goes_on(self) -> bool:
+        """Return whether something that moves went on, over every horizon that is known."""
+        known = [p for p, count in enumerate(self._counts) if not p or count >= READY]
+        return all(
+            any(((shares > 0) & ~still).any() for _, shares, still in reversed(self._parts[place]))
+            for place in known
+        )
 
     def _ranks_of_sorted(self) -> Array:
         """Return what `_rank` does of all known scores, which are sorted."""

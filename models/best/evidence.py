@@ -98,43 +98,30 @@ class Evidence:
                 descriptors: (k, F); nearest: (k,) which of the k is nearest of its class, -1 none.
         """
         descriptors = np.ascontiguousarray(descriptors, np.float32)
-        counts = tracks[self.count][rows]
+        self._make_room(tracks["classes"])
+        fast = compiled("models.best.compiled")
+        if fast is not None:
+            columns = self.mean, self.count, self.anchor, self.held, "frames", "classes"
+            rules = KNOWN, ANCHOR, 1 - self.memory, self._moments
+            fast.blend(*(tracks[c] for c in columns), rows, number, descriptors, nearest, *rules)
+            return
+        counts, classes = tracks[self.count][rows], tracks["classes"][rows]
+        known = np.flatnonzero(counts > KNOWN)
+        rivalled = known[nearest[known] >= 0]
+        pairs = ((known, known), (rivalled, nearest[rivalled]))
         for column, frames in ((self.mean, "frames"), (self.anchor, self.held)):
-            self._learn(tracks, column, frames, rows, number, descriptors, nearest)
+            past, lags = tracks[column][rows], number - tracks[frames][rows]
+            for kind, (mine, taken) in enumerate(pairs):
+                apart = _norm(past[mine] - descriptors[taken])
+                self._observe(kind, classes[mine], lags[mine], apart)
         counts = counts + 1
         share = np.maximum(1 - self.memory, 1 / counts)[:, None].astype(np.float32)
         before = tracks[self.mean][rows]
         means = before + share * (descriptors - before)
-        tracks.update(rows, **{self.mean: means, self.count: counts})
         due = counts % ANCHOR == 0
-        if due.any():
-            held = np.full(int(due.sum()), number)
-            tracks.update(rows[due], **{self.anchor: means[due], self.held: held})
-
-    def _learn(
-        self,
-        tracks: TrackTable,
-        column: str,
-        frames: str,
-        rows: Array,
-        number: int,
-        descriptors: Array,
-        nearest: Array,
-    ) -> None:
-        """Add how far detections are from the past, in a column, of those who took them."""
-        classes = tracks["classes"]
-        self._make_room(classes)
-        fast = compiled("models.best.compiled")
-        if fast is not None:
-            what = tracks[column], tracks[frames], tracks[self.count], classes
-            fast.learn(*what, rows, number, descriptors, nearest, KNOWN, self._moments)
-            return
-        known = np.flatnonzero(tracks[self.count][rows] > KNOWN)
-        rivalled = known[nearest[known] >= 0]
-        past, lags = tracks[column][rows], number - tracks[frames][rows]
-        for kind, mine, taken in ((0, known, known), (1, rivalled, nearest[rivalled])):
-            apart = _norm(past[mine] - descriptors[taken])
-            self._observe(kind, classes[rows[mine]], lags[mine], apart)
+        tracks.update(rows, **{self.mean: means, self.count: counts})
+        held = np.full(int(due.sum()), number)
+        tracks.update(rows[due], **{self.anchor: means[due], self.held: held})
 
     def _make_room(self, classes: Array) -> None:
         missing = int(classes.max(initial=0)) + 1 - len(self._moments)
@@ -156,17 +143,16 @@ class Evidence:
             tracks: the table; rows: (p,) tracks; number: of the frame; descriptors: (n, F) of its
                 detections; taken: (p,) detections.
         """
-        classes = tracks["classes"][rows]
-        self._make_room(classes)
-        known = np.all(self._moments[:, :, 0] >= PAIRS, axis=1)
-        if not known.any():
-            return np.zeros(len(rows))
+        self._make_room(tracks["classes"])
         fast = compiled("models.best.compiled")
-        if fast is None:
-            distances = _norm(tracks[self.mean][rows] - descriptors[taken])
-        else:
-            descriptors = np.array(descriptors, np.float32)
-            distances = fast.distances(tracks[self.mean], rows, descriptors, taken)
+        if fast is not None:
+            what = tracks[self.mean], tracks["frames"], tracks["classes"], rows, number
+            looks, limits = np.array(descriptors, np.float32), (PAIRS, LIMIT, SINGULAR)
+            found: Array = fast.log_ratio(*what, looks, taken, self._moments, *limits)
+            return found
+        classes = tracks["classes"][rows]
+        known = np.all(self._moments[:, :, 0] >= PAIRS, axis=1)
+        distances = _norm(tracks[self.mean][rows] - descriptors[taken])
         base, slope, spread = _fitted(self._moments)
         roots = np.sqrt(number - tracks["frames"][rows])[:, None]
         lines = base[classes] + slope[classes] * roots

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from models.best.track_table import TrackTable
 from models.candidates import Candidates, assign_pairs, near_pairs
 from utils.boxes import xywh_to_xyxy
+from utils.compiling import compiled
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
+RECENT = 2  # frames since its last detection after which a track says nothing of the camera
 STILL = 0.25  # px; a smaller shift is none
 USUAL = (50, 0.15)  # links and their mean innovation, assumed before some were seen
 GATES = (-0.2, 0.3)  # between which a measured limit on the generalised IoU lies
@@ -82,23 +84,22 @@ class Motion:
         faded: Array = 1 - self.damping ** (frame - tracks["frames"] - 1)
         return faded
 
-    def moved(
-        self, tracks: TrackTable, rows: Array, boxes_xywh: Array, frame: int
-    ) -> dict[str, Any]:
-        """Return the columns of tracks (rows) that took the detections of (k, 4) boxes."""
+    def move(self, tracks: TrackTable, rows: Array, boxes_xywh: Array, frame: int) -> None:
+        """Move tracks (rows) to the detections of (k, 4) boxes that they took."""
         boxes_xywh = np.asarray(boxes_xywh, np.float64)
+        fast = compiled("models.best.compiled")
+        if fast is not None:
+            columns = (tracks[n] for n in ("centres", "sizes", "velocities", "frames", "steps"))
+            fast.move(*columns, rows, boxes_xywh, frame, self.smoothing)
+            return
         centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
         step = (centres - tracks["centres"][rows]) / (frame - tracks["frames"][rows])[:, None]
         steps = tracks["steps"][rows] + 1
         share = np.maximum(self.smoothing, 1 / steps)[:, None]
         before = tracks["velocities"][rows]
-        return {
-            "centres": centres,
-            "sizes": boxes_xywh[:, 2:],
-            "velocities": before + share * (step - before),
-            "frames": frame,
-            "steps": steps,
-        }
+        velocities = before + share * (step - before)
+        places = {"centres": centres, "sizes": boxes_xywh[:, 2:], "velocities": velocities}
+        tracks.update(rows, **places, frames=frame, steps=steps)
 
 
 class Innovations:
@@ -159,7 +160,7 @@ def expected_pairs(
     classes: Array,
     floor: float,
     least: Array,
-    recent: int = 2,
+    recent: int = RECENT,
 ) -> tuple[Candidates, Array]:
     """Return the pairs of expected boxes and detections that are near, the camera's shift removed.
 
@@ -168,7 +169,7 @@ def expected_pairs(
         boxes_xywh: (n, 4) px, of the detections; classes: (n,) int, theirs.
         floor: generalised IoU above which pairs say something of the camera.
         least: (m,) generalised IoU, not above `floor`, above which a track's pairs are wanted.
-        recent: frames since its last detection after which a track says nothing of the camera.
+        recent: see RECENT.
 
     Returns:
         pairs: Candidates of one class, every one above `least`.

@@ -139,23 +139,32 @@ class Release:
                 continue
             self._ready.add(cls)
             self._unknown.remove(cls)
-            for identity, queue in self._ended.pop(cls, ()):
-                self._judge(queue)
+            ended = self._ended.pop(cls, [])
+            self._judge(cls, [queue for _, queue in ended])
+            for identity, queue in ended:
                 finished += self._close(identity, queue)
-            for identity, queue in self._queues.items():
-                if queue.cls == cls and queue.waiting:
-                    beliefs[identity] = self._judge(queue)
+            of = {i: queue for i, queue in self._queues.items() if queue.cls == cls}
+            open_ = {i: queue for i, queue in of.items() if queue.waiting}
+            beliefs |= zip(open_, self._judge(cls, list(open_.values())), strict=True)
         return finished, beliefs
 
-    def _judge(self, queue: _Queue) -> float:
-        """Give all that waits a verdict by what is known now; return the track's P(object)."""
-        scores = np.array([held.score for held in queue.waiting])
-        probability = self._confidence.probability(np.full(len(scores), queue.cls), scores)
-        belief = float(probability.mean())
-        passed = self._verdict(probability, belief)
-        for held, p, verdict in zip(queue.waiting, probability, passed, strict=True):
-            held.probability, held.passed = float(p), bool(verdict)
-        return belief
+    def _judge(self, cls: int, queues: list[_Queue]) -> list[float]:
+        """Give all that waits a verdict by what is known now; return the tracks' P(object).
+
+        Args:
+            queues: of tracks of a class, in each of which something waits.
+        """
+        scores = np.array([held.score for queue in queues for held in queue.waiting])
+        known = self._confidence.probability(np.full(len(scores), cls), scores)
+        beliefs, start = [], 0
+        for queue in queues:
+            probability = known[start : start + len(queue.waiting)]
+            start += len(queue.waiting)
+            beliefs.append(float(probability.mean()))
+            passed = self._verdict(probability, beliefs[-1])
+            for held, p, verdict in zip(queue.waiting, probability, passed, strict=True):
+                held.probability, held.passed = float(p), bool(verdict)
+        return beliefs
 
     def _close(self, identity: int, queue: _Queue) -> Finished:
         """Return what is left of a track that has ended; count what is dropped."""
@@ -190,7 +199,7 @@ class Release:
         ended = [pair for pairs in self._ended.values() for pair in pairs]
         for identity, queue in [*ended, *self._queues.items()]:
             if queue.cls not in self._ready and queue.waiting:
-                self._judge(queue)
+                self._judge(queue.cls, [queue])
             finished += self._close(identity, queue)
         self._queues, self._ended, self._flowing = {}, {}, set()
         return finished

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from models.best.confidence import Confidence
 from models.best.evidence import LIMIT, Evidence
-from models.best.motion import Innovations, Motion, expected_pairs
+from models.best.linking import compared, linked, nearest
+from models.best.motion import Innovations, Motion
 from models.best.release import Release
 from models.best.track_table import ClassNumbers, TrackTable
-from models.candidates import Candidates, assign_pairs
+from models.candidates import Candidates
 from models.tracking import (
     BOXES,
     COLOURS,
@@ -27,40 +27,12 @@ from models.tracking import (
 from utils.boxes import xywh_to_xyxy
 from utils.compiling import compiled
 from utils.config import BestConfig
-from utils.detections import each_class
 from utils.mask_grids import moved_iou
 
-SETTLED = 0.5  # generalised IoU from which a pair without near rivals needs no other evidence
-RIVAL = 0.7  # generalised IoU by which others must fall short of a pair to be no rivals
 FRESH = 3  # frames since it was seen up to which a mask is comparable with its successor
 GONE = 3  # frames after which a track that left at the frame's border is not expected back
 BORDER = 2  # px
-MANY = 200  # detections from which the nearest of each are looked up in a tree,
-FEW = 1000  # or from so many, where looking at all is compiled
-NEIGHBOURS = 8  # asked of the tree: more than are ever equally near
 SURE = 3  # steps from which a track's next one says what innovations are usual
-
-
-def _settled(pairs: Candidates) -> Array:
-    """Return (p,) bool: the pairs to which a pair far above all its rivals leaves no doubt.
-
-    Args:
-        pairs: all that are above SETTLED - RIVAL, and others.
-    """
-    (m, n), rows, columns, overlap = pairs.shape, pairs.rows, pairs.columns, pairs.overlap
-    fast = compiled("models.best.compiled")
-    if fast is not None:
-        at = np.ascontiguousarray(rows), np.ascontiguousarray(columns)
-        found: Array = fast.settled(*at, overlap, m, n, SETTLED, RIVAL)
-        return found
-    top, highest, best = pairs.highest()
-    leads = np.bincount(columns[overlap > highest[columns] - RIVAL], minlength=n) == 1
-    leads = leads[best] & (top == highest[best]) & (top > SETTLED)
-    leads &= np.bincount(rows[overlap > top[rows] - RIVAL], minlength=m) == 1
-    taken = np.zeros(n, bool)
-    taken[best[leads]] = True
-    settled: Array = leads[rows] | taken[columns]
-    return settled
 
 
 @register
@@ -144,24 +116,17 @@ class BestTracker(Tracker):
         probability = self.confidence.probability(frame.classes, frame.scores)
         if len(tracks):
             pairs, gain = self._gain(frame, tracks, classes)
-            linked = np.full(len(frame), -1)
-            likely = tracks["belief"] >= self.config.confident
-            confident = probability >= self.config.confident
-            self._assign(linked, pairs, gain, likely, confident)
-            owner = _owners(pairs, linked)
-            # Only what was seen a frame ago: a weak detection is no ground to revive a track.
-            free = (tracks["frames"] == frame.number - 1) | ~likely
-            free[owner[owner >= 0]] = False
-            self._assign(linked, pairs, gain, free, owner < 0)
-            owner = _owners(pairs, linked)
-            self._measure(frame, tracks, pairs, linked)
-        self._move(frame, tracks, owner, classes)
-        self._start(frame, tracks, owner, classes)
+            confident = self.config.confident
+            owner, made = linked(pairs, gain, tracks, probability, frame.number, confident)
+            self._measure(frame, tracks, pairs, made[made >= 0])
+        rles = np.empty(len(frame), object)
+        rles[:] = [mask["counts"] for mask in frame[MASKS]]
+        self._move(frame, tracks, owner, classes, rles)
+        self._start(frame, tracks, owner, classes, rles)
         return finished + self._write(frame, tracks, owner, probability)
 
-    def _measure(self, frame: Frame, tracks: TrackTable, pairs: Candidates, linked: Array) -> None:
+    def _measure(self, frame: Frame, tracks: TrackTable, pairs: Candidates, made: Array) -> None:
         """Learn from the innovations of settled, likely tracks of the last frame."""
-        made = linked[linked >= 0]
         rows = pairs.rows[made]
         sure = (tracks["frames"][rows] == frame.number - 1) & (tracks["steps"][rows] >= SURE)
         sure &= tracks["belief"][rows] >= self.config.confident
@@ -172,28 +137,17 @@ class BestTracker(Tracker):
 
         A gain is over leaving both alone; 0 or less is none.
         """
-        config, motion = self.config, self._motion
-        names, of = self._classes.names, tracks["classes"]
+        config, names = self.config, self._classes.names
         certain = self.confidence.purity(names) ** config.clutter
         least = self._innovations.least_overlap(len(names), config.innovation)
-        certain, least = certain[of], (least * (1 - certain) - config.reach * certain)[of]
-        gate = least - config.slack * motion.uncertainty(tracks, frame.number)
-        floor = float(least.min())
-        wanted = np.minimum(gate, min(floor, SETTLED - RIVAL))
-        pairs, expected = expected_pairs(
-            motion, tracks, frame.number, frame[BOXES], classes, floor, wanted
-        )
-        possible = pairs.overlap > gate[pairs.rows]
-        gain: Array = np.where(possible, pairs.overlap - least[pairs.rows], -1.0)
-        lost = (frame.number - tracks["frames"] > config.memory)[pairs.rows]
-        settled = _settled(replace(pairs, overlap=np.where(lost, -1.0, pairs.overlap)))
-        gain[lost & settled] = -1.0
-        doubtful = np.flatnonzero(possible & ~settled)
+        least = least * (1 - certain) - config.reach * certain
+        found = compared(self._motion, tracks, frame.number, frame[BOXES], classes, least, config)
+        pairs, gain, doubtful = found.pairs, found.gain, found.doubtful
         if len(doubtful):
             rows, detections = pairs.rows[doubtful], pairs.columns[doubtful]
-            others = self._other_cues(frame, tracks, expected, rows, detections)
+            others = self._other_cues(frame, tracks, found.expected, rows, detections)
             change = self._size_change(frame, tracks, rows, detections)
-            others -= config.size_weight * (1 - certain[rows]) * change
+            others -= config.size_weight * (1 - certain[tracks["classes"][rows]]) * change
             gain[doubtful] += others
         return pairs, gain
 
@@ -244,27 +198,24 @@ class BestTracker(Tracker):
         first, second = (row, expected[rows]), (len(used) + column, found[detections])
         return moved_iou(rles, boxes, *first, *second, frame.size)
 
-    @staticmethod
-    def _assign(linked: Array, pairs: Candidates, gain: Array, free: Array, among: Array) -> None:
-        """Write into `linked` the pairs that detections `among` (bool) make with `free` tracks."""
-        open_ = np.where(free[pairs.rows] & among[pairs.columns], gain, 0.0)
-        made = assign_pairs(pairs.rows, pairs.columns, open_, pairs.shape)
-        linked[pairs.columns[made]] = made
-
-    def _move(self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array) -> None:
+    def _move(
+        self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array, rles: Array
+    ) -> None:
         """Move the tracks to the detections they took."""
         taken = np.flatnonzero(owner >= 0)
         if not len(taken):
             return
         rows = owner[taken]
         if self._evidence:
-            nearest = _nearest(frame[BOXES][taken], classes[taken])
+            near = nearest(frame[BOXES][taken], classes[taken])
         for name, evidence in self._evidence.items():
-            evidence.update(tracks, rows, frame.number, frame[name][taken], nearest)
-        moved = self._motion.moved(tracks, rows, frame[BOXES][taken], frame.number)
-        tracks.update(rows, **moved, rles=_rles(frame, taken))
+            evidence.update(tracks, rows, frame.number, frame[name][taken], near)
+        self._motion.move(tracks, rows, frame[BOXES][taken], frame.number)
+        tracks.update(rows, rles=rles[taken])
 
-    def _start(self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array) -> None:
+    def _start(
+        self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array, rles: Array
+    ) -> None:
         """Start tracks with the detections that are left; write them into `owner`."""
         new = np.flatnonzero(owner < 0)
         if not len(new):
@@ -275,7 +226,7 @@ class BestTracker(Tracker):
         for name, evidence in self._evidence.items():
             columns |= evidence.start(frame.number, frame[name][new])
         columns |= {"ids": fresh, "classes": classes[new], "belief": np.zeros(len(new))}
-        tracks.append(rles=_rles(frame, new), **columns)
+        tracks.append(rles=rles[new], **columns)
         self._next_id += len(new)
         self._release.start(fresh, frame.classes[new])
         self.report["tracks"] += len(new)
@@ -334,52 +285,3 @@ class BestTracker(Tracker):
     def again(self) -> BestTracker:
         """Return a tracker for the same video that knows its scores from the start."""
         return BestTracker(self.config, self._learned)
-
-
-def _owners(pairs: Candidates, linked: Array) -> Array:
-    """Return (k,) the track of each detection, -1 without one, of the pairs that they make."""
-    owner = np.full(len(linked), -1)
-    owner[linked >= 0] = pairs.rows[linked[linked >= 0]]
-    return owner
-
-
-def _nearest(boxes_xywh: Array, classes: Array) -> Array:
-    """Return (k,) the nearest other box of the same class by its centre, -1 where none is."""
-    centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
-    fast = compiled("models.best.compiled")
-    if fast is not None and len(centres) <= FEW:
-        found: Array = fast.nearest(centres, classes)
-        return found
-    if len(centres) > MANY:
-        return _nearest_of_many(centres, classes)
-    apart = np.linalg.norm(centres[:, None] - centres, axis=2)
-    apart[classes[:, None] != classes] = np.inf
-    np.fill_diagonal(apart, np.inf)
-    nearest = apart.argmin(axis=1)
-    return np.where(np.isfinite(apart.min(axis=1)), nearest, -1)
-
-
-def _nearest_of_many(centres: Array, classes: Array) -> Array:
-    """Do what `_nearest` does by a tree of each class; of equally near ones the first counts."""
-    from scipy.spatial import cKDTree  # only crowds wait for it
-
-    nearest = np.full(len(centres), -1)
-    for _, mine in each_class(classes):
-        rows = np.flatnonzero(mine)
-        if len(rows) < 2:
-            continue
-        points = centres[rows]
-        asked = min(len(rows), NEIGHBOURS + 1)
-        _, found = cKDTree(points).query(points, k=asked)
-        found.sort(axis=1)  # by row, so that the first of equal ones is taken
-        apart = np.linalg.norm(points[found] - points[:, None], axis=2)
-        apart[found == np.arange(len(rows))[:, None]] = np.inf
-        nearest[rows] = rows[found[np.arange(len(rows)), apart.argmin(axis=1)]]
-    return nearest
-
-
-def _rles(frame: Frame, rows: Array) -> Array:
-    """Return the run lengths of some detections as an object array."""
-    rles = np.empty(len(rows), object)
-    rles[:] = [frame[MASKS][i]["counts"] for i in rows.tolist()]
-    return rles

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from benchmarks.scenes import crowd
 from models import candidates
 from models.assignment import assign_exactly
-from models.best import tracker as best
+from models.best import linking
 from models.candidates import assign_pairs, near_pairs
 from models.pipeline import Pipeline
 from models.settings import settings_for
@@ -108,7 +108,7 @@ def test_a_crowd_gets_the_ids_of_the_dense_computation(monkeypatch):
     monkeypatch.setattr(compiling, "_loaded", {})
     monkeypatch.setattr(compiling, "_done", -(10**12))
     monkeypatch.setattr(candidates, "FEW", 10**12)
-    monkeypatch.setattr(best, "MANY", 10**12)
+    monkeypatch.setattr(linking, "MANY", 10**12)
     assert (ids() == found).all() and len(set(found.tolist())) >= 260
 
 
@@ -118,7 +118,7 @@ def test_of_equally_near_ones_the_first_is_taken(monkeypatch):
     squares = np.concatenate([grid, np.full_like(grid, 4)], axis=1)
     classes = np.random.default_rng(0).integers(1, 3, len(grid))
     classes[7] = 9  # alone of its class
-    found = best._nearest(squares, classes)
-    assert len(grid) > best.MANY and found[7] == -1
-    monkeypatch.setattr(best, "MANY", 10**12)
-    assert (best._nearest(squares, classes) == found).all()
+    found = linking.nearest(squares, classes)
+    assert len(grid) > linking.MANY and found[7] == -1
+    monkeypatch.setattr(linking, "MANY", 10**12)
+    assert (linking.nearest(squares, classes) == found).all()

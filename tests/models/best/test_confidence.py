@@ -6,6 +6,8 @@ import pytest
 from models.best import confidence
 from models.best.confidence import HORIZONS, READY, WAIT, Confidence
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 def watch(make, frames, rename=lambda s: s, cls=1, known=None, still=()):
     """Let a Confidence see frames of (scores, ids) from `make(frame)`."""

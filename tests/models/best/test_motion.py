@@ -6,6 +6,8 @@ from models.best.motion import Motion, camera_shift, expected_pairs
 from models.best.track_table import TrackTable
 from utils.boxes import generalised_iou, xywh_to_xyxy
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 def test_generalised_iou_by_hand():
     boxes = xywh_to_xyxy([[0, 0, 1, 1], [2, 0, 1, 1], [0, 0, 2, 1]])
@@ -29,8 +31,7 @@ class Moving:
         self.tracks.append(**Motion.start([[x, 0, 4, 2] for x in lefts], frame))
 
     def move(self, x, frame, row=0):
-        rows = np.array([row])
-        self.tracks.update(rows, **self.motion.moved(self.tracks, rows, [[x, 0, 4, 2]], frame))
+        self.motion.move(self.tracks, np.array([row]), [[x, 0, 4, 2]], frame)
 
     def predict(self, frame):
         return self.motion.predict(self.tracks, frame)
@@ -65,9 +66,7 @@ def test_a_missed_frame_shares_the_step():
 
 def test_size_and_place_are_those_of_the_last_detection():
     moving = Moving([0, 2])
-    rows = np.array([0])
-    moved = moving.motion.moved(moving.tracks, rows, [[4, 0, 8, 6]], 2)
-    moving.tracks.update(rows, **moved)
+    moving.motion.move(moving.tracks, np.array([0]), [[4, 0, 8, 6]], 2)
     assert moving.motion.boxes(moving.tracks).tolist() == [[4, 0, 12, 6]]
 
 

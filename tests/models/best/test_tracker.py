@@ -6,7 +6,8 @@ import pytest
 from benchmarks.scenes import crowd
 from models.best.confidence import Confidence
 from models.best.evidence import Evidence
-from models.best.tracker import BestTracker, _settled
+from models.best.linking import settled
+from models.best.tracker import BestTracker
 from models.candidates import Candidates
 from models.tracking import iterate_frames, track
 from tests.conftest import frames_of, make_detections, random_scene, track_with
@@ -271,17 +272,17 @@ def test_a_pair_far_above_its_rivals_needs_no_other_cues():
     # Row 0 leads row and column by more than 0.7; 1 and 2 contest the rest. Cells of 0 are closed.
     expected = [[True, True, True], [True, False, False], [True, False, False]]
 
-    def settled(matrix):
+    def certain(matrix):
         rows, columns = np.nonzero(matrix > -1)
         pairs = Candidates(rows, columns, matrix[rows, columns], matrix.shape)
         found = np.zeros(matrix.shape, bool)
-        found[rows, columns] = _settled(pairs)
+        found[rows, columns] = settled(pairs)
         return found
 
-    assert settled(overlap).tolist() == expected
-    assert not settled(np.array([[0.45, -0.9]])).any()  # not near enough itself
-    assert not settled(np.array([[0.9, 0.3]])).any()  # a rival in the row
-    assert not settled(np.array([[0.9], [0.3]])).any()  # a rival in the column
+    assert certain(overlap).tolist() == expected
+    assert not certain(np.array([[0.45, -0.9]])).any()  # not near enough itself
+    assert not certain(np.array([[0.9, 0.3]])).any()  # a rival in the row
+    assert not certain(np.array([[0.9], [0.3]])).any()  # a rival in the column
     # So masks of objects that are apart are never decoded.
     found = make_detections(line(1, range(5), 2, 1) + line(2, range(5), 40, 1), width=200)
     broken = found.rles.copy()
