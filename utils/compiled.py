@@ -69,6 +69,28 @@ def decode(text: Array, starts: Array, pixels: int, digits: int) -> tuple[Array,
     return runs, offsets, True
 
 
+@numba.njit("i8[:,::1](i8[::1], i8[::1], i8)", cache=True, nogil=True)
+def tight_boxes(runs: Array, offsets: Array, height: int) -> Array:
+    """Return the (n, 4) boxes xywh around the masks of `decode`, zeros for empty ones."""
+    boxes = np.zeros((len(offsets) - 1, 4), np.int64)
+    for i in range(len(boxes)):
+        position, left, top, right, bottom = 0, -1, height, 0, 0
+        for k in range(offsets[i], offsets[i + 1]):
+            if (k - offsets[i]) % 2 and runs[k]:
+                last = position + runs[k] - 1
+                if left < 0:
+                    left = position // height
+                right = last // height
+                if right > position // height:  # it goes on at the top of the next column
+                    top, bottom = 0, height - 1
+                else:
+                    top, bottom = min(top, position % height), max(bottom, last % height)
+            position += runs[k]
+        if left >= 0:
+            boxes[i] = left, top, right - left + 1, bottom - top + 1
+    return boxes
+
+
 @numba.njit(cache=True, nogil=True)
 def _inside(runs: Array, x: int, y: int, w: int, h: int, height: int, part: Array) -> None:
     """Write the mask within its box into part (h, w), 0 or 255."""

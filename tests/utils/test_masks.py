@@ -60,6 +60,7 @@ def test_broken_rle_is_refused_by_rule_before_decoding(rle, rule):
     assert caught.value.row == 1
 
 
+@pytest.mark.usefixtures("each_way")
 def test_crop_equals_decoded_mask_inside_its_box():
     rng = np.random.default_rng(1)
     for _ in range(50):
