@@ -1,9 +1,10 @@
 """Association alone: frames per second of both presets beside SORT and ByteTrack, in one run.
 
-    pip install trackers==2.6.1
+    pip install -r requirements-benchmark.txt
     python -m benchmarks.association --data data/kitti_mots
 
-SORT and ByteTrack (the classes of the package `trackers`) get the boxes of the same detections.
+SORT and ByteTrack (the classes of the package `trackers`) and the compiled ByteTrack of
+`pyxtrackers` get the boxes of the same detections.
 All are timed from detections in memory to identities; each figure is the best of `--repeat`.
 """
 
@@ -20,8 +21,9 @@ from benchmarks.scenes import crowd
 from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
-from utils.boxes import scaled_boxes
+from utils.boxes import scaled_boxes, xywh_to_xyxy
 from utils.cli import Parser, positive, run
+from utils.compiling import load_all
 from utils.data_sets import data_set
 from utils.detections import Detections
 from utils.formats.registry import read_sequences
@@ -59,6 +61,25 @@ def frames_per_second(call: Callable[[], None], frames: int, repeat: int) -> flo
     return frames / best
 
 
+def compiled_bytetrack(detections: Detections, span: Sequence[int]) -> Callable[[], None]:
+    """Return a call that tracks a scene with ByteTrack of the package `pyxtrackers`."""
+    from pyxtrackers import BYTETracker
+
+    rows_of = dict(detections.rows_by_frame())
+    frames = []
+    for frame in span:
+        rows = rows_of.get(frame, np.zeros(0, int))
+        corners = xywh_to_xyxy(detections.boxes_xywh[rows])
+        frames.append(np.concatenate([corners, detections.scores[rows, None]], axis=1))
+
+    def call() -> None:
+        tracker = BYTETracker()
+        for boxes in frames:
+            tracker.update(boxes)
+
+    return call
+
+
 def compare(scenes: Scenes, repeat: int) -> dict[str, str]:
     """Time all on [(Detections, embeddings)]; return a table row."""
     from trackers import ByteTrackTracker, SORTTracker
@@ -81,11 +102,18 @@ def compare(scenes: Scenes, repeat: int) -> dict[str, str]:
             for boxes in sequence:
                 tracker.update(boxes)
 
+    peers = [compiled_bytetrack(d, span) for (d, _), span in zip(scenes, spans, strict=True)]
+
+    def compiled() -> None:
+        for call in peers:
+            call()
+
     rates = {
         "paper": frames_per_second(lambda: ours("paper"), frames, repeat),
         "SORT": frames_per_second(lambda: theirs(SORTTracker), frames, repeat),
         "best": frames_per_second(lambda: ours("best"), frames, repeat),
         "ByteTrack": frames_per_second(lambda: theirs(ByteTrackTracker), frames, repeat),
+        "compiled": frames_per_second(compiled, frames, repeat),
     }
     row = {name: f"{rate:.0f}" for name, rate in rates.items()}
     row["paper / SORT"] = f"{rates['paper'] / rates['SORT']:.2f}"
@@ -99,6 +127,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="KITTI MOTS folder (holds instances_txt)")
     parser.add_argument("--repeat", type=positive, default=3)
     args = parser.parse_args()
+    load_all()
     rows = {}
     if args.data:
         pipeline = Pipeline(settings_for(data_set("kitti")))

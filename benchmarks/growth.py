@@ -16,23 +16,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.association import frames_per_second, package_boxes
+from benchmarks.association import compiled_bytetrack, frames_per_second, package_boxes
 from benchmarks.scenes import crowd
 from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
-from utils.boxes import xywh_to_xyxy
 from utils.cli import Parser, positive, run, say
+from utils.compiling import load_all
 from utils.data_sets import data_set
 from utils.detections import Detections
 from utils.tables import format_table
 
 COUNTS = (10, 30, 100, 300, 1000, 3000, 10000)
 DENSE = 300  # objects in a frame of 1080 x 1920
-DETECTIONS = 6000  # of a scene, about
-FEWEST, MOST = 4, 100  # frames
+DETECTIONS = 30_000  # of a scene, about
+FEWEST, MOST = 5, 300  # frames
 
 
 def ours(name: str, detections: Detections, embeddings: Array) -> Callable[[], None]:
@@ -55,25 +53,6 @@ def bytetrack(detections: Detections, span: Sequence[int]) -> Callable[[], None]
         tracker = ByteTrackTracker()
         for frame in boxes:
             tracker.update(frame)
-
-    return call
-
-
-def compiled_bytetrack(detections: Detections, span: Sequence[int]) -> Callable[[], None]:
-    """Return a call that tracks a scene with ByteTrack of the package `pyxtrackers`."""
-    from pyxtrackers import BYTETracker
-
-    rows_of = dict(detections.rows_by_frame())
-    frames = []
-    for frame in span:
-        rows = rows_of.get(frame, np.zeros(0, int))
-        corners = xywh_to_xyxy(detections.boxes_xywh[rows])
-        frames.append(np.concatenate([corners, detections.scores[rows, None]], axis=1))
-
-    def call() -> None:
-        tracker = BYTETracker()
-        for boxes in frames:
-            tracker.update(boxes)
 
     return call
 
@@ -144,6 +123,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=0.3, help="seconds")
     parser.add_argument("--plot", type=Path, help="*.png to write")
     args = parser.parse_args()
+    load_all()
     found = measured(args.counts, args.trackers, args.repeat, args.patience)
     rows: dict[str, dict[str, Any]] = {}
     for name, times in found.items():

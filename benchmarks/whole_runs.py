@@ -9,6 +9,7 @@ that has requirements-runtime.txt alone.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -24,9 +25,10 @@ import numpy as np
 
 from benchmarks.association import frames_per_second
 from benchmarks.scenes import crowd
-from models.usc_mots.embedding import KERAS, ONNX, runtime_of
+from models.usc_mots.embedding import KERAS, ONNX
 from utils import masks
-from utils.cli import Parser, positive, run, say
+from utils.cli import BACKENDS, Parser, positive, run, say
+from utils.compiling import load
 from utils.detections import IGNORE, Detections
 from utils.formats import mots_txt
 from utils.formats.registry import read_sequences
@@ -57,12 +59,22 @@ def _all(calls: Sequence[Callable[[], Any]]) -> None:
         call()
 
 
+def only_load(name: str, _: int = 0) -> Any:
+    """Return a module of compiled code, however little there is to do."""
+    return load(name)
+
+
+def runtimes() -> list[str]:
+    """Return what embeds and is installed."""
+    return [*([KERAS] if any(map(importlib.util.find_spec, BACKENDS)) else []), ONNX]
+
+
 def cropping(sequences: Sequence[Detections], repeat: int) -> None:
     """Print how many masks a second are cut out and scaled, compiled and by OpenCV."""
     count = sum(map(len, sequences))
     rates = {}
     for name, used in (("compiled", True), ("OpenCV", False)):
-        with patch.object(masks, "_compiled", return_value=used):
+        with patch.object(masks, "compiled", only_load if used else lambda *_: None):
             cut = [partial(masks.crop_patches, s, 128) for s in sequences]
             cut[0]()  # Numba is loaded
             rates[name] = count / fastest(partial(_all, cut), repeat)
@@ -74,8 +86,7 @@ def cropping(sequences: Sequence[Detections], repeat: int) -> None:
 def stages(folder: Path, scratch: Path, count: int, repeat: int) -> None:
     """Print what each stage of a run takes, imports left out."""
     rows = {}
-    here = [KERAS] if runtime_of("auto") == KERAS else []
-    ways = {f"paper, {r}": ("--preset", "paper", "--runtime", r) for r in (*here, ONNX)}
+    ways = {f"paper, {r}": ("--preset", "paper", "--runtime", r) for r in runtimes()}
     for name, more in {**ways, "best": ("--preset", "best")}.items():
         totals = []
         for _ in range(repeat):
@@ -88,9 +99,8 @@ def stages(folder: Path, scratch: Path, count: int, repeat: int) -> None:
 
 def starting(folder: Path, scratch: Path, repeat: int) -> None:
     """Print how long a run of 1,000 masks takes, imports and all."""
-    here = [KERAS] if runtime_of("auto") == KERAS else []
     told = []
-    for runtime in (*here, ONNX):
+    for runtime in runtimes():
         more = ("--dataset", "kitti", "--preset", "paper", "--runtime", runtime)
         spent = fastest(partial(track, folder, scratch / "start", *more), repeat)
         told.append(f"{runtime} {spent:.1f} s")

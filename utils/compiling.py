@@ -45,6 +45,11 @@ def load(name: str) -> Any:
     return _loaded[name]
 
 
-if __name__ == "__main__":
+def load_all() -> None:
+    """Load every module of compiled functions."""
     for file in sorted(ROOT.glob("[um]*/**/compiled*.py")):
         load(".".join(file.relative_to(ROOT).with_suffix("").parts))
+
+
+if __name__ == "__main__":
+    load_all()

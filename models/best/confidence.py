@@ -205,7 +205,7 @@ class _Scale:
             if place and self._counts[place] < READY:
                 return
             scores, shares, still = (np.concatenate(column) for column in zip(*parts, strict=True))
-            order = np.argsort(scores, kind="stable")
+            order = np.argsort(scores)
             self._sorted = scores[order]
             ascending, every = self._ranks_of_sorted(), np.empty(len(scores))
             every[order] = ascending

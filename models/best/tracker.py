@@ -189,8 +189,8 @@ class BestTracker(Tracker):
     ) -> Array:
         """Return the IoU of masks moved to the expected boxes and detections, for (p,) pairs."""
         found = xywh_to_xyxy(frame[BOXES])
-        used, row = np.unique(rows, return_inverse=True)
-        taken, column = np.unique(detections, return_inverse=True)
+        used, row = _numbered(rows, len(tracks))
+        taken, column = _numbered(detections, len(frame))
         masks = frame[MASKS]
         rles = [*tracks["rles"][used], *(masks[i]["counts"] for i in taken.tolist())]
         last = self._motion.boxes(tracks)[used]
@@ -285,3 +285,10 @@ class BestTracker(Tracker):
     def again(self) -> BestTracker:
         """Return a tracker for the same video that knows its scores from the start."""
         return BestTracker(self.config, self._learned)
+
+
+def _numbered(rows: Array, count: int) -> tuple[Array, Array]:
+    """Return which of `count` rows occur, ascending, and which of those each row is."""
+    occurs = np.zeros(count, bool)
+    occurs[rows] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[rows]
