@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from models.run import Request, execute
+from models.request import Request
+from models.run import execute
 from models.segment_run import SegmentRequest, run_segment
 from models.settings import changed, settings_for
 from utils import synthetic

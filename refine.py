@@ -13,7 +13,8 @@ from typing import Any
 
 from models.asked import early_and_late
 from models.remots.retracking import RetrackingConfig
-from models.run import Request, execute
+from models.request import Request
+from models.run import execute
 from models.settings import BOXES
 from utils.cli import Parser, frame_size, run, say
 from utils.config import parts_of, with_changes

@@ -10,7 +10,8 @@ from typing import Any
 
 from models.asked import early_and_late
 from models.parallel import Means
-from models.run import Request, execute
+from models.request import Request
+from models.run import execute
 from models.settings import BOXES, PRESETS
 from models.tracking import describe_trackers
 from models.usc_mots.embedding import AUTO, RUNTIMES

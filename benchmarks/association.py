@@ -51,7 +51,7 @@ def package_boxes(detections: Detections, frames: Iterable[int]) -> Iterator[tup
         )
 
 
-def frames_per_second(call: Callable[[], None], frames: int, repeat: int) -> float:
+def frames_per_second(call: Callable[[], Any], frames: int, repeat: int) -> float:
     """Return frames / seconds of the fastest of `repeat` calls."""
     best = float("inf")
     for _ in range(repeat):

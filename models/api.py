@@ -15,9 +15,10 @@ from models.pipeline import Pipeline, Tracked
 from models.settings import Settings, changed, settings_for
 from utils.data_sets import CUSTOM, data_set, named_after, own_names
 from utils.detections import Detections
-from utils.formats.base import Classes, Options, Output, Size
+from utils.formats.base import Classes, Options, Output
 from utils.formats.objects import detections_of
 from utils.formats.registry import read_detections
+from utils.formats.rows import Size
 from utils.formats.writing import MOTS, WRITERS
 from utils.frames import FrameFolder
 from utils.masks import Images

@@ -10,15 +10,7 @@ import numpy as np
 
 from utils.detections import Detections
 from utils.files import atomic_path
-from utils.formats.base import (
-    File,
-    Format,
-    Options,
-    Output,
-    Rows,
-    Size,
-    frame_size,
-)
+from utils.formats.base import File, Format, Options, Output, frame_size
 from utils.formats.json_values import (
     Categories,
     Json,
@@ -33,6 +25,7 @@ from utils.formats.json_values import (
     rle_item,
     value,
 )
+from utils.formats.rows import Rows, Size
 from utils.frames import INNER, frame_number
 from utils.masks import areas_of, tight_boxes_xywh
 

@@ -15,17 +15,9 @@ import numpy as np
 from utils import masks
 from utils.detections import MAX_CLASS, Detections
 from utils.files import atomic_path
-from utils.formats.base import (
-    File,
-    Format,
-    Options,
-    Output,
-    Rows,
-    Size,
-    frame_numbers,
-    polygon_rle,
-)
+from utils.formats.base import File, Format, Options, Output, frame_numbers
 from utils.formats.labels import PER_CLASS, add_labels, open_png
+from utils.formats.rows import Rows, Size, polygon_rle
 from utils.outlines import one_polygon
 
 ZIP = b"PK\x03\x04"

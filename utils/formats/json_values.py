@@ -10,7 +10,8 @@ from pycocotools import mask as coco_mask
 
 from utils.detections import IGNORE
 from utils.files import FormatError, shown
-from utils.formats.base import Classes, File, Output, Rows, Size, frame_numbers, polygon_rle
+from utils.formats.base import Classes, File, Output, frame_numbers
+from utils.formats.rows import Rows, Size, polygon_rle
 
 Json = Any
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}

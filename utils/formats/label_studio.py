@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from utils import masks
 from utils.detections import Detections
-from utils.formats.base import File, Format, Options, Rows, frame_numbers, polygon_rle
+from utils.formats.base import File, Format, Options, frame_numbers
 from utils.formats.json_values import Json, load, value
+from utils.formats.rows import Rows, polygon_rle
 from utils.frames import SUFFIXES
 
 CHANNELS = 4  # of the pictures that brushes are saved as; the last is opaque where the mask is

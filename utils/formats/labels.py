@@ -15,17 +15,8 @@ import numpy.typing as npt
 from utils import masks
 from utils.detections import IGNORE, Detections
 from utils.files import FormatError, atomic_folder
-from utils.formats.base import (
-    MAX_ID,
-    MAX_SIDE,
-    UNKNOWN,
-    File,
-    Format,
-    Options,
-    Output,
-    Rows,
-    ignore_names,
-)
+from utils.formats.base import UNKNOWN, File, Format, Options, Output, ignore_names
+from utils.formats.rows import MAX_ID, MAX_SIDE, Rows
 from utils.identity_colours import colour_of
 
 Array = npt.NDArray[Any]

@@ -14,7 +14,8 @@ import numpy as np
 
 from utils.detections import MAX_CLASS, Detections
 from utils.files import BOM, FormatError, checked_start, shown
-from utils.formats.base import MAX_FRAME, MAX_SIDE, File, Format, Options, Rows
+from utils.formats.base import File, Format, Options
+from utils.formats.rows import MAX_FRAME, MAX_SIDE, Rows
 
 MAX_SCORE = 100.0  # percent
 MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would overflow a float32

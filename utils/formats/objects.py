@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from utils import masks
 from utils.detections import Detections
-from utils.formats.base import UNKNOWN, Classes, Rows, Size, polygon_rle
+from utils.formats.base import UNKNOWN, Classes
 from utils.formats.labels import label_rles
+from utils.formats.rows import Rows, Size, polygon_rle
 
 Array = npt.NDArray[Any]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from utils.detections import Detections
 from utils.files import atomic_folder
-from utils.formats.base import File, Format, Options, Output, Rows, frame_size, polygon_rle
+from utils.formats.base import File, Format, Options, Output, frame_size
 from utils.formats.lines import INTEGER, REAL, integer, numbered, real
+from utils.formats.rows import Rows, polygon_rle
 from utils.masks import crop, decode_runs, tight_boxes_xywh
 from utils.outlines import one_polygon
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.detections import Detections
 from utils.files import atomic_path
-from utils.formats.base import File, Format, Options, Output, Rows, Size
+from utils.formats.base import File, Format, Options, Output
 from utils.formats.json_values import (
     Categories,
     Json,
@@ -25,6 +25,7 @@ from utils.formats.json_values import (
     rle_item,
     value,
 )
+from utils.formats.rows import Rows, Size
 from utils.masks import areas_of, tight_boxes_xywh
 
 
