@@ -16,24 +16,28 @@ help:
 	@echo "make benchmark  every ratio of docs/speed.md in one run (set DATA to a KITTI MOTS folder)"
 	@echo "make clean      remove what make made"
 
-install: .venv/.installed
+install: .venv/.compiled
 
 .venv/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# Inner loops, compiled once for all runs to come.
+.venv/.compiled: .venv/.installed $(wildcard utils/compiled*.py models/compiled*.py models/*/compiled*.py)
 	$(BIN)/python -m utils.compiling
 	@touch $@
 
-.venv/.installed-test: .venv/.installed requirements-test.txt
+.venv/.installed-test: .venv/.compiled requirements-test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@
 
-.venv/.installed-benchmark: .venv/.installed requirements-benchmark.txt
+.venv/.installed-benchmark: .venv/.compiled requirements-benchmark.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-benchmark.txt
 	@touch $@
 
-demo: .venv/.installed
+demo: .venv/.compiled
 	$(BIN)/python demo.py
 
 test: .venv/.installed-test

@@ -142,8 +142,8 @@ class OnnxEncoder:
             import onnx  # noqa: F401
             import onnxruntime
         except ImportError as error:
-            rule = "--runtime onnx needs onnx and onnxruntime (requirements-runtime.txt)"
-            raise ValueError(f"{rule}, got no {error.name}") from None
+            rule = "--runtime onnx needs onnx and onnxruntime (--runtime keras does not)"
+            raise ValueError(f"{rule}, got {error}") from None
         self.config: dict[str, Any] = {
             "location_centre": None, "location_gain": 1.0, "latent_scale": 1.0,
             "batch_norm_after": (), "last_padding": "same", **read_network(weights),

@@ -48,6 +48,7 @@ def test_few_masks_do_not_wait_for_numba_and_many_do(monkeypatch):
     row = (1, 1, 2, 1.0, (3, 4, 9, 7))
     detections = make_detections([row, (2, 1, 2, 1.0, (30, 5, 20, 31))], height=60, width=80)
     used = []
+    compiling.load_all()
     monkeypatch.setattr("utils.compiled.patches_of", lambda *a: used.append(a) or patches_of(*a))
     monkeypatch.setattr(compiling, "_loaded", {})
     monkeypatch.setattr(compiling, "_done", 0)
@@ -64,6 +65,32 @@ def test_few_masks_do_not_wait_for_numba_and_many_do(monkeypatch):
     # Colours are cut out as ever.
     masks.crop_patches(detections, 32, lambda frame: np.zeros((60, 80, 3), np.uint8))
     assert len(used) == 1
+
+
+def test_nothing_is_compiled_on_the_way_and_that_is_said_once(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(compiling, "_loaded", {})
+    monkeypatch.setattr(compiling, "_done", compiling.MANY)
+    monkeypatch.setattr(compiling, "folder", lambda: tmp_path / "compiled-0")
+    compiling._say_once.cache_clear()
+    assert compiling.compiled("utils.compiled") is None
+    assert compiling.compiled("models.compiled", 1000) is None
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "python -m utils.compiling" in said
+    compiling._say_once.cache_clear()
+    (tmp_path / "compiled-0").mkdir()
+    (tmp_path / "compiled-0" / compiling.COMPLETE).touch()
+    assert compiling.compiled("utils.compiled").patches_of is patches_of
+    assert not capsys.readouterr().out
+
+
+def test_a_changed_function_is_compiled_anew(monkeypatch, tmp_path):
+    (tmp_path / "compiled_one.py").write_text("first")
+    monkeypatch.setattr(compiling, "sources", lambda: [tmp_path / "compiled_one.py"])
+    names = set()
+    for text in ("first", "second", "first"):
+        (tmp_path / "compiled_one.py").write_text(text)
+        names.add(compiling.folder.__wrapped__())
+    assert len(names) == 2
 
 
 def test_compiled_runs_are_those_of_numpy(monkeypatch):
