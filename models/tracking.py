@@ -23,7 +23,7 @@ EMBEDDINGS, VECTORS, COLOURS, MASKS, BOXES, IDS = (
     "embeddings",  # (k, F) float, z_i of the DHAE
     "vectors",  # (k, .) float, TrackR-CNN's of the file, else the embeddings
     "colours",  # (k, C) float, see `utils.colours`
-    "masks",  # k dicts of pycocotools
+    "rles",  # (k,) bytes, masks as COCO-compressed run lengths
     "boxes_xywh",  # (k, 4) float px
     "ids",  # (k,) int identities that came with the file
 )
@@ -247,9 +247,7 @@ def iterate_frames(
         last = counted
         chosen: dict[str, Any] = {}
         for name in (*tracker.needs, *tracker.uses):
-            if name == MASKS:
-                chosen[name] = detections.coco(rows)
-            elif name in (BOXES, IDS):
+            if name in (BOXES, IDS, MASKS):
                 chosen[name] = getattr(detections, name)[rows]
             elif name in given:
                 chosen[name] = given[name][rows]

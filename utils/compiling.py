@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import platform
 import shutil
 from functools import cache
@@ -88,7 +89,8 @@ def load_all() -> None:
             shutil.rmtree(old, ignore_errors=True)
     for file in sources():
         load(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    done.touch()
+    if not os.environ.get("NUMBA_DISABLE_JIT"):
+        done.touch()
 
 
 if __name__ == "__main__":

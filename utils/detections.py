@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,12 @@ def each_class(classes: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[np.
     """Yield (class, (k,) bool) of the classes that are among (k,) classes."""
     for cls in set(classes.tolist()):
         yield cls, classes == cls
+
+
+def as_coco(rles: Iterable[bytes], size: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return masks as the list of dicts that pycocotools takes; size: height and width in px."""
+    shape = list(size)
+    return [{"size": shape, "counts": counts} for counts in rles]
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,7 @@ class Detections:
 
     def coco(self, rows: Rows | None = None) -> list[dict[str, Any]]:
         """Return the masks of the rows as the list of dicts that pycocotools takes."""
-        size = [self.height, self.width]
-        rles = self.rles if rows is None else self.rles[rows]
-        return [{"size": size, "counts": counts} for counts in rles]
+        return as_coco(self.rles if rows is None else self.rles[rows], self.size)
 
     def rows_by_frame(self, keep: Rows | None = None) -> list[tuple[int, npt.NDArray[np.int64]]]:
         """Return [(frame, rows)], frames ascending; rows are indices in canonical order.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from utils.compiling import compiled
-from utils.detections import Detections
+from utils.detections import Detections, as_coco
 
 Array = npt.NDArray[Any]
 Images = Callable[[int], npt.NDArray[np.uint8]]  # frame -> (height, width, 3) RGB
@@ -341,13 +341,27 @@ def subtract(coco: Coco, others: Sequence[Coco]) -> bytes:
 
 
 def overlap(coco_a: Sequence[Coco], coco_b: Sequence[Coco]) -> npt.NDArray[np.bool_]:
-    """Return (a, b) bool: do the masks share a pixel, that is, is their IoU above 0 (Eq. 6)."""
+    """Return (a, b) bool, what `touching` does, of dicts of pycocotools."""
     if not coco_a or not coco_b:
         return np.zeros((len(coco_a), len(coco_b)), bool)
+    first, second = ([mask["counts"] for mask in masks] for masks in (coco_a, coco_b))
+    return touching(first, second, tuple(coco_a[0]["size"]))
+
+
+def touching(
+    first: Sequence[bytes] | Array, second: Sequence[bytes] | Array, size: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Return (a, b) bool: do masks share a pixel, that is, is their IoU above 0 (Eq. 6).
+
+    Args:
+        first: a masks; second: b masks. size: (height, width) of a frame in pixels.
+    """
+    if not len(first) or not len(second):
+        return np.zeros((len(first), len(second)), bool)
     fast = compiled("utils.compiled_overlap")
     if fast is not None:
-        rles = [mask["counts"] for mask in (*coco_a, *coco_b)]
-        touching: npt.NDArray[np.bool_] = fast.touching(*joined(rles), len(coco_a))
-        return touching
-    shared: npt.NDArray[np.bool_] = coco_mask.iou(list(coco_a), list(coco_b), [0] * len(coco_b)) > 0
+        found: npt.NDArray[np.bool_] = fast.touching(*joined([*first, *second]), len(first))
+        return found
+    iou = coco_mask.iou(as_coco(first, size), as_coco(second, size), [0] * len(second))
+    shared: npt.NDArray[np.bool_] = iou > 0
     return shared

@@ -9,6 +9,7 @@ from pycocotools import mask as coco_mask
 
 from models.matching import Matching, MatchingConfig
 from models.tracking import MASKS, Array, Frame, register
+from utils.detections import as_coco
 
 
 @register
@@ -24,6 +25,7 @@ class MaskIouTracker(Matching):
         """Return (m, k) 1 - IoU of masks."""
         if not len(last) or not len(rows):
             return np.ones((len(last), len(rows)))
-        found = [frame[MASKS][i] for i in rows.tolist()]
-        overlap: Array = coco_mask.iou([f[MASKS][i] for f, i in last], found, [0] * len(found))
+        found = as_coco(frame[MASKS][rows], frame.size)
+        before = as_coco([f[MASKS][i] for f, i in last], frame.size)
+        overlap: Array = coco_mask.iou(before, found, [0] * len(found))
         return 1 - overlap

@@ -119,10 +119,8 @@ class BestTracker(Tracker):
             confident = self.config.confident
             owner, made = linked(pairs, gain, tracks, probability, frame.number, confident)
             self._measure(frame, tracks, pairs, made[made >= 0])
-        rles = np.empty(len(frame), object)
-        rles[:] = [mask["counts"] for mask in frame[MASKS]]
-        self._move(frame, tracks, owner, classes, rles)
-        self._start(frame, tracks, owner, classes, rles)
+        self._move(frame, tracks, owner, classes)
+        self._start(frame, tracks, owner, classes)
         return finished + self._write(frame, tracks, owner, probability)
 
     def _measure(self, frame: Frame, tracks: TrackTable, pairs: Candidates, made: Array) -> None:
@@ -191,16 +189,13 @@ class BestTracker(Tracker):
         found = xywh_to_xyxy(frame[BOXES])
         used, row = _numbered(rows, len(tracks))
         taken, column = _numbered(detections, len(frame))
-        masks = frame[MASKS]
-        rles = [*tracks["rles"][used], *(masks[i]["counts"] for i in taken.tolist())]
+        rles = [*tracks["rles"][used], *frame[MASKS][taken]]
         last = self._motion.boxes(tracks)[used]
         boxes = np.concatenate([last, found[taken]])
         first, second = (row, expected[rows]), (len(used) + column, found[detections])
         return moved_iou(rles, boxes, *first, *second, frame.size)
 
-    def _move(
-        self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array, rles: Array
-    ) -> None:
+    def _move(self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array) -> None:
         """Move the tracks to the detections they took."""
         taken = np.flatnonzero(owner >= 0)
         if not len(taken):
@@ -211,11 +206,9 @@ class BestTracker(Tracker):
         for name, evidence in self._evidence.items():
             evidence.update(tracks, rows, frame.number, frame[name][taken], near)
         self._motion.move(tracks, rows, frame[BOXES][taken], frame.number)
-        tracks.update(rows, rles=rles[taken])
+        tracks.update(rows, rles=frame[MASKS][taken])
 
-    def _start(
-        self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array, rles: Array
-    ) -> None:
+    def _start(self, frame: Frame, tracks: TrackTable, owner: Array, classes: Array) -> None:
         """Start tracks with the detections that are left; write them into `owner`."""
         new = np.flatnonzero(owner < 0)
         if not len(new):
@@ -226,7 +219,7 @@ class BestTracker(Tracker):
         for name, evidence in self._evidence.items():
             columns |= evidence.start(frame.number, frame[name][new])
         columns |= {"ids": fresh, "classes": classes[new], "belief": np.zeros(len(new))}
-        tracks.append(rles=rles[new], **columns)
+        tracks.append(rles=frame[MASKS][new], **columns)
         self._next_id += len(new)
         self._release.start(fresh, frame.classes[new])
         self.report["tracks"] += len(new)

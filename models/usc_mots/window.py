@@ -105,7 +105,7 @@ class Window:
             if frame.number - earlier.number > self.config.tau:
                 continue
             if self.config.gate == "mask_iou":
-                verdict = ~mask_ops.overlap(frame[MASKS], earlier[MASKS])
+                verdict = ~mask_ops.touching(frame[MASKS], earlier[MASKS], frame.size)
             else:
                 difference = frame[EMBEDDINGS][:, None] - earlier[EMBEDDINGS][None]
                 verdict = np.linalg.norm(difference, axis=2) >= self.config.max_distance

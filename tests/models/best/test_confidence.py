@@ -5,6 +5,7 @@ import pytest
 
 from models.best import confidence
 from models.best.confidence import HORIZONS, READY, WAIT, Confidence
+from utils import compiling
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
@@ -154,3 +155,21 @@ def test_memory_is_that_of_the_latest_observations():
         scores, ids = turned(frame)
         known.observe(frame, np.ones(len(ids), int), 1.2 - scores, ids, boxes(frame, ids))
     assert of(known, 0.4)[0] > 0.9
+
+
+def test_what_stands_still_is_told_compiled_as_by_numpy(each_way, monkeypatch):
+    def told():
+        rng, lives, found = np.random.default_rng(0), confidence._Lives(), []
+        places = np.concatenate([rng.uniform(0, 90, (30, 2)), np.full((30, 2), 20.0)], axis=1)
+        for frame in range(3 * confidence.SETTLED):
+            ids = np.flatnonzero(rng.random(30) < 0.7)
+            places[::2, :2] += rng.normal(0, 2, (15, 2))
+            lives.take(frame, ids, places[ids])
+            found.append((lives.totals.tolist(), lives.still.tolist()))
+        return found
+
+    found = told()
+    monkeypatch.setattr(compiling, "_loaded", {})
+    assert told() == found
+    # Nothing is told of the first frames; then of those that do not move.
+    assert not any(found[confidence.SETTLED - 1][1]) and 12 < sum(found[-1][1]) < 30

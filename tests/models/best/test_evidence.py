@@ -5,6 +5,7 @@ import pytest
 
 from models.best.evidence import ANCHOR, KNOWN, LIMIT, PAIRS, Evidence
 from models.best.track_table import TrackTable
+from utils import compiling
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
@@ -127,6 +128,29 @@ def test_classes_are_measured_apart_and_may_have_any_number():
     assert held.ratio(0, centres[0]) > 0 and held.ratio(2, centres[2]) > 0
     held.add(centres[:1], classes=[3], frame=100)
     assert held.ratio(4, centres[0]) == 0  # nothing is known of class 3
+
+
+def test_what_is_learned_compiled_is_what_numpy_learns(each_way, monkeypatch):
+    def learned():
+        rng, held = np.random.default_rng(1), Held(3)
+        held.add(rng.random((8, 3)) + np.arange(8)[:, None], classes=[0, 1] * 4)
+        for frame in range(1, 3 * ANCHOR):
+            rows = rng.permutation(8)[: rng.integers(1, 8)]
+            nearest = rng.integers(-1, len(rows), len(rows))
+            held.update(frame, rows, rng.random((len(rows), 3)) + rows[:, None], nearest)
+        names = ("mean", "anchor", "held", "count")
+        columns = [held.tracks[f"{name}_looks"] for name in names]
+        rows, taken = np.repeat(np.arange(8), 5), np.tile(np.arange(5), 8)
+        looks, number = rng.random((5, 3)) + np.arange(5)[:, None], 3 * ANCHOR
+        ratio = held.evidence.log_ratio(held.tracks, rows, number, looks, taken)
+        return [*columns, held.evidence._moments, ratio]
+
+    found = learned()
+    monkeypatch.setattr(compiling, "_loaded", {})
+    for one, plain in zip(found, learned(), strict=True):
+        assert one == pytest.approx(plain, rel=1e-5, abs=1e-6)
+    assert (found[4][:, :, 0] > PAIRS).all() and len(set(found[3].tolist())) > 3
+    assert np.abs(found[5]).max() > 0
 
 
 def test_means_add_and_keep():

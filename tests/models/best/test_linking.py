@@ -21,7 +21,7 @@ def scene(seed, count=60):
     classes, belief = rng.integers(0, 3, count), rng.random(count)
     tracks.append(classes=classes, belief=belief, **Motion.start(boxes, 0))
     for frame in range(1, 9):
-        rows = np.flatnonzero(rng.random(count) < 0.8)
+        rows = np.flatnonzero(rng.random(count) < 0.5)
         boxes[:, :2] += rng.normal(0, 2, (count, 2))
         motion.move(tracks, rows, boxes[rows], frame)
     found = boxes[rng.permutation(count)[: count - 8]]
