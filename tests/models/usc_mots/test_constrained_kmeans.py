@@ -8,6 +8,7 @@ from models.usc_mots.constrained_kmeans import (
     plain_kmeans,
 )
 from models.usc_mots.constraints import build_graph
+from utils import compiling
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
@@ -256,3 +257,33 @@ def test_plain_kmeans_counts_each_class_in_its_fullest_frame():
     # The fullest frame is not the current one.
     points, frames = np.array([[0.0], [0.0], [9.0]]), np.array([2, 1, 1])
     assert sorted(plain_kmeans(points, frames, np.ones(3, int))) == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_compiled_graphs_and_clusters_are_those_of_numpy(seed, each_way, monkeypatch):
+    """Windows with many constraints, so that nodes go to further centres and open clusters."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(3, 12, 4)
+    frames = np.repeat([9, 8, 7, 5], sizes)
+    n = len(frames)
+    points, classes = rng.normal(0, 1, (n, 6)), rng.integers(1, (2, 4)[seed % 2], n)
+    labels = np.where(rng.random(n) < 0.4, rng.integers(1, 9, n), 0)
+    apart = rng.random((n, n)) < (0.2, 0.6)[seed % 3 > 0]
+    apart |= apart.T
+    initial = None if seed % 4 else rng.permutation(n)[:2]
+    rules = {
+        "centre_rule": ("mean", "nearest")[seed % 2],
+        "order": ("time", "distance")[seed % 3 == 0],
+        "adaptive": seed % 5 > 0,
+    }
+
+    def outcome():
+        graph = build_graph(frames, classes, labels, apart)
+        found = constrained_kmeans(points, frames, graph, initial, **rules)
+        links = graph.groups.tolist(), graph.heads, graph.cannot_link.tolist()
+        return links, graph.contradictions, found.clusters, found.iterations, found.opened
+
+    found = outcome()
+    monkeypatch.setattr(compiling, "_loaded", {})
+    assert outcome() == found
+    assert found[4] > 0 or not rules["adaptive"] or not seed % 3
