@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 @numba.njit(cache=True, nogil=True)
 def _assign(
     heads: Array, ages: Array, norms: Array, centres: Array, cannot: Array, adaptive: bool,
-    owner: Array, opened: Array,
+    owner: Array, opened: Array, rounding: float,
 ) -> int:  # fmt: skip
     """Make one pass, see `constrained_kmeans._assign`; return how many clusters were opened.
 
@@ -25,13 +25,13 @@ def _assign(
     """
     g, started = len(heads), len(centres)
     distances = np.dot(heads, centres.T)
-    for i in range(g):
-        for k in range(started):
-            distances[i, k] = norms[i] - 2 * distances[i, k]
     for k in range(started):
         own = np.dot(centres[k], centres[k])
         for i in range(g):
-            distances[i, k] += own
+            total = norms[i] + own
+            distances[i, k] = total - 2 * distances[i, k]
+            if distances[i, k] <= rounding * total:
+                distances[i, k] = 0.0
     owner[:] = -1
     blocked = np.zeros((started + g, g), np.bool_)
     ranked, at = np.zeros((g, started), np.int64), np.full(g, -1)
@@ -77,19 +77,19 @@ def _assign(
 
 @numba.njit(
     "Tuple((i8[::1], i8, i8))"
-    "(f8[:,::1], i8[::1], i8[::1], i8[::1], b1[:,::1], i8[::1], b1, i8, f8, b1)",
+    "(f8[:,::1], i8[::1], i8[::1], i8[::1], b1[:,::1], i8[::1], b1, i8, f8, b1, f8)",
     cache=True,
     nogil=True,
 )
 def cluster(
     points: Array, groups: Array, first_of: Array, ages: Array, cannot: Array, initial: Array,
-    by_mean: bool, most: int, tolerance: float, adaptive: bool,
+    by_mean: bool, most: int, tolerance: float, adaptive: bool, rounding: float,
 ) -> tuple[Array, int, int]:  # fmt: skip
     """Return the cluster of each group, iterations and opened clusters of `_cluster`.
 
     Args:
         points: (n, F); groups: (n,); first_of: (g,) nodes; ages: (g,); cannot: (g, g);
-        initial: nodes; by_mean: whether centres are means; most: iterations.
+        initial: nodes; by_mean: whether centres are means; most: iterations; rounding: ROUNDING.
     """
     g, size = len(first_of), points.shape[1]
     heads, centres = points[first_of], points[initial]
@@ -100,7 +100,7 @@ def cluster(
     limit, known, iteration, new = 0.0, False, 0, 0
     while iteration < most:
         iteration += 1
-        new = _assign(heads, ages, norms, centres, cannot, adaptive, owner, opened)
+        new = _assign(heads, ages, norms, centres, cannot, adaptive, owner, opened, rounding)
         # Clusters without members go; the others are numbered through, in their order.
         started = len(centres)
         number = np.full(started + new, -1)

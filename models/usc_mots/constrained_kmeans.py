@@ -15,6 +15,8 @@ from utils.config import UscMotsConfig
 
 Array = npt.NDArray[Any]
 
+ROUNDING = 1e-12  # share of the squared norms below which a squared distance is 0
+
 
 @dataclass(frozen=True)
 class Clustering:
@@ -142,7 +144,7 @@ def _cluster(
         rules = centre_rule == "mean", max_iterations, tolerance, adaptive
         owner, iteration, opened = fast.cluster(
             np.ascontiguousarray(points), graph.groups, first, since.astype(np.int64),
-            graph.cannot_link, np.asarray(initial, np.int64), *rules,
+            graph.cannot_link, np.asarray(initial, np.int64), *rules, ROUNDING,
         )  # fmt: skip
         clusters: list[list[int]] = [[] for _ in range(int(owner.max()) + 1)]
         for group, k in enumerate(owner.tolist()):
@@ -204,7 +206,10 @@ def _assign(
         opened: the groups that opened a cluster.
         kept: indices of the centres that have members.
     """
-    distances = norms[:, None] - 2 * heads @ centres.T + np.einsum("ij,ij->i", centres, centres)
+    sums = norms[:, None] + np.einsum("ij,ij->i", centres, centres)
+    distances = sums - 2 * heads @ centres.T
+    # A node that is a centre is at 0, not at what rounding leaves: nodes come in their order then.
+    distances[distances <= ROUNDING * sums] = 0.0
     nearest = distances.argmin(axis=1).tolist()
     least = distances.min(axis=1).tolist()
     # Entries (age, distance, group, cluster); a group has one entry among the first centres and

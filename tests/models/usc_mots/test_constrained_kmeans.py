@@ -270,11 +270,12 @@ def test_compiled_graphs_and_clusters_are_those_of_numpy(seed, each_way, monkeyp
     labels = np.where(rng.random(n) < 0.4, rng.integers(1, 9, n), 0)
     apart = rng.random((n, n)) < (0.2, 0.6)[seed % 3 > 0]
     apart |= apart.T
-    initial = None if seed % 4 else rng.permutation(n)[:2]
+    initial = None if seed % 2 else rng.permutation(n)[:2]
     rules = {
         "centre_rule": ("mean", "nearest")[seed % 2],
         "order": ("time", "distance")[seed % 3 == 0],
         "adaptive": seed % 5 > 0,
+        "max_iterations": (1, 50)[seed % 2],  # openings are counted in the last pass
     }
 
     def outcome():
@@ -286,4 +287,4 @@ def test_compiled_graphs_and_clusters_are_those_of_numpy(seed, each_way, monkeyp
     found = outcome()
     monkeypatch.setattr(compiling, "_loaded", {})
     assert outcome() == found
-    assert found[4] > 0 or not rules["adaptive"] or not seed % 3
+    assert len(found[2]) > 1 and found[4] >= (seed % 2 == 0 and seed % 5 > 0)
