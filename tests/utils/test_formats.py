@@ -253,6 +253,12 @@ def test_mutated_lines_are_read_or_refused_in_one_line(tmp_path_factory, lines_t
         read_detections(out)
 
 
+def test_of_two_faults_the_first_is_named(tmp_path):
+    path = write(tmp_path, MOTS, field(MOTS, 2, "0"), MOTS + " 7")
+    with pytest.raises(FormatError, match=r"0001.txt:2: class must be in 1"):
+        read_detections(path)
+
+
 @pytest.mark.parametrize("fields", [6, 10, 138])
 def test_lines_at_once_are_those_one_by_one(tmp_path, lines_to_mutate, monkeypatch, fields):
     generated = [line for line in lines_to_mutate if b" 60 80 " in line or b" 40 60 " in line]

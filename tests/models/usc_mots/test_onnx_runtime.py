@@ -13,7 +13,7 @@ from models.usc_mots.dhae import DHAE
 from tests.conftest import generate
 
 pytest.importorskip("onnxruntime")
-from models.usc_mots.onnx_runtime import OnnxEncoder
+from models.usc_mots.onnx_runtime import BATCH, OnnxEncoder
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"patch_size": 16, "channels": 1, "filters": (4, 6, 8), "latent_dim": 12}
@@ -34,7 +34,7 @@ def test_values_are_those_of_keras(name, tmp_path):
         if "norm" in layer.name:  # as it is after training: of some size, none the same
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
     model.save(tmp_path / "w.keras")
-    count, channels = 150, model.config["channels"]
+    count, channels = 9 * BATCH + 1, model.config["channels"]
     patches = rng.integers(0, 256, (count, 16, 16, channels), np.uint8)
     boxes = rng.random((count, 4)).astype(np.float32)
     encoder = OnnxEncoder(tmp_path / "w.keras")
