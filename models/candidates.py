@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite
 
 from models.assignment import assign_exactly
 from utils.boxes import generalised_iou_of_pairs
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 
 Array = npt.NDArray[Any]
 
@@ -60,9 +60,8 @@ def near_pairs(
     shape = len(first), len(second)
     fast = compiled("models.compiled")
     if fast is not None:
-        columns_of = [np.ascontiguousarray(c, np.int64) for c in (first_classes, second_classes)]
-        boxes = [np.ascontiguousarray(b, np.float64) for b in (first, second)]
-        rows, columns, overlap = fast.near(*boxes, *columns_of, least)
+        of = solid(first_classes, np.int64), solid(second_classes, np.int64)
+        rows, columns, overlap = fast.near(solid(first), solid(second), *of, solid(least))
         return Candidates(rows, columns, overlap, shape)
     if shape[0] * shape[1] <= FEW:
         rows, columns = np.nonzero(first_classes[:, None] == second_classes)
@@ -145,8 +144,8 @@ def assign_pairs(rows: Array, columns: Array, gain: Array, shape: tuple[int, int
     """
     fast = compiled("models.compiled")
     if fast is not None:
-        at = np.ascontiguousarray(rows), np.ascontiguousarray(columns)
-        made, rest = fast.assign(*at, gain, *shape, SMALL**2)
+        at = solid(rows, np.int64), solid(columns, np.int64)
+        made, rest = fast.assign(*at, solid(gain), *shape, SMALL**2)
     else:
         useful = np.flatnonzero(gain > 0)
         row, column = rows[useful], columns[useful]

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from models.candidates import EDGE
+from utils.compiling import loop
 
 Array = npt.NDArray[Any]
 
 CLOSE = 1 - 1e-9  # of a limit, below which a rough look is enough
-EDGE = 1e-6  # px added to a reach, for what is lost in rounding
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _wider(values: Array, room: int) -> Array:
     more = np.empty(room, np.int64)
     more[: len(values)] = values
     return more
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _numbered(numbers: Array, chosen: Array) -> int:
     """Write the rank of each of the chosen ones, of which some come twice; return how many."""
     count = 0
@@ -31,7 +32,7 @@ def _numbered(numbers: Array, chosen: Array) -> int:
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _parts(rows: Array, columns: Array, m: int, n: int) -> tuple[Array, int]:
     """Return the number of the connected part that each pair belongs to, and how many there are."""
     root = np.arange(m + n)
@@ -57,7 +58,7 @@ def _parts(rows: Array, columns: Array, m: int, n: int) -> tuple[Array, int]:
     return part, count
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _solve(cost: Array) -> Array:
     """Return the column of each row at the smallest sum of costs; no fewer columns than rows.
 
@@ -109,11 +110,7 @@ def _solve(cost: Array) -> Array:
     return of_row
 
 
-@numba.njit(
-    "Tuple((i8[::1], i8[::1], f8[::1]))(f8[:,::1], f8[:,::1], i8[::1], i8[::1], f8[::1])",
-    cache=True,
-    nogil=True,
-)
+@loop("Tuple((i8[::1], i8[::1], f8[::1]))(f8[:,::1], f8[:,::1], i8[::1], i8[::1], f8[::1])")
 def near(
     first: Array, second: Array, first_classes: Array, second_classes: Array, least: Array
 ) -> tuple[Array, Array, Array]:
@@ -171,9 +168,7 @@ def near(
     return rows[:count].copy(), columns[:count].copy(), overlap[:count].copy()
 
 
-@numba.njit(
-    "Tuple((i8[::1], i8[::1]))(i8[::1], i8[::1], f8[::1], i8, i8, i8)", cache=True, nogil=True
-)
+@loop("Tuple((i8[::1], i8[::1]))(i8[::1], i8[::1], f8[::1], i8, i8, i8)")
 def assign(
     rows: Array, columns: Array, gain: Array, m: int, n: int, most: int
 ) -> tuple[Array, Array]:

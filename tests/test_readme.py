@@ -154,8 +154,8 @@ def test_every_import_is_in_requirements():
         "numpy": "numpy", "scipy": "scipy", "pycocotools": "pycocotools", "tqdm": "tqdm",
         "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
         "tensorflow": "tensorflow", "PIL": "pillow", "av": "av", "tifffile": "tifffile",
-        "jinja2": "jinja2", "joblib": "joblib", "numba": "numba", "onnx": "onnx",
-        "onnxruntime": "onnxruntime",
+        "jinja2": "jinja2", "joblib": "joblib", "numba": "numba", "llvmlite": "numba",
+        "onnx": "onnx", "onnxruntime": "onnxruntime",
     }  # fmt: skip
     extras = {"dask": "cluster", "distributed": "cluster"}
     listed = ranges((ROOT / "requirements.txt").read_text())

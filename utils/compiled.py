@@ -8,15 +8,15 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from utils.compiling import loop
 from utils.cores import cores, on_cores
+from utils.masks import FIRST
 
 Array = npt.NDArray[Any]
 
-FIRST = 48  # the character of digit 0 in compressed run lengths
 ONE = 2048  # OpenCV's fixed-point unit of a weight
 SIXTEEN = np.int32(16)
 HALF = np.int32(4 * 128 - 3)  # (value + 2) >> 2 is above 127 just where the value is above this
@@ -24,7 +24,7 @@ LIT, DARK = np.uint8(255), np.uint8(0)
 SLIVER = 1e-3  # share of a pixel that OpenCV's area weights leave out
 
 
-@numba.njit("Tuple((i8[::1], i8[::1], b1))(u1[::1], i8[::1], i8, i8)", cache=True, nogil=True)
+@loop("Tuple((i8[::1], i8[::1], b1))(u1[::1], i8[::1], i8, i8)")
 def decode(text: Array, starts: Array, pixels: int, digits: int) -> tuple[Array, Array, bool]:
     """Return what `utils.masks.decode_runs` does, and whether every mask is valid.
 
@@ -69,7 +69,7 @@ def decode(text: Array, starts: Array, pixels: int, digits: int) -> tuple[Array,
     return runs, offsets, True
 
 
-@numba.njit("i8[:,::1](i8[::1], i8[::1], i8)", cache=True, nogil=True)
+@loop("i8[:,::1](i8[::1], i8[::1], i8)")
 def tight_boxes(runs: Array, offsets: Array, height: int) -> Array:
     """Return the (n, 4) boxes xywh around the masks of `decode`, zeros for empty ones."""
     boxes = np.zeros((len(offsets) - 1, 4), np.int64)
@@ -91,7 +91,7 @@ def tight_boxes(runs: Array, offsets: Array, height: int) -> Array:
     return boxes
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _inside(runs: Array, x: int, y: int, w: int, h: int, height: int, part: Array) -> None:
     """Write the mask within its box into part (h, w), 0 or 255."""
     part[:h, :w] = 0
@@ -111,7 +111,7 @@ def _inside(runs: Array, x: int, y: int, w: int, h: int, height: int, part: Arra
         position += runs[k]
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _linear_weights(new: int, old: int, low: Array, weight: Array, clip: bool) -> None:
     """Write for each new pixel the lower of the two old ones, and both weights (2, n).
 
@@ -133,7 +133,7 @@ def _linear_weights(new: int, old: int, low: Array, weight: Array, clip: bool) -
         weight[1, d] = int(np.rint(share * np.float32(ONE)))
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _enlarge(part: Array, w: int, h: int, new_w: int, new_h: int, top: int, left: int,
              patch: Array, low: Array, weight: Array, rows: Array) -> None:  # fmt: skip
     """Write the enlarged mask into a patch, bilinearly, thresholded at one half."""
@@ -162,7 +162,7 @@ def _enlarge(part: Array, w: int, h: int, new_w: int, new_h: int, top: int, left
             target[e] = LIT if value > HALF else DARK
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _row(part: Array, r: int, w: int, new_w: int, low: Array, weight: Array, row: Array) -> None:
     """Write a row, enlarged, in fixed point."""
     source, left, right = part[r], weight[0], weight[1]
@@ -173,7 +173,7 @@ def _row(part: Array, r: int, w: int, new_w: int, low: Array, weight: Array, row
         row[e] = (np.int32(source[first]) * left[e] + np.int32(source[second]) * right[e]) >> 4
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _area_weights(new: int, old: int, first: Array, count: Array, weights: Array) -> None:
     """Write for each new pixel the first old one, how many, and their weights."""
     scale = 1.0 / (new / old)
@@ -199,7 +199,7 @@ def _area_weights(new: int, old: int, first: Array, count: Array, weights: Array
         count[d] = n
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _shrink(part: Array, w: int, h: int, new_w: int, new_h: int, top: int, left: int,
             patch: Array) -> None:  # fmt: skip
     """Write the mask, made smaller by the areas of its pixels, into a patch."""
@@ -238,7 +238,7 @@ def _shrink(part: Array, w: int, h: int, new_w: int, new_h: int, top: int, left:
             patch[top + d, left + e] = 255 if np.rint(total_row[e]) > 127 else 0
 
 
-@numba.njit("void(i8[::1], i8[::1], i8[:,::1], i8, i8, u1[:,:,::1])", cache=True, nogil=True)
+@loop("void(i8[::1], i8[::1], i8[:,::1], i8, i8, u1[:,:,::1])")
 def _patches(runs: Array, offsets: Array, boxes: Array, height: int, size: int,
              patches: Array) -> None:  # fmt: skip
     """Write the patch of every mask; see `patches_of`."""

@@ -1,67 +1,39 @@
-"""The overlap of masks moved elsewhere, compiled; see `utils.mask_grids`."""
+"""The overlap of masks, as they are (`utils.masks`) and moved (`utils.mask_grids`), compiled."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from utils.compiling import loop
 
 Array = npt.NDArray[Any]
 
 
-@numba.njit(cache=True, nogil=True)
-def _ends(text: Array, start: int, stop: int, ends: Array) -> int:
-    """Write where each run of a mask ends, in pixels; return how many there are."""
-    count, before, last, total = 0, 0, 0, 0
-    at = start
-    while at < stop:
-        value, shift, more = 0, 0, True
-        while more:
-            digit = int(text[at]) - 48
-            value |= (digit & 31) << shift
-            shift += 5
-            more = digit >= 32
-            at += 1
-            if not more and digit & 16:
-                value -= 1 << shift
-        # From the fourth number on each is the difference to the one two before it.
-        run = value + before if count > 2 else value
-        before, last = last, run
-        total += run
-        ends[count] = total
-        count += 1
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _places(low: float, high: float, side: int, places: Array) -> None:
     """Write the pixels in which the centres of the cells of an axis lie."""
     for k in range(side):
         places[k] = int(np.floor(low + (k + 0.5) / side * (high - low)))
 
 
-@numba.njit("b1[:,:,::1](u1[::1], i8[::1], f8[:,::1], i8, i8, i8)", cache=True, nogil=True)
-def grids(text: Array, starts: Array, boxes: Array, height: int, width: int, side: int) -> Array:
+@loop("b1[:,:,::1](i8[::1], i8[::1], f8[:,::1], i8, i8, i8)")
+def grids(runs: Array, offsets: Array, boxes: Array, height: int, width: int, side: int) -> Array:
     """Return (n, side, side) bool, what `mask_grids.grids` does.
 
     Args:
-        text: run lengths of n valid masks, one after another; starts: (n + 1,) where each begins.
-        boxes: (n, 4) xyxy px.
+        runs, offsets: of n masks, see `utils.masks.decode_runs`. boxes: (n, 4) xyxy px.
     """
     n = len(boxes)
     found = np.zeros((n, side, side), np.bool_)
-    longest = 1
-    for i in range(n):
-        longest = max(longest, starts[i + 1] - starts[i])
-    ends = np.empty(longest, np.int64)
     x, y = np.empty(side, np.int64), np.empty(side, np.int64)
     for i in range(n):
-        count = _ends(text, starts[i], starts[i + 1], ends)
         _places(boxes[i, 0], boxes[i, 2], side, x)
         _places(boxes[i, 1], boxes[i, 3], side, y)
-        run = 0
+        # The run that a point lies in, and where it ends; points come in ascending order.
+        run, end = offsets[i], runs[offsets[i]]
         for c in range(side):
             if x[c] < 0 or x[c] >= width:
                 continue
@@ -71,13 +43,14 @@ def grids(text: Array, starts: Array, boxes: Array, height: int, width: int, sid
             for r in range(side):
                 if 0 <= y[r] < height:
                     point = x[c] * height + y[r]
-                    while run < count and ends[run] <= point:
+                    while end <= point:
                         run += 1
-                    found[i, r, c] = run % 2 == 1
+                        end += runs[run]
+                    found[i, r, c] = (run - offsets[i]) % 2 == 1
     return found
 
 
-@numba.njit("f8[::1](b1[:,:,::1], i8[::1], f8[:,::1], i8[::1], f8[:,::1])", cache=True, nogil=True)
+@loop("f8[::1](b1[:,:,::1], i8[::1], f8[:,::1], i8[::1], f8[:,::1])")
 def moved_iou(
     cells: Array, first: Array, first_boxes: Array, second: Array, second_boxes: Array
 ) -> Array:
@@ -114,24 +87,26 @@ def moved_iou(
     return found
 
 
-@numba.njit("b1[:,::1](u1[::1], i8[::1], i8)", cache=True, nogil=True)
-def touching(text: Array, starts: Array, a: int) -> Array:
+@loop("b1[:,::1](i8[::1], i8[::1], i8)")
+def touching(runs: Array, offsets: Array, a: int) -> Array:
     """Return (a, n - a) bool: which of the first `a` masks share a pixel with the others.
 
     Args:
-        text, starts: see `grids`.
+        runs, offsets: of n masks, see `utils.masks.decode_runs`.
     """
-    n = len(starts) - 1
-    ends, begin = np.empty(len(text), np.int64), np.zeros(n + 1, np.int64)
+    n = len(offsets) - 1
+    ends = np.empty(len(runs), np.int64)
     for i in range(n):
-        count = _ends(text, starts[i], starts[i + 1], ends[begin[i] :])
-        begin[i + 1] = begin[i] + count
+        total = 0
+        for k in range(offsets[i], offsets[i + 1]):
+            total += runs[k]
+            ends[k] = total
     found = np.zeros((a, n - a), np.bool_)
     for i in range(a):
         for j in range(a, n):
             # Foreground reaches from the end of each even run to that of the odd one after it.
-            p, q = begin[i], begin[j]
-            while p + 1 < begin[i + 1] and q + 1 < begin[j + 1]:
+            p, q = offsets[i], offsets[j]
+            while p + 1 < offsets[i + 1] and q + 1 < offsets[j + 1]:
                 if ends[p + 1] <= ends[q]:
                     p += 2
                 elif ends[q + 1] <= ends[p]:

@@ -10,17 +10,22 @@ import importlib
 import importlib.util
 import os
 import platform
-import shutil
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from utils.cli import note, run, say
+import numpy as np
+import numpy.typing as npt
 
-MANY = 6000  # detections dealt with in this process from which loading, half a second, pays
+from utils.cli import run, say, warn
+
+MANY = 6000  # detections read, cut out and tracked, from which loading, half a second, pays
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE = "complete"  # file in the cache that says that all is there
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+HINT = "python -m utils.compiling does it, once, in a minute"
 
 _loaded: dict[str, Any] = {}
 _done = 0
@@ -29,7 +34,7 @@ _done = 0
 def compiled(name: str, work: int = 0) -> Any | None:
     """Return a module of compiled functions, None while NumPy does as well.
 
-    What it computes is what the NumPy code beside it computes, to the last bits; it may be loaded
+    What it computes is what the NumPy code beside it computes, but for rounding; it may be loaded
     at any moment. Nothing is compiled on the way, which takes a minute: where it was not done
     before, that is said once.
 
@@ -40,17 +45,21 @@ def compiled(name: str, work: int = 0) -> Any | None:
     if name in _loaded:
         return _loaded[name]
     _done += work
-    if _done < MANY or importlib.util.find_spec("numba") is None:
-        return None
-    if not (folder() / COMPLETE).is_file():
-        _say_once()
+    if _done < MANY or not usable(folder()):
         return None
     return load(name)
 
 
 @cache
-def _say_once() -> None:
-    note("the inner loops are not compiled: python -m utils.compiling does it, once, in a minute")
+def usable(place: Path) -> bool:
+    """Return whether all is compiled in a folder and can be loaded; if not, say so, once."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    # Numba writes beside what it loads.
+    if (place / COMPLETE).is_file() and os.access(place, os.W_OK):
+        return True
+    warn(f"the inner loops are not compiled: {HINT}")
+    return False
 
 
 def sources() -> list[Path]:
@@ -60,37 +69,79 @@ def sources() -> list[Path]:
 
 @cache
 def folder() -> Path:
-    """Return where this version of the functions is kept, compiled.
+    """Return where this version of the functions is kept, compiled for this machine.
 
-    Numba looks at a function's own file alone, and they call each other: the name is of all.
+    Numba looks at a function's own file alone, and they call each other: the name is of all. Where
+    this repository cannot be written to, it is in the user's cache.
     """
-    what = hashlib.sha256(f"{version('numba')} {platform.python_version()}".encode())
+    if importlib.util.find_spec("numba") is None:
+        return ROOT / "__pycache__"
+    from llvmlite.binding import get_host_cpu_name
+
+    what = f"{version('numba')} {platform.python_version()} {get_host_cpu_name()} {OPTIONS}"
+    digest = hashlib.sha256(what.encode())
     for file in sources():
-        what.update(file.read_bytes())
-    return ROOT / "__pycache__" / f"compiled-{what.hexdigest()[:16]}"
+        digest.update(file.read_bytes())
+    name, own = f"compiled-{digest.hexdigest()[:16]}", ROOT / "__pycache__"
+    if os.access(own if own.is_dir() else ROOT, os.W_OK):
+        return own / name
+    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(users) / "usc-mots" / name
+
+
+def loop(signature: str | None = None) -> Callable[[Callable[..., Any]], Any]:
+    """Return the decorator of a function that Numba compiles, for `solid` arrays.
+
+    Args:
+        signature: of its arguments; None takes those of its callers.
+    """
+    import numba
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder())
+        try:
+            return numba.njit(signature, **OPTIONS)(function)
+        finally:
+            numba.config.CACHE_DIR = before
+
+    return decorate
+
+
+def solid(values: npt.ArrayLike, kind: type = np.float64) -> npt.NDArray[Any]:
+    """Return an array as compiled functions take it, a copy where it is not so."""
+    if isinstance(values, np.ndarray) and values.dtype == kind:
+        flags = values.flags
+        if flags.c_contiguous and flags.writeable:
+            return values
+    return np.array(values, kind, order="C")
 
 
 def load(name: str) -> Any:
     """Return a module of compiled functions; what is not compiled yet is compiled."""
-    import numba
-
-    numba.config.CACHE_DIR = str(folder())
     _loaded[name] = importlib.import_module(name)
     return _loaded[name]
 
 
 def load_all() -> None:
-    """Load every module of compiled functions; compile them first, if need be, and say so."""
+    """Load every module of compiled functions; compile them first, if need be, and say so.
+
+    Raises:
+        ValueError: there is no Numba, or no room for what it makes.
+    """
+    if importlib.util.find_spec("numba") is None:
+        raise ValueError("compiling needs numba, got none: NumPy does what is compiled")
     done = folder() / COMPLETE
-    folder().mkdir(parents=True, exist_ok=True)
-    if not done.is_file():
-        say("compiling the inner loops, once for all runs to come")
-        for old in set(folder().parent.glob("compiled-*")) - {folder()}:
-            shutil.rmtree(old, ignore_errors=True)
-    for file in sources():
-        load(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    if not os.environ.get("NUMBA_DISABLE_JIT"):
-        done.touch()
+    try:
+        done.parent.mkdir(parents=True, exist_ok=True)
+        if not done.is_file():
+            say("compiling the inner loops, once for all runs to come")
+        for file in sources():
+            load(".".join(file.relative_to(ROOT).with_suffix("").parts))
+        if not os.environ.get("NUMBA_DISABLE_JIT"):
+            done.touch()
+    except OSError as error:
+        raise ValueError(f"{done.parent}: must be a folder to write to, got {error}") from None
 
 
 if __name__ == "__main__":

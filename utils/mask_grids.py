@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from utils.compiling import compiled
-from utils.masks import decode_runs, joined
+from utils.compiling import compiled, solid
+from utils.masks import decode_runs
 
 Array = npt.NDArray[Any]
 SIDE = 16  # points along each side of a box
@@ -58,8 +58,10 @@ def moved_iou(
     """
     fast = compiled("utils.compiled_overlap")
     if fast is not None:
-        cells = fast.grids(*joined(rles), boxes_xyxy, *size, SIDE)
-        found: Array = fast.moved_iou(cells, first, first_xyxy, second, second_xyxy)
+        runs, offsets = decode_runs(rles, size[0] * size[1])
+        cells = fast.grids(runs, offsets, solid(boxes_xyxy), *size, SIDE)
+        pairs = solid(first, np.int64), solid(first_xyxy), solid(second, np.int64)
+        found: Array = fast.moved_iou(cells, *pairs, solid(second_xyxy))
         return found
     cells = grids(rles, boxes_xyxy, *size)
     low = np.minimum(first_xyxy[:, :2], second_xyxy[:, :2])

@@ -53,9 +53,10 @@ def decode_runs(
     """
     if not len(rles):
         return np.zeros(0, np.int64), np.zeros(1, np.int64)
-    digits, begin = joined(rles)
+    digits = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
+    begin = np.cumsum([0, *map(len, rles)])
     ends, lengths = begin[1:], np.diff(begin)
-    fast = compiled("utils.compiled", len(rles))
+    fast = compiled("utils.compiled")
     if fast is not None:
         runs, offsets, valid = fast.decode(digits, begin, pixels, MAX_DIGITS)
         if valid:
@@ -92,12 +93,6 @@ def decode_runs(
         row = int(np.argmax(totals != pixels))
         raise RleError(row, f"RLE must add up to height * width = {pixels}", int(totals[row]))
     return runs, offsets
-
-
-def joined(rles: Sequence[bytes] | Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the characters of n masks, one after another, and (n + 1,) where each begins."""
-    text = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
-    return text, np.cumsum([0, *map(len, rles)])
 
 
 def _base32(digits: Array, starts: Array, ends: Array) -> Array:
@@ -152,6 +147,7 @@ def checked(rles: Sequence[bytes], height: int, width: int) -> npt.NDArray[np.ob
     Raises:
         RleError: see `decode_runs`.
     """
+    compiled("utils.compiled", len(rles))
     column = np.empty(len(rles), object)
     for start, part in _chunks(rles):
         try:
@@ -360,7 +356,8 @@ def touching(
         return np.zeros((len(first), len(second)), bool)
     fast = compiled("utils.compiled_overlap")
     if fast is not None:
-        found: npt.NDArray[np.bool_] = fast.touching(*joined([*first, *second]), len(first))
+        runs, offsets = decode_runs([*first, *second], size[0] * size[1])
+        found: npt.NDArray[np.bool_] = fast.touching(runs, offsets, len(first))
         return found
     iou = coco_mask.iou(as_coco(first, size), as_coco(second, size), [0] * len(second))
     shared: npt.NDArray[np.bool_] = iou > 0

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from models.compiled import assign, near
+from utils.compiling import loop
 
 Array = npt.NDArray[Any]
 
 FARTHER = 1 + 1e-9  # times a distance, beyond which nothing is as near
 
 
-@numba.njit("b1[::1](i8[::1], i8[::1], f8[::1], i8, i8, f8, f8)", cache=True, nogil=True)
+@loop("b1[::1](i8[::1], i8[::1], f8[::1], i8, i8, f8, f8)")
 def settled(
     rows: Array, columns: Array, overlap: Array, m: int, n: int, least: float, rival: float
 ) -> Array:
-    """Return what `tracker._settled` does, for `least` SETTLED and `rival` RIVAL."""
+    """Return what `linking.settled` does, for `least` SETTLED and `rival` RIVAL."""
     top, column_top, best = np.full(m, -1.0), np.full(n, -1.0), np.zeros(m, np.int64)
     for p in range(len(rows)):
         i, j = rows[p], columns[p]
@@ -43,9 +43,9 @@ def settled(
     return found
 
 
-@numba.njit("i8[::1](f8[:,::1], i8[::1])", cache=True, nogil=True)
+@loop("i8[::1](f8[:,::1], i8[::1])")
 def nearest(centres: Array, classes: Array) -> Array:
-    """Return what `tracker._nearest` does, of (k, 2) centres."""
+    """Return what `linking.nearest` does, of (k, 2) centres."""
     n = len(centres)
     found, order = np.full(n, -1), np.argsort(centres[:, 0])
     for at in range(n):
@@ -66,7 +66,7 @@ def nearest(centres: Array, classes: Array) -> Array:
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _apart(first: Array, second: Array) -> float:
     total = np.float32(0)
     for k in range(len(first)):
@@ -75,7 +75,7 @@ def _apart(first: Array, second: Array) -> float:
     return float(np.sqrt(total))
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _observe(moments: Array, lag: int, distance: float) -> None:
     root = np.sqrt(lag)
     moments[0] += 1
@@ -86,17 +86,15 @@ def _observe(moments: Array, lag: int, distance: float) -> None:
     moments[5] += distance * distance
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _learn(past: Array, since: int, taken: Array, number: int, moments: Array) -> None:
     """Add how far a detection is from the past of a track."""
     _observe(moments, number - since, _apart(past, taken))
 
 
-@numba.njit(
+@loop(
     "void(f4[:,::1], i8[::1], f4[:,::1], i8[::1], i8[::1], i8[::1], i8[::1], i8, f4[:,::1], "
-    "i8[::1], i8, i8, f8, f8[:,:,::1])",
-    cache=True,
-    nogil=True,
+    "i8[::1], i8, i8, f8, f8[:,:,::1])"
 )
 def blend(
     mean: Array, counts: Array, anchor: Array, held: Array, last: Array, classes: Array,
@@ -129,7 +127,7 @@ def blend(
             anchor[row], held[row] = mean[row], number
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _line(moments: Array, singular: float) -> tuple[float, float, float]:
     """Return base, slope and variance of `evidence._fitted`."""
     n, root, lag, far, product, square = moments
@@ -145,11 +143,8 @@ def _line(moments: Array, singular: float) -> tuple[float, float, float]:
     return base, slope, max(left, 0.0) / max(n, 1.0)
 
 
-@numba.njit(
-    "f8[::1](f4[:,::1], i8[::1], i8[::1], i8[::1], i8, f4[:,::1], i8[::1], f8[:,:,::1], f8, f8, "
-    "f8)",
-    cache=True,
-    nogil=True,
+@loop(
+    "f8[::1](f4[:,::1], i8[::1], i8[::1], i8[::1], i8, f4[:,::1], i8[::1], f8[:,:,::1], f8, f8, f8)"
 )
 def log_ratio(
     mean: Array, last: Array, classes: Array, rows: Array, number: int, descriptors: Array,
@@ -177,18 +172,16 @@ def log_ratio(
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _middle(values: Array) -> float:
     ranked = np.sort(values)
     return (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
 
 
-@numba.njit(
+@loop(
     "Tuple((i8[::1], i8[::1], f8[::1], f8[:,::1], f8[::1], i8[::1], b1))"
     "(f8[:,::1], f8[:,::1], f8[:,::1], i8[::1], i8[::1], f8[:,::1], i8[::1], i8, f8[::1], f8, f8, "
-    "i8, i8, i8, f8, f8, f8, i8)",
-    cache=True,
-    nogil=True,
+    "i8, i8, i8, f8, f8, f8, i8)"
 )
 def compare(
     centres: Array, sizes: Array, velocities: Array, last: Array, classes: Array, boxes: Array,
@@ -259,7 +252,7 @@ def compare(
     return rows, columns, overlap, expected, gain, doubtful[:count].copy(), True
 
 
-@numba.njit(cache=True, nogil=True)
+@loop()
 def _take(
     owner: Array, rows: Array, columns: Array, gain: Array, free: Array, among: Array, most: int,
     made: Array,
@@ -279,11 +272,9 @@ def _take(
     return len(rest) == 0
 
 
-@numba.njit(
+@loop(
     "Tuple((i8[::1], i8[::1], b1))"
-    "(i8[::1], i8[::1], f8[::1], i8[::1], f8[::1], f8[::1], i8, f8, i8)",
-    cache=True,
-    nogil=True,
+    "(i8[::1], i8[::1], f8[::1], i8[::1], f8[::1], f8[::1], i8, f8, i8)"
 )
 def link(
     rows: Array, columns: Array, gain: Array, last: Array, belief: Array, probability: Array,
@@ -312,16 +303,12 @@ def link(
     return owner, made, done
 
 
-@numba.njit(
-    "void(f8[:,::1], f8[:,::1], f8[:,::1], i8[::1], i8[::1], i8[::1], f8[:,::1], i8, f8)",
-    cache=True,
-    nogil=True,
-)
+@loop("void(f8[:,::1], f8[:,::1], f8[:,::1], i8[::1], i8[::1], i8[::1], f8[:,::1], i8, f8)")
 def move(
     centres: Array, sizes: Array, velocities: Array, last: Array, steps: Array, rows: Array,
     boxes_xywh: Array, number: int, smoothing: float,
 ) -> None:  # fmt: skip
-    """Do what `Motion.moved` does, in the columns themselves."""
+    """Do what `Motion.move` does, in the columns themselves."""
     for k in range(len(rows)):
         row = rows[k]
         steps[row] += 1
@@ -335,11 +322,7 @@ def move(
         last[row] = number
 
 
-@numba.njit(
-    "void(i4[::1], b1[::1], i8[::1], f8[:,::1], i8[::1], f8[:,::1], i8, i8, f8)",
-    cache=True,
-    nogil=True,
-)
+@loop("void(i4[::1], b1[::1], i8[::1], f8[:,::1], i8[::1], f8[:,::1], i8, i8, f8)")
 def live(
     totals: Array, still: Array, born: Array, first: Array, ids: Array, boxes_xywh: Array,
     number: int, aged: int, least: float,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from utils.boxes import paired_iou
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 from utils.detections import each_class
 
 HORIZONS = (5, 7, 10, 14, 20)  # frames over which a detection's track has to go on
@@ -131,7 +131,7 @@ class _Lives:
         fast = compiled("models.best.compiled")
         if fast is not None:
             columns = self.totals, self.still, self._born, self._first
-            fast.live(*columns, ids, np.array(boxes_xywh, np.float64), frame, SETTLED, STILL)
+            fast.live(*columns, solid(ids, np.int64), solid(boxes_xywh), frame, SETTLED, STILL)
             return
         new = self.totals[ids] == 0
         if new.any():

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.best.track_table import TrackTable
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 
 PAIRS = 50  # of each kind before a descriptor says anything
 LIMIT = 2.0  # of the log-likelihood ratio either way: distances are no better known than that
@@ -97,7 +97,7 @@ class Evidence:
             tracks: the table as it was before; rows: (k,) tracks; number: of the frame;
                 descriptors: (k, F); nearest: (k,) which of the k is nearest of its class, -1 none.
         """
-        descriptors = np.ascontiguousarray(descriptors, np.float32)
+        descriptors, nearest = solid(descriptors, np.float32), solid(nearest, np.int64)
         self._make_room(tracks["classes"])
         fast = compiled("models.best.compiled")
         if fast is not None:
@@ -147,7 +147,7 @@ class Evidence:
         fast = compiled("models.best.compiled")
         if fast is not None:
             what = tracks[self.mean], tracks["frames"], tracks["classes"], rows, number
-            looks, limits = np.array(descriptors, np.float32), (PAIRS, LIMIT, SINGULAR)
+            looks, limits = solid(descriptors, np.float32), (PAIRS, LIMIT, SINGULAR)
             found: Array = fast.log_ratio(*what, looks, taken, self._moments, *limits)
             return found
         classes = tracks["classes"][rows]

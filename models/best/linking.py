@@ -13,7 +13,7 @@ from models.best.motion import RECENT, SHARED, STILL, Motion, expected_pairs
 from models.best.track_table import TrackTable
 from models.candidates import Candidates, assign_pairs
 from utils.boxes import xywh_to_xyxy
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 from utils.config import BestConfig
 from utils.detections import each_class
 
@@ -63,9 +63,9 @@ def compared(
     if fast is not None:
         columns = (tracks[n] for n in ("centres", "sizes", "velocities", "frames", "classes"))
         rows, at, overlap, expected, gain, doubtful, whole = fast.compare(
-            *columns, xywh_to_xyxy(boxes_xywh), classes, number, least, motion.damping,
-            float(config.slack), int(config.memory), RECENT, SHARED, STILL, SETTLED, RIVAL,
-            candidates.SMALL**2,
+            *columns, xywh_to_xyxy(boxes_xywh), solid(classes, np.int64), number, solid(least),
+            motion.damping, float(config.slack), int(config.memory), RECENT, SHARED, STILL,
+            SETTLED, RIVAL, candidates.SMALL**2,
         )  # fmt: skip
         if whole:
             return Compared(Candidates(rows, at, overlap, shape), expected, gain, doubtful)
@@ -92,8 +92,8 @@ def settled(pairs: Candidates) -> Array:
     (m, n), rows, columns, overlap = pairs.shape, pairs.rows, pairs.columns, pairs.overlap
     fast = compiled("models.best.compiled")
     if fast is not None:
-        at = np.ascontiguousarray(rows), np.ascontiguousarray(columns)
-        certain: Array = fast.settled(*at, overlap, m, n, SETTLED, RIVAL)
+        at = solid(rows, np.int64), solid(columns, np.int64)
+        certain: Array = fast.settled(*at, solid(overlap), m, n, SETTLED, RIVAL)
         return certain
     top, highest, best = pairs.highest()
     leads = np.bincount(columns[overlap > highest[columns] - RIVAL], minlength=n) == 1
@@ -125,7 +125,8 @@ def linked(
     belief, frames = tracks["belief"], tracks["frames"]
     fast = compiled("models.best.compiled")
     if fast is not None:
-        at = pairs.rows, pairs.columns, gain
+        at = solid(pairs.rows, np.int64), solid(pairs.columns, np.int64), solid(gain)
+        probability = solid(probability)
         most = candidates.SMALL**2
         owner, made, whole = fast.link(*at, frames, belief, probability, number, confident, most)
         if whole:
@@ -148,7 +149,7 @@ def nearest(boxes_xywh: Array, classes: Array) -> Array:
     centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
     fast = compiled("models.best.compiled")
     if fast is not None:
-        found: Array = fast.nearest(centres, classes)
+        found: Array = fast.nearest(solid(centres), solid(classes, np.int64))
         return found
     if len(centres) > MANY:
         return _nearest_of_many(centres, classes)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.best.track_table import TrackTable
 from models.candidates import Candidates, assign_pairs, near_pairs
 from utils.boxes import xywh_to_xyxy
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 
 SHARED = 3  # tracks that must agree before their shift is taken for the camera's
 RECENT = 2  # frames since its last detection after which a track says nothing of the camera
@@ -90,7 +90,7 @@ class Motion:
         fast = compiled("models.best.compiled")
         if fast is not None:
             columns = (tracks[n] for n in ("centres", "sizes", "velocities", "frames", "steps"))
-            fast.move(*columns, rows, boxes_xywh, frame, self.smoothing)
+            fast.move(*columns, solid(rows, np.int64), solid(boxes_xywh), frame, self.smoothing)
             return
         centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
         step = (centres - tracks["centres"][rows]) / (frame - tracks["frames"][rows])[:, None]

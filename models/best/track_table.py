@@ -19,19 +19,16 @@ class ClassNumbers:
 
     def __init__(self) -> None:
         self.names: list[int] = []
-        self._of = np.full(1, -1)
+        self._sorted, self._numbers = (np.zeros(0, np.int64) for _ in range(2))
 
     def of(self, classes: Array) -> Array:
         """Return (k,) int64, the number of each class."""
-        most = int(classes.max(initial=0))
-        if most >= len(self._of):
-            self._of = np.append(self._of, np.full(most + 1 - len(self._of), -1))
-        found = self._of[classes]
-        if (found < 0).any():
-            for cls in sorted(set(classes[found < 0].tolist())):
-                self._of[cls] = len(self.names)
-                self.names.append(cls)
-            found = self._of[classes]
+        for cls in sorted(set(classes.tolist()) - set(self.names)):
+            place = np.searchsorted(self._sorted, cls)
+            self._sorted = np.insert(self._sorted, place, cls)
+            self._numbers = np.insert(self._numbers, place, len(self.names))
+            self.names.append(cls)
+        found: Array = self._numbers[np.searchsorted(self._sorted, classes)]
         return found
 
 

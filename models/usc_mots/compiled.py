@@ -5,14 +5,17 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from utils.compiling import loop
+
 Array = npt.NDArray[Any]
 
+TINY = 1e-300
 
-@numba.njit(cache=True, nogil=True)
+
+@loop()
 def _assign(
     heads: Array, ages: Array, norms: Array, centres: Array, cannot: Array, adaptive: bool,
     owner: Array, opened: Array, rounding: float,
@@ -25,13 +28,13 @@ def _assign(
     """
     g, started = len(heads), len(centres)
     distances = np.dot(heads, centres.T)
+    own = np.empty(started)
     for k in range(started):
-        own = np.dot(centres[k], centres[k])
-        for i in range(g):
-            total = norms[i] + own
-            distances[i, k] = total - 2 * distances[i, k]
-            if distances[i, k] <= rounding * total:
-                distances[i, k] = 0.0
+        own[k] = np.dot(centres[k], centres[k])
+    unit = rounding * max(norms.max() + own.max(), TINY)
+    for i in range(g):
+        for k in range(started):
+            distances[i, k] = np.rint((norms[i] - 2 * distances[i, k] + own[k]) / unit)
     owner[:] = -1
     blocked = np.zeros((started + g, g), np.bool_)
     ranked, at = np.zeros((g, started), np.int64), np.full(g, -1)
@@ -68,6 +71,7 @@ def _assign(
             for other in range(g):
                 if owner[other] < 0 and other != group and not cannot[other, group]:
                     far = norms[other] - 2 * np.dot(heads[other], heads[group]) + norms[group]
+                    far = np.rint(far / unit)
                     heapq.heappush(queue, (ages[other], far, other, k))
         owner[group] = k
         for other in range(g):
@@ -75,11 +79,9 @@ def _assign(
     return count
 
 
-@numba.njit(
+@loop(
     "Tuple((i8[::1], i8, i8))"
-    "(f8[:,::1], i8[::1], i8[::1], i8[::1], b1[:,::1], i8[::1], b1, i8, f8, b1, f8)",
-    cache=True,
-    nogil=True,
+    "(f8[:,::1], i8[::1], i8[::1], i8[::1], b1[:,::1], i8[::1], b1, i8, f8, b1, f8)"
 )
 def cluster(
     points: Array, groups: Array, first_of: Array, ages: Array, cannot: Array, initial: Array,
@@ -150,11 +152,7 @@ def cluster(
     return owner, iteration, new
 
 
-@numba.njit(
-    "Tuple((i8[::1], i8[::1], b1[:,::1], i8[::1]))(i8[::1], i8[::1], i8[::1], b1[:,::1])",
-    cache=True,
-    nogil=True,
-)
+@loop("Tuple((i8[::1], i8[::1], b1[:,::1], i8[::1]))(i8[::1], i8[::1], i8[::1], b1[:,::1])")
 def build(
     frames: Array, classes: Array, labels: Array, apart: Array
 ) -> tuple[Array, Array, Array, Array]:

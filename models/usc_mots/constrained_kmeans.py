@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models.usc_mots.constraints import ConstraintsGraph
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 from utils.config import UscMotsConfig
 
 Array = npt.NDArray[Any]
 
-ROUNDING = 1e-12  # share of the squared norms below which a squared distance is 0
+ROUNDING = 1e-10  # of the largest squared norms, to which squared distances are compared
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,8 @@ def _cluster(
     if fast is not None:
         rules = centre_rule == "mean", max_iterations, tolerance, adaptive
         owner, iteration, opened = fast.cluster(
-            np.ascontiguousarray(points), graph.groups, first, since.astype(np.int64),
-            graph.cannot_link, np.asarray(initial, np.int64), *rules, ROUNDING,
+            solid(points), solid(graph.groups, np.int64), first, since.astype(np.int64),
+            solid(graph.cannot_link, np.bool_), solid(initial, np.int64), *rules, ROUNDING,
         )  # fmt: skip
         clusters: list[list[int]] = [[] for _ in range(int(owner.max()) + 1)]
         for group, k in enumerate(owner.tolist()):
@@ -206,10 +207,10 @@ def _assign(
         opened: the groups that opened a cluster.
         kept: indices of the centres that have members.
     """
-    sums = norms[:, None] + np.einsum("ij,ij->i", centres, centres)
-    distances = sums - 2 * heads @ centres.T
-    # A node that is a centre is at 0, not at what rounding leaves: nodes come in their order then.
-    distances[distances <= ROUNDING * sums] = 0.0
+    # In units of what rounding may leave: those that are equal are equal, and by their order then.
+    own = np.einsum("ij,ij->i", centres, centres)
+    unit = ROUNDING * max(norms.max() + own.max(), TINY)
+    distances = np.rint((norms[:, None] - 2 * heads @ centres.T + own) / unit)
     nearest = distances.argmin(axis=1).tolist()
     least = distances.min(axis=1).tolist()
     # Entries (age, distance, group, cluster); a group has one entry among the first centres and
@@ -247,7 +248,7 @@ def _assign(
             opened.append(group)
             members.append(0)
             clusters.append([])
-            to_new = (norms - 2 * heads @ heads[group] + norms[group]).tolist()
+            to_new = np.rint((norms - 2 * heads @ heads[group] + norms[group]) / unit).tolist()
             for other, done in enumerate(placed):
                 if not (done or other == group or barred[other] >> group & 1):
                     heapq.heappush(queue, (ages[other], to_new[other], other, k))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from utils.compiling import compiled
+from utils.compiling import compiled, solid
 
 Array = npt.NDArray[Any]
 
@@ -71,8 +71,8 @@ def _build(frames: Array, classes: Array, labels: Array, apart: Array) -> Constr
     """Build the graph; assumes valid arrays."""
     fast = compiled("models.usc_mots.compiled")
     if fast is not None:
-        known = [np.ascontiguousarray(c, np.int64) for c in (frames, classes, labels)]
-        found, first, links, against = fast.build(*known, np.ascontiguousarray(apart))
+        known = (solid(column, np.int64) for column in (frames, classes, labels))
+        found, first, links, against = fast.build(*known, solid(apart, np.bool_))
         return ConstraintsGraph(found, first.tolist(), links, tuple(against.tolist()))
     numbers, heads, labelled, contradictions = _must_link_groups(frames, classes, labels)
     count = len(heads)

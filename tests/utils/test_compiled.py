@@ -60,7 +60,9 @@ def test_few_masks_do_not_wait_for_numba_and_many_do(monkeypatch):
     with monkeypatch.context() as without:
         find = lambda n: None if n == "numba" else there(n)  # noqa: E731
         without.setattr(compiling.importlib.util, "find_spec", find)
+        compiling.usable.cache_clear()
         assert (masks.crop_patches(detections, 32) == plain).all() and not used
+    compiling.usable.cache_clear()
     assert (masks.crop_patches(detections, 32) == plain).all() and len(used) == 1
     # Colours are cut out as ever.
     masks.crop_patches(detections, 32, lambda frame: np.zeros((60, 80, 3), np.uint8))
@@ -71,16 +73,48 @@ def test_nothing_is_compiled_on_the_way_and_that_is_said_once(monkeypatch, tmp_p
     monkeypatch.setattr(compiling, "_loaded", {})
     monkeypatch.setattr(compiling, "_done", compiling.MANY)
     monkeypatch.setattr(compiling, "folder", lambda: tmp_path / "compiled-0")
-    compiling._say_once.cache_clear()
+    monkeypatch.setattr(compiling, "load", lambda name: name)
     assert compiling.compiled("utils.compiled") is None
     assert compiling.compiled("models.compiled", 1000) is None
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert said.count("\n") == 1 and "python -m utils.compiling" in said
-    compiling._say_once.cache_clear()
+    compiling.usable.cache_clear()
     (tmp_path / "compiled-0").mkdir()
     (tmp_path / "compiled-0" / compiling.COMPLETE).touch()
-    assert compiling.compiled("utils.compiled").patches_of is patches_of
-    assert not capsys.readouterr().out
+    assert compiling.compiled("utils.compiled") == "utils.compiled"
+    # Numba writes beside what it loads: where it cannot, it would compile anew.
+    compiling.usable.cache_clear()
+    monkeypatch.setattr(compiling.os, "access", lambda *_: False)
+    assert compiling.compiled("utils.compiled") is None
+
+
+def test_what_is_compiled_lies_where_it_is_looked_for():
+    """Whoever imports it, and whatever the program that does has set for its own functions."""
+    compiling.load_all()
+    numba = pytest.importorskip("numba")
+    assert numba.config.CACHE_DIR != str(compiling.folder())
+    if not numba.config.DISABLE_JIT:
+        kept = {path.name for path in compiling.folder().rglob("*.nbi")}
+        for name in ("compiled._patches", "compiled.near", "compiled.build", "compiled.compare"):
+            assert any(file.startswith(name) for file in kept), name
+
+
+def test_where_the_repository_cannot_be_written_to_the_users_cache_is_taken(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiling.os, "access", lambda path, mode: tmp_path in path.parents)
+    assert compiling.folder.__wrapped__().parent == tmp_path / "usc-mots"
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
+def test_arrays_are_handed_over_as_compiled_code_takes_them(kind):
+    values = np.arange(12, dtype=kind).reshape(3, 4)
+    locked = values.copy()
+    locked.flags.writeable = False
+    for given in (values, locked, np.asfortranarray(values), values[:, ::2], values.tolist()):
+        found = compiling.solid(given)
+        assert found.dtype == np.float64 and found.flags.c_contiguous and found.flags.writeable
+        assert (found == np.asarray(given)).all()
+    assert (compiling.solid(values) is values) == (kind is np.float64)
 
 
 def test_a_changed_function_is_compiled_anew(monkeypatch, tmp_path):

@@ -253,6 +253,13 @@ def test_mutated_lines_are_read_or_refused_in_one_line(tmp_path_factory, lines_t
         read_detections(out)
 
 
+def test_one_wrong_number_among_many_whole_ones_is_found_at_once(tmp_path):
+    lines = [f"{i} 3 4 5 6 1 2 40 60 {RLE}" for i in range(60)]
+    lines[40] = lines[40].replace(" 5 ", " nan ", 1)
+    with pytest.raises(FormatError, match=r"0001.txt:41: box must be a finite number, got 'nan'"):
+        read_detections(write(tmp_path, *lines))
+
+
 def test_of_two_faults_the_first_is_named(tmp_path):
     path = write(tmp_path, MOTS, field(MOTS, 2, "0"), MOTS + " 7")
     with pytest.raises(FormatError, match=r"0001.txt:2: class must be in 1"):

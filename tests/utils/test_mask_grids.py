@@ -60,7 +60,7 @@ def test_compiled_overlaps_are_those_of_numpy():
     rles = [*map(masks.encode, images), box_mask(0, 0, 50, 30, 30, 50)]
     corners = rng.uniform(-9, 40, (41, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(1, 40, (41, 2))], axis=1)
-    cells = compiled.grids(*masks.joined(rles), boxes, 30, 50, SIDE)
+    cells = compiled.grids(*masks.decode_runs(rles, 1500), boxes, 30, 50, SIDE)
     assert (cells == grids(rles, boxes, 30, 50)).all() and 0 < cells.mean() < 1
     first, second = rng.integers(0, 41, (2, 300))
     moved, others = boxes[rng.integers(0, 41, (2, 300))]

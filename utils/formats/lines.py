@@ -20,7 +20,8 @@ from utils.formats.rows import MAX_FRAME, MAX_SIDE, Rows
 MAX_SCORE = 100.0  # percent
 MAX_COORDINATE = 1e6  # pixels; boxes beyond it are typing errors, and would overflow a float32
 INTEGER = re.compile(rb"[0-9]{1,9}")
-REAL = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+# There is one way to read each number, so that a wrong one is found at once.
+REAL = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 INTEGERS = re.compile(b"(?:%b )*%b" % (INTEGER.pattern, INTEGER.pattern))
 REALS = re.compile(b"(?:%b )*%b" % (REAL.pattern, REAL.pattern))

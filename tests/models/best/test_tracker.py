@@ -415,3 +415,19 @@ def test_what_cannot_prove_itself_is_not_kept():
                 break
             tracker.update(frame)
         assert len(tracker._tracks) == kept
+
+
+@pytest.mark.usefixtures("each_way")
+def test_boxes_without_area_and_of_other_kinds_are_tracked_as_ever():
+    found = make_detections(
+        line(1, range(8), 0, 2) + line(2, range(8), 60, 2) + line(3, range(8), 90, 0), width=200
+    )
+    flat = found.boxes_xywh.copy()
+    flat[found.ids == 3, 2] = 0
+    whole, _ = track_with(LOOSE, found, np.zeros((len(found), 1)))
+    narrow = replace(found, boxes_xywh=flat)
+    ids, _ = track_with(LOOSE, narrow, np.zeros((len(found), 1)))
+    assert (ids[found.ids < 3] == whole[found.ids < 3]).all()
+    single = replace(found, boxes_xywh=np.asfortranarray(found.boxes_xywh, np.float32))
+    ids, _ = track_with(LOOSE, single, np.zeros((len(found), 1)))
+    assert (ids == whole).all()
