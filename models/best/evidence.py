@@ -99,7 +99,7 @@ class Evidence:
         """
         descriptors, nearest = solid(descriptors, np.float32), solid(nearest, np.int64)
         self._make_room(tracks["classes"])
-        fast = compiled("models.best.compiled")
+        fast = compiled("models.best.compiled_evidence")
         if fast is not None:
             columns = self.mean, self.count, self.anchor, self.held, "frames", "classes"
             rules = KNOWN, ANCHOR, 1 - self.memory, self._moments
@@ -144,7 +144,7 @@ class Evidence:
                 detections; taken: (p,) detections.
         """
         self._make_room(tracks["classes"])
-        fast = compiled("models.best.compiled")
+        fast = compiled("models.best.compiled_evidence")
         if fast is not None:
             what = tracks[self.mean], tracks["frames"], tracks["classes"], rows, number
             looks, limits = solid(descriptors, np.float32), (PAIRS, LIMIT, SINGULAR)
