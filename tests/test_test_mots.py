@@ -98,7 +98,7 @@ def test_sprites_with_scores_and_pictures(sprites, tmp_path):
     assert counts["read"] == sum(map(len, detections))
     written = [read_detections(tmp_path / "data" / f"{n}.txt") for n in ("0001", "0002")]
     assert counts["written"] == sum(map(len, written))
-    assert len(summary["weights_sha256"]["w.keras"]) == 64 and "tensorflow" in summary["versions"]
+    assert len(summary["weights_sha256"]["w.keras"]) == 64 and "onnxruntime" in summary["versions"]
     pictures = tmp_path / "pictures"
     video = cv2.VideoCapture(str(pictures / "0001.mp4"))
     frames = detections[0].frames

@@ -235,5 +235,5 @@ def test_a_class_that_has_left_is_given_out_while_the_video_runs():
 
 def test_plain_kmeans_needs_no_masks():
     assert UscMotsTracker(UscMotsConfig(use_graph=False)).needs == ("embeddings",)
-    assert UscMotsTracker(UscMotsConfig()).needs == ("embeddings", "masks")
+    assert UscMotsTracker(UscMotsConfig()).needs == ("embeddings", "rles")
     assert UscMotsTracker(replace(PAPER, known_clusters=True)).needs == ("embeddings", "ids")
