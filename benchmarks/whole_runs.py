@@ -86,8 +86,12 @@ def cropping(sequences: Sequence[Detections], repeat: int) -> None:
 def stages(folder: Path, scratch: Path, count: int, repeat: int) -> None:
     """Print what each stage of a run takes, imports left out."""
     rows = {}
-    ways = {f"paper, {r}": ("--preset", "paper", "--runtime", r) for r in runtimes()}
-    for name, more in {**ways, "best": ("--preset", "best")}.items():
+    ways: dict[str, tuple[str, ...]] = {
+        f"paper, {r}": ("--preset", "paper", "--runtime", r) for r in runtimes()
+    }
+    for name in ("best", "mask_iou"):
+        ways[name] = ("--tracker", name)
+    for name, more in ways.items():
         totals = []
         for _ in range(repeat):
             spent = track(folder, scratch / "stages", "--dataset", "kitti", *more)["seconds"]
@@ -108,15 +112,16 @@ def starting(folder: Path, scratch: Path, repeat: int) -> None:
 
 
 def beside(folder: Path, scratch: Path, repeat: int) -> None:
-    """Print how much faster two jobs are than one."""
-    times = {}
-    for jobs in (1, 2):
-        more = ("--dataset", "kitti", "--preset", "best", "--jobs", str(jobs))
-        times[jobs] = fastest(partial(track, folder, scratch / "jobs", *more), repeat)
-    say(
-        f"{SEQUENCES} sequences: --jobs 1 {times[1]:.1f} s, --jobs 2 {times[2]:.1f} s: "
-        f"{times[1] / times[2]:.2f} times as fast"
-    )
+    """Print how much faster two jobs are than one, where masks are embedded and where not."""
+    for name in ("best", "mask_iou"):
+        times = {}
+        for jobs in (1, 2):
+            more = ("--dataset", "kitti", "--tracker", name, "--jobs", str(jobs))
+            times[jobs] = fastest(partial(track, folder, scratch / "jobs", *more), repeat)
+        say(
+            f"{SEQUENCES} sequences, {name}: --jobs 1 {times[1]:.1f} s, --jobs 2 {times[2]:.1f} s: "
+            f"{times[1] / times[2]:.2f} times as fast"
+        )
 
 
 def write_crowds(folder: Path, objects: int, frames: int, count: int) -> list[Detections]:

@@ -119,13 +119,14 @@ def near(
     room, count = 4 * (m + n) + 16, 0
     rows, columns = np.empty(room, np.int64), np.empty(room, np.int64)
     overlap = np.empty(room)
-    # Boxes by where their middles are along x: those too far away are never looked at.
-    middles, largest = np.empty(n), 0.0
+    # Boxes by where their middles are along x: those too far away are hardly looked at.
+    middles, heights, largest = np.empty(n), np.empty(n), 0.0
     for j in range(n):
         middles[j] = (second[j, 0] + second[j, 2]) / 2
+        heights[j] = (second[j, 1] + second[j, 3]) / 2
         largest = max(largest, second[j, 2] - second[j, 0], second[j, 3] - second[j, 1])
     order = np.argsort(middles)
-    middles = middles[order]
+    middles, heights = middles[order], heights[order]
     for i in range(m):
         a_left, a_top, a_right, a_bottom = first[i]
         a_w, a_h = a_right - a_left, a_bottom - a_top
@@ -134,10 +135,12 @@ def near(
         reach = np.inf
         if limit > -1:
             reach = (1 / (1 + limit) - 0.5) * (max(a_w, a_h) + largest) + EDGE
-        middle, begin = (a_left + a_right) / 2, count
+        middle, height, begin = (a_left + a_right) / 2, (a_top + a_bottom) / 2, count
         for k in range(np.searchsorted(middles, middle - reach), n):
             if middles[k] > middle + reach:
                 break
+            if abs(heights[k] - height) > reach:
+                continue
             j = order[k]
             if first_classes[i] != second_classes[j]:
                 continue

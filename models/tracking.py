@@ -274,10 +274,11 @@ def track(
         track_ids: (n,) int32, 0 for detections that belong to no track.
         report: Counter, the tracker's.
     """
-    track_ids = np.zeros(len(detections), np.int32)
+    track_ids, done = np.zeros(len(detections), np.int32), []
     for frame in iterate_frames(detections, tracker, columns, keep, step):
-        for row, identity in tracker.update(frame):
-            track_ids[row] = identity
-    for row, identity in tracker.flush():
-        track_ids[row] = identity
+        done += tracker.update(frame)
+    done += tracker.flush()
+    if done:
+        rows, ids = zip(*done, strict=True)
+        track_ids[list(rows)] = ids
     return track_ids, tracker.report

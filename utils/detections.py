@@ -119,9 +119,11 @@ class Detections:
         rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
         if not len(rows):
             return []
-        x, y, w, h = self.boxes_xywh[rows].T
-        masks = np.array([zlib.crc32(rle) for rle in self.rles[rows]])
-        frames = self.frames[rows]
-        order = np.lexsort((masks, h, w, y, x, self.classes[rows], -self.scores[rows], frames))
+        frames, scores = self.frames[rows], self.scores[rows]
+        order = np.lexsort((-scores, frames))
+        if ((np.diff(frames[order]) == 0) & (np.diff(scores[order]) == 0)).any():
+            x, y, w, h = self.boxes_xywh[rows].T
+            masks = np.array([zlib.crc32(rle) for rle in self.rles[rows]])
+            order = np.lexsort((masks, h, w, y, x, self.classes[rows], -scores, frames))
         numbers, starts = np.unique(frames[order], return_index=True)
         return list(zip(numbers.tolist(), np.split(rows[order], starts[1:]), strict=True))

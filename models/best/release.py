@@ -81,7 +81,10 @@ class Release:
         """
         finished: Finished = []
         passes, flowing = self._verdict(probability, belief).tolist(), self._flowing
-        for k, pair in enumerate(zip(rows.tolist(), ids.tolist(), strict=True)):
+        pairs = list(zip(rows.tolist(), ids.tolist(), strict=True))
+        if all(passes) and flowing.issuperset(identity for _, identity in pairs):
+            return pairs
+        for k, pair in enumerate(pairs):
             if passes[k] and pair[1] in flowing:
                 finished.append(pair)
             else:
@@ -155,15 +158,16 @@ class Release:
             queues: of tracks of a class, in each of which something waits.
         """
         scores = np.array([held.score for queue in queues for held in queue.waiting])
+        if not queues:
+            return []
         known = self._confidence.probability(np.full(len(scores), cls), scores)
-        beliefs, start = [], 0
-        for queue in queues:
-            probability = known[start : start + len(queue.waiting)]
-            start += len(queue.waiting)
-            beliefs.append(float(probability.mean()))
-            passed = self._verdict(probability, beliefs[-1])
-            for held, p, verdict in zip(queue.waiting, probability, passed, strict=True):
-                held.probability, held.passed = float(p), bool(verdict)
+        lengths = np.array([len(queue.waiting) for queue in queues])
+        belief = np.add.reduceat(known, np.cumsum(lengths) - lengths) / lengths
+        passed = self._verdict(known, np.repeat(belief, lengths)).tolist()
+        held = (one for queue in queues for one in queue.waiting)
+        for one, p, verdict in zip(held, known.tolist(), passed, strict=True):
+            one.probability, one.passed = p, verdict
+        beliefs: list[float] = belief.tolist()
         return beliefs
 
     def _close(self, identity: int, queue: _Queue) -> Finished:
