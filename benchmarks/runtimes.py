@@ -119,8 +119,8 @@ def main() -> None:
     else:
         given = [crowd(100, args.masks // 100 + 1)[0]]
     rng, rows = np.random.default_rng(0), {}
-    shares = [args.masks / sum(map(len, given))] * len(given)
-    chosen = [d.select(rng.random(len(d)) < s) for d, s in zip(given, shares, strict=True)]
+    share = args.masks / sum(map(len, given))
+    chosen = [d.select(rng.random(len(d)) < share) for d in given]
     ways = [(name, batch) for name in BACKENDS for batch in BATCHES] + [(ONNX, 16)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -165,22 +165,16 @@ def assign_pairs(rows: Array, columns: Array, gain: Array, shape: tuple[int, int
     return np.sort(np.concatenate(chosen))
 
 
-def _densely(rows: Array, columns: Array, gain: Array, shape: tuple[int, int]) -> Array:
-    """Return the same by the whole matrix."""
-    place, dense = np.zeros(shape, np.int64), np.zeros(shape)
-    place[rows, columns] = np.arange(len(rows))
-    dense[rows, columns] = gain
-    found: Array = place[assign_exactly(dense, 0.0)]
-    return found
-
-
 def _solved(rows: Array, columns: Array, gain: Array) -> Array:
     """Return the places of the pairs with the largest sum of gains, all above 0."""
     row_names, row = np.unique(rows, return_inverse=True)
     column_names, column = np.unique(columns, return_inverse=True)
     m, n = len(row_names), len(column_names)
     if m * n <= SMALL**2:
-        return _densely(row, column, gain, (m, n))
+        place, dense = np.zeros((m, n), np.int64), np.zeros((m, n))
+        place[row, column], dense[row, column] = np.arange(len(row)), gain
+        found: Array = place[assign_exactly(dense, 0.0)]
+        return found
     # Every row has a column of its own beside, for none: then all rows can be matched.
     high = float(gain.max()) + 1
     costs = np.concatenate([high - gain, np.full(m, high)])

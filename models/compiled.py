@@ -33,24 +33,25 @@ def _numbered(numbers: Array, chosen: Array) -> int:
 
 
 @loop()
+def _root(root: Array, a: int) -> int:
+    """Return the root of a node of a forest, and shorten the way to it."""
+    while root[a] != a:
+        root[a] = root[root[a]]
+        a = root[a]
+    return a
+
+
+@loop()
 def _parts(rows: Array, columns: Array, m: int, n: int) -> tuple[Array, int]:
     """Return the number of the connected part that each pair belongs to, and how many there are."""
     root = np.arange(m + n)
     for p in range(len(rows)):
-        a, b = rows[p], m + columns[p]
-        while root[a] != a:
-            root[a] = root[root[a]]
-            a = root[a]
-        while root[b] != b:
-            root[b] = root[root[b]]
-            b = root[b]
+        a, b = _root(root, rows[p]), _root(root, m + columns[p])
         root[max(a, b)] = min(a, b)
     number, count = np.full(m + n, -1), 0
     part = np.empty(len(rows), np.int64)
     for p in range(len(rows)):
-        a = rows[p]
-        while root[a] != a:
-            a = root[a]
+        a = _root(root, rows[p])
         if number[a] < 0:
             number[a] = count
             count += 1

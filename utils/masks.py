@@ -55,12 +55,12 @@ def decode_runs(
         return np.zeros(0, np.int64), np.zeros(1, np.int64)
     digits = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
     begin = np.cumsum([0, *map(len, rles)])
-    ends, lengths = begin[1:], np.diff(begin)
     fast = compiled("utils.compiled")
     if fast is not None:
         runs, offsets, valid = fast.decode(digits, begin, pixels, MAX_DIGITS)
         if valid:
             return runs, offsets
+    ends, lengths = begin[1:], np.diff(begin)
     if not lengths.all():
         raise RleError(int(np.argmin(lengths)), "RLE must not be empty", "''")
 
@@ -254,9 +254,13 @@ def crop_patches(
     Returns:
         (n, size, size, D) uint8, D = 1 (0 or 255) or 3 (RGB).
     """
-    runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
-    boxes = tight_boxes_xywh(detections.rles, detections.height, detections.width).astype(np.int64)
     fast = compiled("utils.compiled", len(detections))
+    runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
+    boxes: Array
+    if fast is None:
+        boxes = tight_boxes_xywh(detections.rles, *detections.size).astype(np.int64)
+    else:
+        boxes = fast.tight_boxes(runs, offsets, detections.height)
     if images is None and boxes[:, 2:].all() and fast is not None:
         made: Array = fast.patches_of(runs, offsets, boxes, detections.height, size)
         return made[..., None]

@@ -113,9 +113,8 @@ def compare(
         if number - last[rows[p]] <= recent:
             gain[p] = overlap[p] - floor
     made, rest = assign(rows, columns, gain, m, n, most)
-    doubtful = np.empty(len(rows), np.int64)
     if len(rest):
-        return rows, columns, overlap, expected, gain, doubtful, False
+        return rows, columns, overlap, expected, gain, rest, False
     if len(made) >= shared:
         shift, off = np.empty(2), np.empty(len(made))
         for axis in range(2):

@@ -81,8 +81,9 @@ class Release:
         """
         finished: Finished = []
         passes, flowing = self._verdict(probability, belief).tolist(), self._flowing
-        pairs = list(zip(rows.tolist(), ids.tolist(), strict=True))
-        if all(passes) and flowing.issuperset(identity for _, identity in pairs):
+        own = ids.tolist()
+        pairs = list(zip(rows.tolist(), own, strict=True))
+        if all(passes) and flowing.issuperset(own):
             return pairs
         for k, pair in enumerate(pairs):
             if passes[k] and pair[1] in flowing:
@@ -157,9 +158,9 @@ class Release:
         Args:
             queues: of tracks of a class, in each of which something waits.
         """
-        scores = np.array([held.score for queue in queues for held in queue.waiting])
         if not queues:
             return []
+        scores = np.array([held.score for queue in queues for held in queue.waiting])
         known = self._confidence.probability(np.full(len(scores), cls), scores)
         lengths = np.array([len(queue.waiting) for queue in queues])
         belief = np.add.reduceat(known, np.cumsum(lengths) - lengths) / lengths

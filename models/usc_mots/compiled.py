@@ -12,8 +12,6 @@ from utils.compiling import loop
 
 Array = npt.NDArray[Any]
 
-TINY = 1e-300
-
 
 @loop()
 def _assign(
@@ -31,7 +29,9 @@ def _assign(
     own = np.empty(started)
     for k in range(started):
         own[k] = np.dot(centres[k], centres[k])
-    unit = rounding * max(norms.max() + own.max(), TINY)
+    unit = rounding * (norms.max() + own.max())
+    if unit == 0:
+        unit = 1.0
     for i in range(g):
         for k in range(started):
             distances[i, k] = np.rint((norms[i] - 2 * distances[i, k] + own[k]) / unit)

@@ -16,7 +16,6 @@ from utils.config import UscMotsConfig
 Array = npt.NDArray[Any]
 
 ROUNDING = 1e-10  # of the largest squared norms, to which squared distances are compared
-TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _assign(
     """
     # In units of what rounding may leave: those that are equal are equal, and by their order then.
     own = np.einsum("ij,ij->i", centres, centres)
-    unit = ROUNDING * max(norms.max() + own.max(), TINY)
+    unit = ROUNDING * (norms.max() + own.max()) or 1.0
     distances = np.rint((norms[:, None] - 2 * heads @ centres.T + own) / unit)
     nearest = distances.argmin(axis=1).tolist()
     least = distances.min(axis=1).tolist()
