@@ -28,7 +28,7 @@ from utils.report import print_results
 SETTLED: dict[str, Any] = {
     "preset": None, "matcher": None, "tracker": "given", "set": [], "min_area": None,
     "min_length": None, "min_score": None, "no_graph": False, "t_lag": None, "refine": True,
-    "calibrate": "online", "trusted": "yes", "frame_step": None, "runtime": "auto",
+    "scores": None, "trusted": "yes", "frame_step": None, "runtime": "auto",
 }  # fmt: skip
 
 

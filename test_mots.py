@@ -59,13 +59,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--frame-step", type=positive, help="frame numbers in a step (default: found out)")
     add("--boxes", choices=BOXES, default="check", help="check, believe, or take the masks'")
     add("--trusted", choices=("yes", "no"), help="are masks free of misses and inventions")
-    add(
-        "--calibrate",
-        choices=("online", "video"),
-        default="online",
-        help="learn what scores mean on the way, or on the whole video first (best)",
-    )
-    add("--refine", action="store_true", help="merge tracklets afterwards, offline (ReMOTS)")
+    add("--scores", type=Path, help="what scores mean, by fit_scores.py (default: probabilities)")
+    add("--refine", action="store_true", help="track anew by the frames of --images, as refine.py")
     add(
         "--weights",
         type=Path,
@@ -92,6 +87,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--detections and --output are needed")
     if args.t_lag == 1:
         parser.error("--t-lag must be at least 2 frames, got 1")
+    if args.refine and args.images is None:
+        parser.error("--refine needs --images, the frames of the video")
     if args.tracker and (args.matcher or args.preset):
         parser.error(f"--tracker names one already, got --matcher or --preset, too: {args.tracker}")
     return args

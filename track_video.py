@@ -45,6 +45,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--tracker", help="any of test_mots.py --list (default: best)")
     add("--preset", choices=PRESETS, help="the paper's text, its authors' code, or ours")
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
+    add("--scores", type=Path, help="what scores mean, by fit_scores.py (default: probabilities)")
     add("--min-score", help="least score, as 0.3 or car=0.3,pedestrian=0.5")
     add("--min-area", help="least box area in px^2, as 100 or car=150")
     add("--min-length", help="least detections of a track, as 3 or car=5")
@@ -74,11 +75,11 @@ def request_of(args: argparse.Namespace) -> VideoRequest:
     """Return the VideoRequest that the command line makes."""
     whole = argparse.Namespace(
         **vars(args), matcher=None, no_graph=False, t_lag=None, frame_step=None, boxes="check",
-        trusted=None, calibrate="online", refine=False, runtime="auto",
+        trusted=None, refine=False, runtime="auto",
     )  # fmt: skip
     settings, named = early_and_late(whole)
     asked = ("dataset", "class_names", "classes", "tracker", "preset", "set", "min_score",
-             "min_area", "min_length", "format")  # fmt: skip
+             "min_area", "min_length", "format", "scores")  # fmt: skip
     return VideoRequest(
         args.source,
         args.output,

@@ -26,6 +26,7 @@ from pycocotools import mask as coco_mask
 
 from benchmarks.ablation import Job, combined, measure, scenes_of
 from benchmarks.compare_trackers import Scene, prepare
+from models.settings import settings_for
 from models.parallel import Means
 from models.tracking import Array
 from utils import masks
@@ -146,7 +147,7 @@ def choose(table: Mapping[Any, Mapping[str, float]], preset: Any) -> dict[str, A
 
 def validate(means: Means, scenes: Sequence[Named], constants: Sequence[str]) -> None:
     """Print the first table."""
-    settings, rows = data_set("kitti").presets["best"].tracker, {}
+    settings, rows = settings_for(data_set("kitti"), "best").tracker, {}
     names = [name for name, _, _ in scenes]
     for constant in constants:
         table = {}

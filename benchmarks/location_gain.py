@@ -5,6 +5,7 @@ python -m benchmarks.location_gain --data DIR --weights pretrained/dhae_kitti_sh
 
 from pathlib import Path
 
+from models.settings import settings_for
 from models.usc_mots.calibration import LOCATION_GAINS, associate
 from models.usc_mots.embedding import load_model
 from models.usc_mots.training_data import load_training_sequences
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     args = parser.parse_args()
     of = data_set("kitti")
-    model, config = load_model(args.weights), of.presets["paper"].tracker
+    model, config = load_model(args.weights), settings_for(of, "paper").tracker
     chosen, rows = model.config["location_gain"], {}
     sequences = load_training_sequences(
         args.data, of, model.config["patch_size"], model.config["channels"]

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare_trackers import by_truth
-from models.matching import random_search
+from benchmarks.tune_matchers import random_search
 from models.pipeline import Pipeline
 from models.segment_run import SegmentRequest, run_segment
 from models.settings import settings_for

@@ -19,7 +19,8 @@ from models.remots.retracking import RetrackingConfig
 from models.settings import settings_for
 from utils import evaluation
 from utils.cli import Parser, run, say
-from utils.config import RefinementConfig, with_changes
+from models.remots.refinement import RefinementConfig
+from utils.config import with_changes
 from utils.data_sets import DATA_SETS, data_set
 from utils.detections import Detections
 from utils.formats.registry import read_detections, read_sequences

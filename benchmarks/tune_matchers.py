@@ -8,17 +8,18 @@ here the score is the share of detections with the right predecessor, over all c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.matching import random_search
+import numpy as np
+
 from models.parallel import Means
 from models.pipeline import Pipeline
 from models.settings import settings_for
-from models.tracking import EMBEDDINGS, Array, make_tracker, trackers
+from models.tracking import EMBEDDINGS, Array, Tracker, make_tracker, track, trackers
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
 from utils.detections import IGNORE, Detections
@@ -33,6 +34,58 @@ def accuracy(tracked: Sequence[tuple[Detections, Array]]) -> float:
     total = sum(len(detections) for detections, _ in tracked)
     wrong = sum(sum(association_accuracy(d, ids)[1:]) for d, ids in tracked)
     return 1 - wrong / total
+
+
+def random_search(
+    sequences: Sequence[tuple[Detections, Array]],
+    make: Callable[[Any], Tracker],
+    config: Any,
+    accuracy: Callable[[list[tuple[Detections, Array]]], float],
+    trials: int = 1000,
+    seed: int = 0,
+    scores: bool = False,
+) -> tuple[Any, float]:
+    """Return the best of randomly drawn settings (thesis, section 4.1), and its accuracy.
+
+    `limit` (up to that of the settings) or `scale`, `window` and `overlap_weight` are drawn, and
+    `min_score` if asked for.
+    MOTSNet's authors do not tune (tau = 1, N_w the training batch, N_t = 5), but their embeddings
+    are of images.
+
+    Args:
+        sequences: [(Detections, embeddings)] to tune on.
+        make: settings -> Tracker.
+        config: settings to start from.
+        accuracy: function [(Detections, track_ids)] -> float, larger is better.
+        trials: how many to draw; seed: of the draws.
+        scores: whether detections have scores, of which the least (gamma) is drawn, too.
+    """
+    rng = np.random.default_rng(seed)
+
+    def measured(candidate: Any) -> float:
+        columns = [{"embeddings": e, "vectors": e} for _, e in sequences]
+        scenes = [d for d, _ in sequences]
+        tracked = [
+            (d, track(d, make(candidate), c)[0]) for d, c in zip(scenes, columns, strict=True)
+        ]
+        return accuracy(tracked)
+
+    best, value = config, measured(config)
+    for _ in range(trials):
+        changes: dict[str, Any] = {
+            "window": int(rng.integers(1, 31)),
+            "limit": config.limit * float(rng.uniform(0.05, 1)),
+        }
+        if hasattr(config, "scale"):
+            changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}
+        if getattr(config, "overlap_weight", 0):
+            changes["overlap_weight"] = float(10 ** rng.uniform(-1, 1))
+        if scores:
+            changes["min_score"] = {0: float(rng.uniform(0, 0.95))}
+        candidate = replace(config, **changes)
+        if (result := measured(candidate)) > value:
+            best, value = candidate, result
+    return best, value
 
 
 def search(job: tuple[str, Any, int]) -> tuple[str, Any, float]:

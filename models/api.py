@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.live import Final, Live
+from models.live import Live
 from models.pipeline import Pipeline, Tracked
 from models.settings import Settings, changed, settings_for
 from utils.data_sets import CUSTOM, data_set, named_after, own_names
@@ -22,6 +22,7 @@ from utils.formats.rows import Size
 from utils.formats.writing import MOTS, WRITERS
 from utils.frames import FrameFolder
 from utils.masks import Images
+from utils.score_curves import ScoreCurves
 
 UNNAMED = "sequence"  # what a sequence from Python is called
 
@@ -76,6 +77,7 @@ def track(
     images: Path | str | Images | None = None,
     size: Size | None = None,
     class_names: Mapping[int, str] | None = None,
+    scores: Path | str | None = None,
     **changes: Any,
 ) -> Tracks:
     """Track one sequence.
@@ -86,6 +88,7 @@ def track(
             `utils.formats.objects.detections_of` takes: frames are then counted from 0.
         tracker: name in the registry.
         images: folder of the frames, or function frame -> (height, width, 3) uint8 RGB.
+        scores: file of `fit_scores.py` that says what scores mean; None takes them as they are.
         size: (height, width) of the frames in px, where the source does not say it.
         class_names: {number: name}.
         changes: settings by name, as `--set` takes them (`memory=60`).
@@ -96,7 +99,7 @@ def track(
     classes = Classes(class_names)
     folder = Path(images) if isinstance(images, str | Path) else None
     detections = _read(source, classes, size, folder)
-    settings = _settings(tracker, class_names, [detections], changes)
+    settings = _settings(tracker, class_names, [detections], changes, scores)
     reader = images if callable(images) else None
     if folder is not None and len(detections):
         reader = FrameFolder(folder, detections.sequence, detections.size)
@@ -111,13 +114,15 @@ def _settings(
     class_names: Mapping[int, str] | None,
     sequences: list[Detections],
     changes: Mapping[str, Any],
+    scores: Path | str | None = None,
 ) -> Settings:
     """Return the settings for any masks, with the names that the user and the source bring."""
     of = data_set(CUSTOM)
     if class_names:
         of = replace(of, class_names={**own_names(of), **class_names})
     settings = settings_for(named_after(of, sequences), tracker)
-    return changed(settings, [f"{name}={value}" for name, value in changes.items()])
+    curves = None if scores is None else ScoreCurves.read(Path(scores))
+    return changed(replace(settings, curves=curves), [f"{name}={value}" for name, value in changes.items()])
 
 
 def _read(source: Any, classes: Classes, size: Size | None, images: Path | None) -> Detections:
@@ -159,45 +164,50 @@ def _joined(parts: list[Detections]) -> Detections:
 
 
 class Tracker:
-    """Tracks a video frame by frame; memory holds the frames that are not final, no more.
+    """Tracks a video frame by frame: identities at once, and their last word at the end.
 
-    A frame comes back, in order, once it is certain who is who in it: `best` waits until a track
-    has shown that it is an object, for 30 frames at most after the first seconds.
+    Memory holds the tracks that may go on, and one identity for each detection.
 
     Args:
-        tracker: name in the registry. class_names: {number: name}. changes: settings by name.
+        tracker: name in the registry. class_names: {number: name}.
+        scores: file of `fit_scores.py`, or None. changes: settings by name.
 
     Raises:
-        ValueError: no such tracker or setting.
+        ValueError: no such tracker, setting or file.
 
     Example:
         >>> tracker = Tracker()
         >>> for image in video:
-        ...     for done in tracker.update(model(image), image):
-        ...         print(done.frame, done.ids)
-        >>> for done in tracker.flush():
-        ...     print(done.frame, done.ids)
+        ...     ids = tracker.update(model(image), image)  # one for each mask, 0: none yet
+        >>> final = tracker.flush()  # {frame: ids}
     """
 
     def __init__(
         self,
         tracker: str = "best",
         class_names: Mapping[int, str] | None = None,
+        scores: Path | str | None = None,
         **changes: Any,
     ) -> None:
         self._classes = Classes(class_names)
         of = Detections.empty("")
         named = replace(of, class_names=dict(class_names or {}))
-        self._live = Live(Pipeline(_settings(tracker, class_names, [named], changes)))
+        self._live = Live(Pipeline(_settings(tracker, class_names, [named], changes, scores)))
+        self._lengths: dict[int, int] = {}  # by frame
         self._next = 0
         self._size: Size | None = None
 
-    def update(self, source: Any, image: Any = None, frame: int | None = None) -> list[Final]:
-        """Take the next frame's masks; return the frames that are final by now, in order.
+    def update(
+        self, source: Any, image: Any = None, frame: int | None = None
+    ) -> npt.NDArray[np.int32]:
+        """Take the next frame's masks; return the (k,) identities as they are known now.
+
+        An identity is 0 until the tracker believes in the object. It is never given to another
+        object later.
 
         Args:
             source: of any kind that `utils.formats.objects.detections_of` takes.
-            image: (height, width, 3) uint8 RGB, for colours, or None. It is given back.
+            image: (height, width, 3) uint8 RGB, for trackers that look at it, or None.
             frame: its number, ascending; None counts.
 
         Raises:
@@ -206,12 +216,20 @@ class Tracker:
         number = self._next if frame is None else frame
         size = self._size if image is None else tuple(np.shape(image)[:2])
         found = detections_of(source, number, size, self._classes)
-        self._next = number + 1
-        if not len(found):
-            return self._live.empty(number, size or (0, 0), image)
-        self._size = found.size
-        return self._live.update(found, image)
+        if len(found):
+            self._size = found.size
+        answer = self._live.update(number, found, image)
+        self._lengths[number], self._next = len(found), number + 1
+        return answer.ids
 
-    def flush(self) -> list[Final]:
-        """Return the frames that are left, at the end of the video."""
-        return self._live.flush()
+    def flush(self) -> dict[int, npt.NDArray[np.int32]]:
+        """Return {frame: (k,) final identities} of all frames, in the order of `update`.
+
+        What later frames showed may have changed an identity from 0, or to 0: of a track that was
+        too short, or that turned out to be no object.
+        """
+        ids = self._live.flush()
+        if not self._lengths:
+            return {}
+        ends = np.cumsum([*self._lengths.values()])
+        return dict(zip(self._lengths, np.split(ids, ends[:-1]), strict=True))

@@ -11,6 +11,7 @@ from models.settings import Settings, changed, settings_for
 from models.tracking import trackers
 from utils.config import parts_of
 from utils.data_sets import CUSTOM, DataSet, data_set, parse_class_names
+from utils.score_curves import ScoreCurves
 
 
 def of_args(args: argparse.Namespace) -> DataSet:
@@ -63,7 +64,7 @@ def settings_with(args: argparse.Namespace, chosen: DataSet) -> Settings:
     return replace(
         settings,
         refine=args.refine,
-        calibrate=args.calibrate == "video",
+        curves=None if args.scores is None else ScoreCurves.read(args.scores),
         trust=None if args.trusted is None else args.trusted == "yes",
         frame_step=args.frame_step,
         boxes=args.boxes,

@@ -19,7 +19,6 @@ from models.tracking import (
     EMBEDDINGS,
     VECTORS,
     Array,
-    Finished,
     Tracker,
     iterate_frames,
     make_tracker,
@@ -110,8 +109,7 @@ class Pipeline:
         watch: Stopwatch; None makes one.
 
     Raises:
-        ValueError: weights that are missing or of another data set, where they may be needed; the
-            whole video is to be measured first by a tracker that measures nothing.
+        ValueError: weights that are missing or of another data set, where they may be needed.
 
     Example:
         >>> pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
@@ -126,9 +124,6 @@ class Pipeline:
         location_gain: float | None = None,
         watch: Stopwatch | None = None,
     ) -> None:
-        if settings.calibrate and not tracker_class(settings.name).measures:
-            rule = "calibrating on the whole video needs a tracker that measures"
-            raise ValueError(f"{rule}, got {settings.name}")
         self.settings, self.watch = settings, watch or Stopwatch()
         self._weights = None if weights is None else list(weights)
         self._location_gain = location_gain
@@ -147,18 +142,11 @@ class Pipeline:
         """Return a fresh tracker for a sequence."""
         return make_tracker(self.settings.name, self.settings.tracker)
 
-    def needs_embeddings(self, detections: Detections, images: bool = False) -> bool:
-        """Return whether something reads the embeddings of a sequence.
-
-        Args:
-            images: whether there are frames, whose colours `refine` takes instead.
-        """
+    def needs_embeddings(self, detections: Detections) -> bool:
+        """Return whether the tracker reads the embeddings of a sequence."""
         tracker = self.tracker()
-        needs = tracker.needs
-        lacking = VECTORS in needs and detections.vectors is None and not tracker.own_vectors
-        if EMBEDDINGS in needs or lacking:
-            return True
-        return self.settings.refine and not images
+        lacking = detections.vectors is None and not tracker.own_vectors
+        return EMBEDDINGS in tracker.needs or (VECTORS in tracker.needs and lacking)
 
     def prepare(self, detections: Detections) -> Detections:
         """Return a sequence with the boxes that the settings ask for.
@@ -194,14 +182,13 @@ class Pipeline:
         given: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """Return {name: (n, ...)} of what the tracker and refinement read; zeros where not kept."""
-        columns, s = dict(given or {}), self.settings
-        if COLOURS not in columns and images is not None and (s.refine or COLOURS in tracker.uses):
+        columns = dict(given or {})
+        if COLOURS not in columns and images is not None and self.settings.refine:
             from utils.colours import colour_histograms
 
             with self.watch("crop"):
                 columns[COLOURS] = colour_histograms(detections, images, keep)
-        needed = self.needs_embeddings(detections, COLOURS in columns)
-        if needed and EMBEDDINGS not in columns:
+        if self.needs_embeddings(detections) and EMBEDDINGS not in columns:
             columns[EMBEDDINGS] = self.embedder.embed(detections, keep, images, self.watch)
         if VECTORS in tracker.needs and VECTORS not in columns:
             own = detections.vectors
@@ -233,10 +220,7 @@ class Pipeline:
         tracker = self.tracker()
         columns = self.columns(detections, keep, tracker, images, given)
         with self.watch("associate"):
-            scored = self._judged(detections)
-            track_ids, report = track(scored, tracker, columns, keep, step)
-            if self.settings.calibrate:
-                track_ids, report = track(scored, tracker.again(), columns, keep, step)
+            track_ids, report = track(self._judged(detections), tracker, columns, keep, step)
         if self.settings.refine:
             track_ids, merged = self._refine(detections, track_ids, columns, images, step)
             report = report + merged
@@ -265,10 +249,17 @@ class Pipeline:
         return Tracked(whole, keep, dropped, step, {}, nobody, Counter(), None, tuple(notes), front)
 
     def _judged(self, detections: Detections) -> Detections:
-        """Return a sequence with the scores that count: none where its masks are trusted."""
-        if detections.scored and self.settings.trusts(detections):
+        """Return a sequence with P(object) for scores: 1 for trusted masks, else by the curves."""
+        settings = self.settings
+        if not detections.scored:
+            return detections
+        if settings.trusts(detections):
             return replace(detections, scores=np.ones_like(detections.scores))
-        return detections
+        if settings.curves is None:
+            return detections
+        columns = detections.classes, detections.scores
+        scores = settings.curves.probability(*columns, settings.data_set.name_of)
+        return replace(detections, scores=scores)
 
     def _refine(
         self,
@@ -278,21 +269,15 @@ class Pipeline:
         images: Images | None,
         step: int,
     ) -> tuple[npt.NDArray[np.int32], Counter[str]]:
-        """Return the ids after merging tracklets, and what was merged."""
-        from models.remots.refinement import refine
+        """Return the ids after tracking the video anew by its frames, and what was changed."""
         from models.remots.retracking import retrack
 
-        name, colours = detections.sequence, columns.get(COLOURS)
-        with_embeddings = EMBEDDINGS in columns and (
-            colours is None or self.embedder.needs_images(name)
-        )
-        looks = [columns[EMBEDDINGS]] if with_embeddings else []
-        looks += [] if colours is None else [colours]
-        config: Any = self.settings.refinement
+        if images is None:
+            rule = "--refine needs every frame of the video (--images)"
+            raise FormatError(detections.sequence, None, rule, "none")
         with self.watch("refine"):
-            if config.retracks and images is not None:
-                return retrack(detections, track_ids, looks, images, config, step)
-            return refine(detections, track_ids, looks, config)
+            looks, config = [columns[COLOURS]], self.settings.refinement
+            return retrack(detections, track_ids, looks, images, config, step)
 
     def _step(self, detections: Detections) -> tuple[int, list[str]]:
         """Return the step of the frame numbers, and what to say of it."""
@@ -318,14 +303,10 @@ class Pipeline:
         """Refuse settings that need the whole video.
 
         Raises:
-            ValueError: refining or calibrating on the video is asked for.
+            ValueError: refining is asked for.
         """
-        for asked, what in (
-            (self.settings.refine, "refining"),
-            (self.settings.calibrate, "calibrating"),
-        ):
-            if asked:
-                raise ValueError(f"{what} needs the whole video, got a stream of frames")
+        if self.settings.refine:
+            raise ValueError("refining needs the whole video, got a stream of frames")
 
     def step(
         self,
@@ -335,69 +316,18 @@ class Pipeline:
         keep: npt.NDArray[np.bool_],
         step: int,
         images: Images | None = None,
-    ) -> Finished:
-        """Let a tracker take one frame; return the [(row, id)] that are final by now.
+    ) -> Array:
+        """Let a tracker take one frame; return the (k,) identities as they are known now.
 
         Args:
             tracker: of the video. part: k Detections of one frame. rows: (k,) what the caller calls
             them. keep: (k,) bool, those that take part. step, images: see `track`.
         """
         columns = self.columns(part, keep, tracker, images) if keep.any() else {}
-        done: Finished = []
+        ids = np.zeros(len(part), np.int64)
         for frame in iterate_frames(self._judged(part), tracker, columns, keep, step):
-            done += tracker.update(replace(frame, rows=rows[frame.rows]))
-        return done
-
-    def stream(
-        self, frames: Detections | Iterable[Detections], images: Images | None = None
-    ) -> Iterator[Finished]:
-        """Track frame by frame; yield [(row, id)] of what is final while the video still runs.
-
-        Args:
-            frames: a sequence, whose rows are meant; or its frames one by one, each Detections of
-                one frame number with all its detections: rows are then counted through, frames
-                are a step apart unless the settings say otherwise, and boxes are believed.
-            images: see `track`.
-
-        Yields:
-            One list per frame and one at the end. Together they are the ids of `track`.
-
-        Raises:
-            ValueError: refinement is asked for, which needs the whole video; or see `track`.
-        """
-        self.check_online()
-        tracker: Tracker | None = None
-        step, parts = self._frame_by_frame(frames)
-        for part, rows in parts:
-            keep, _ = self.mark(part)
-            if tracker is None:
-                if not len(part):
-                    continue
-                tracker = self.tracker()
-            yield self.step(tracker, part, rows, keep, step, images)
-        if tracker is not None:
-            yield tracker.flush()
-
-    def _frame_by_frame(
-        self, frames: Detections | Iterable[Detections]
-    ) -> tuple[int, Iterator[tuple[Detections, Array]]]:
-        """Return the step of the frame numbers, and (Detections, rows) of each frame."""
-        if isinstance(frames, Detections):
-            whole = self.prepare(frames)
-            step, _ = self._step(whole)
-            return step, ((whole.select(rows), rows) for _, rows in whole.rows_by_frame())
-
-        def counted() -> Iterator[tuple[Detections, Array]]:
-            start = 0
-            for part in frames:
-                if len(numbers := np.unique(part.frames)) > 1:
-                    raise ValueError(f"a stream must come frame by frame, got {numbers}")
-                # The boxes of a single frame are too few to say what they are.
-                part = self.prepare(part) if self.settings.boxes == "mask" else part
-                yield part, np.arange(start, start + len(part))
-                start += len(part)
-
-        return self.settings.frame_step or 1, counted()
+            ids[frame.rows] = tracker.update(replace(frame, rows=rows[frame.rows]))
+        return ids
 
     def write(self, tracked: Tracked, folder: Path) -> tuple[Detections, list[int]]:
         """Write SEQ.txt into a folder; return what was written, see `Tracked.result`."""

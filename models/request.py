@@ -146,7 +146,7 @@ def check_sequences(made: Run) -> None:
             if len(missing) == len(numbers):
                 got = f"none of the {len(numbers)} frames that have detections"
                 raise ValueError(f"{images.folder}: must hold the frames' pictures, got {got}")
-            if missing and made.settings.refinement.retracks:
+            if missing and made.settings.refine:
                 raise FormatError(images.folder, None, "must hold every frame", f"no {missing[0]}")
             if not missing:
                 made.complete.add(detections.sequence)
@@ -154,9 +154,9 @@ def check_sequences(made: Run) -> None:
                 shown = ", ".join(map(str, missing[:3])) + ", ..." * (len(missing) > 3)
                 made.notes.append(
                     f"{detections.sequence}: no picture of {len(missing)} frames ({shown}): they "
-                    "are drawn grey, and colours of this sequence are not used"
+                    "are drawn grey"
                 )
-        if len(prepared) and pipeline.needs_embeddings(prepared, images is not None):
+        if len(prepared) and pipeline.needs_embeddings(prepared):
             if keras:
                 check_backend()
             complete = detections.sequence in made.complete

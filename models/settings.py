@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from models.remots.retracking import RetrackingConfig
 from models.tracking import tracker_class
-from utils.config import RefinementConfig, override, parts_of
-from utils.data_sets import DATA_SETS, DataSet, Preset
+from utils.config import override, parts_of
+from utils.data_sets import DATA_SETS, DataSet
 from utils.detections import Detections
 from utils.rules import DetectionRules
+from utils.score_curves import ScoreCurves
 
 BOXES = ("check", "file", "mask")
 PARTS = ("tracker", "rules", "refinement")
@@ -28,8 +30,8 @@ class Settings:
         tracker: its settings.
         rules: which detections take part.
         classes: numbers to track; None: every class but ignore regions.
-        refine: whether tracklets are merged afterwards; refinement: how.
-        calibrate: whether the tracker measures the whole video first.
+        refine: whether the video is tracked anew by its frames afterwards; refinement: how.
+        curves: what scores mean, by `fit_scores.py`; None takes them for probabilities.
         trust: whether masks are trusted, so that their scores and areas decide nothing; None: those
             of files without scores are.
         frame_step: frame numbers that make one step of the video; None finds out.
@@ -44,8 +46,8 @@ class Settings:
     rules: DetectionRules
     classes: tuple[int, ...] | None
     refine: bool = False
-    refinement: RefinementConfig = field(default_factory=RefinementConfig)
-    calibrate: bool = False
+    refinement: RetrackingConfig = field(default_factory=RetrackingConfig)
+    curves: ScoreCurves | None = None
     trust: bool | None = None
     frame_step: int | None = None
     boxes: str = "check"
@@ -64,7 +66,7 @@ class Settings:
             "rules": asdict(self.rules),
             "refined": self.refine,
             "refinement": asdict(self.refinement) if self.refine else None,
-            "calibrate": self.calibrate,
+            "scores": None if self.curves is None else dict(self.curves.facts),
             "trust": self.trust,
             "frame_step": self.frame_step,
             "boxes": self.boxes,
@@ -95,8 +97,8 @@ def settings_for(
             own = ", ".join(data_set.presets)
             raise ValueError(f"{data_set.name} has the presets {own}, got {wanted}")
     rules = data_set.presets[rules_of or (name if name in data_set.presets else "paper")].rules
-    chosen = data_set.presets.get(name) or Preset(rules, kind.settings())
-    return Settings(data_set, name, chosen.tracker, rules, classes=data_set.tracked)
+    chosen = data_set.presets[name].tracker if name in data_set.presets else {}
+    return Settings(data_set, name, kind.settings(**chosen), rules, classes=data_set.tracked)
 
 
 def changed(settings: Settings, changes: Iterable[str]) -> Settings:

@@ -60,7 +60,7 @@ class Spool:
             self.names = {int(c): n for c, n in held["names"].items()}
         self.save_names(self.names)
         self._masks = self.folder / "masks.txt"
-        self._complete = self._cut()
+        self._cut()
 
     def _held(self) -> dict[str, Any] | None:
         """Return the state of an earlier run, None where there is none."""
@@ -79,15 +79,14 @@ class Spool:
 
     # What was segmented: a line "frame count height width scored", then a line per mask.
 
-    def _cut(self) -> int:
-        """Drop what was being written when the run was stopped; return how many bytes stay."""
+    def _cut(self) -> None:
+        """Drop what was being written when the run was stopped."""
         if not self._masks.is_file():
-            return 0
+            return
         with self._masks.open("rb") as file:
             end = max((end for _, _, end in self._entries(file)), default=0)
         with self._masks.open("r+b") as file:
             file.truncate(end)
-        return end
 
     @staticmethod
     def _entries(file: Any) -> Iterator[tuple[list[bytes], list[list[bytes]], int]]:
@@ -105,12 +104,13 @@ class Spool:
             yield fields, [row.split() for row in rows], file.tell()
 
     def stored(self) -> Iterator[tuple[int, Detections]]:
-        """Yield (frame, Detections) of what was segmented before, in order."""
-        if not self._complete:
+        """Yield (frame, Detections) of what was segmented until now, in order."""
+        if not self._masks.is_file():
             return
+        complete = self._masks.stat().st_size  # what is stored from now on does not count
         with self._masks.open("rb") as file:
             for head, rows, end in self._entries(file):
-                if end > self._complete:
+                if end > complete:
                     return
                 frame, _, height, width, scored = (int(f) for f in head)
                 yield frame, _detections(frame, (height, width), bool(scored), rows)

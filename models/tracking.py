@@ -1,4 +1,4 @@
-"""What every tracker is: frames in, rows with their final identity out; and their registry."""
+"""What every tracker is: frames in, identities out at once and at the end; and their registry."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from utils.config import ByClass, limits_of
 from utils.detections import Detections
 
-Finished = list[tuple[int, int]]  # [(row, id)]
 Array = npt.NDArray[Any]
+Final = tuple[Array, Array]  # (n,) rows and (n,) ids
 
 # Columns of a Frame that cost something, made only for trackers that read them.
 EMBEDDINGS, VECTORS, COLOURS, MASKS, BOXES, IDS = (
@@ -102,7 +103,6 @@ class Tracker(ABC):
 
     Attributes:
         name: in the registry. meaning: one line for --list. settings: its dataclass.
-        measures: whether it can measure a whole video first, and then track it `again`.
         in_front: who gets a pixel of masks with equal scores, see `utils.results.make_disjoint`.
         needs: columns without which it cannot run; uses: those it reads where they are.
         own_vectors: whether its vectors must be the file's own, and embeddings are none.
@@ -112,7 +112,6 @@ class Tracker(ABC):
     name: ClassVar[str]
     meaning: ClassVar[str]
     settings: ClassVar[type]
-    measures: ClassVar[bool] = False
     in_front: ClassVar[bool] = True
     own_vectors: ClassVar[bool] = False
     needs: tuple[str, ...] = ()
@@ -133,33 +132,51 @@ class Tracker(ABC):
         self._last = frame.number
 
     @abstractmethod
-    def update(self, frame: Frame) -> Finished:
+    def update(self, frame: Frame) -> Array:
         """Take the next frame; frames without detections may be left out.
 
         Returns:
-            [(row, id)] of the detections whose identity is now final; frames ascend per identity.
+            (k,) int64, the identity of each detection as far as it is known now, 0 for none yet. An
+            identity is never given to another object later. `flush` may still take one back, or
+            give one to a detection that has none now.
 
         Raises:
             ValueError: frame numbers out of order, or a column is missing.
         """
 
     @abstractmethod
-    def flush(self) -> Finished:
-        """Return [(row, id)] of all that is still open, and forget the sequence."""
+    def flush(self) -> Final:
+        """Return the rows that have an identity, and their final identities; forget the sequence."""
 
-    @abstractmethod
-    def open_since(self) -> int | None:
-        """Return the number of the earliest frame with a detection whose identity is still open.
 
-        Rows of earlier frames that have none by now get none. None: nothing is open.
-        """
+class Ledger:
+    """The detections of a sequence that a tracker put into tracks, until the tracks are judged."""
 
-    def again(self) -> Tracker:
-        """Return a fresh tracker that knows what this one measured on a video, now flushed.
+    def __init__(self) -> None:
+        self._parts: list[tuple[Array, ...]] = []
 
-        Only trackers with `measures` have it.
-        """
-        raise NotImplementedError
+    def add(self, rows: Array, ids: Array, *columns: Array) -> None:
+        """Note (k,) rows, their ids (0 for none) and further columns."""
+        self._parts.append((rows, ids, *columns))
+
+    def close(self) -> tuple[Array, ...]:
+        """Return all columns of the rows that have an id, and forget them."""
+        parts, self._parts = self._parts, []
+        if not parts:
+            return tuple(np.zeros(0, np.int64) for _ in range(4))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return tuple(column[columns[1] > 0] for column in columns)
+
+
+def long_enough(ids: Array, classes: Array, limits: ByClass) -> npt.NDArray[np.bool_]:
+    """Return (n,) bool: whether a detection's track has as many detections as its class needs.
+
+    Args:
+        ids: (n,) int, above 0. classes: (n,) int. limits: {class: least detections}.
+    """
+    lengths = np.bincount(ids)[ids] if len(ids) else np.zeros(0)
+    enough: npt.NDArray[np.bool_] = lengths >= limits_of(classes, limits)
+    return enough
 
 
 TRACKERS: dict[str, type[Tracker]] = {}
@@ -274,11 +291,9 @@ def track(
         track_ids: (n,) int32, 0 for detections that belong to no track.
         report: Counter, the tracker's.
     """
-    track_ids, done = np.zeros(len(detections), np.int32), []
+    track_ids = np.zeros(len(detections), np.int32)
     for frame in iterate_frames(detections, tracker, columns, keep, step):
-        done += tracker.update(frame)
-    done += tracker.flush()
-    if done:
-        rows, ids = zip(*done, strict=True)
-        track_ids[list(rows)] = ids
+        tracker.update(frame)
+    rows, ids = tracker.flush()
+    track_ids[rows] = ids
     return track_ids, tracker.report

@@ -10,11 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from types import FrameType
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.live import Final
 from models.segmenters import BatchSegmenter, Segmenter, segmented
 from models.spool import PART, Spool
 from utils.detections import Detections
@@ -24,9 +22,6 @@ from utils.video import VideoWriter, join
 
 Image = npt.NDArray[np.uint8]
 Segmented = tuple[int, Image, Detections]
-
-ROOM = 384 << 20  # bytes of pictures that wait as they are
-QUALITY = 97  # of those that wait packed, JPEG
 
 
 class Stop:
@@ -58,31 +53,6 @@ def stamp(path: Path) -> str:
         return ""
     found = path.stat()
     return f"{found.st_size} {found.st_mtime_ns}"
-
-
-class Held:
-    """A picture that waits for the identities in it: as it is, or packed if many wait already.
-
-    Args:
-        image: (height, width, 3) uint8 RGB. waiting: how many frames wait.
-    """
-
-    def __init__(self, image: Image, waiting: int) -> None:
-        self._image: Image | None = image
-        self._packed: npt.NDArray[np.uint8] | None = None
-        if (waiting + 1) * image.nbytes > ROOM:
-            colours = np.ascontiguousarray(image[:, :, ::-1])
-            self._packed = cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-            self._image = None
-
-    def open(self) -> Image:
-        """Return the picture."""
-        if self._image is not None:
-            return self._image
-        assert self._packed is not None
-        unpacked = cv2.imdecode(self._packed, cv2.IMREAD_COLOR)
-        assert unpacked is not None
-        return np.asarray(unpacked, np.uint8)[:, :, ::-1]
 
 
 @dataclass
@@ -136,7 +106,7 @@ class Masks:
     def _of(self, frame: int, image: Image) -> Detections:
         """Return the Detections of a frame."""
         if self.segmenter is None:
-            return self.by_frame.pop(frame, Detections.empty("", *image.shape[:2]))
+            return self.by_frame.get(frame, Detections.empty("", *image.shape[:2]))
         if (before := self._before(frame)) is not None:
             return before
         assert not isinstance(self.segmenter, BatchSegmenter)
@@ -145,6 +115,15 @@ class Masks:
         if len(self.classes.names) > known:
             self.spool.save_names(self.classes.names)
         return self.spool.store(frame, found)
+
+    def again(self, numbers: Iterable[int], size: tuple[int, int]) -> Iterator[Detections]:
+        """Yield the Detections of the frames that `each` went through, once more."""
+        if self.segmenter is None:
+            for number in numbers:
+                yield self.by_frame.get(number, Detections.empty("", *size))
+            return
+        for _, (_, kept) in zip(numbers, self.spool.stored(), strict=False):
+            yield kept.select(kept.filled)
 
 
 class Parts:
@@ -163,20 +142,19 @@ class Parts:
         self._writer: VideoWriter | None = None
         self.stopped = False
         self.painter = Painter()
-        self.last: Image | None = None
 
-    def take(self, final: Final, image: Image) -> None:
-        """Draw the next frame on its picture, unless it is in a part that is there."""
+    def take(self, frame: int, result: Detections, image: Image) -> None:
+        """Draw the next frame's result on its picture, unless it is in a part that is there."""
         part, place = divmod(self._count, PART)
         self._count += 1
-        rows = np.flatnonzero(final.result.ids)
+        rows = np.flatnonzero(result.ids)
         if part < self._done:
-            self.painter.follow(final.result, rows, final.frame)
+            self.painter.follow(result, rows, frame)
             return
-        self.last = self.painter.draw(image, final.result, rows, final.frame)
+        drawn = self.painter.draw(image, result, rows, frame)
         if self._writer is None:
             self._writer = VideoWriter(self._folder / f"{part:06d}.mp4", self._size, self._rate)
-        self._writer.write(self.last)
+        self._writer.write(drawn)
         if place == PART - 1:
             self._end(part)
 

@@ -1,8 +1,9 @@
-"""A video's run: frames in once and in order; tracks, video and report out, and to be gone on with.
+"""A video's run: frames in, in order; tracks, video and report out, and to be gone on with.
 
-Whatever is slow to make, what a segmenter finds and the parts of the drawn video, is kept on disk
-as it is made. A run that goes on reads the frames again and tracks what is kept, which gives the
-same identities, so that the files are those of a run that was never stopped.
+First all frames are tracked. Then they are read once more, and drawn with the identities that are
+final; a camera's frames are recorded for that. What is slow to make, the masks of a segmenter and
+the parts of the drawn video, is kept on disk. A run that goes on tracks the kept masks anew, which
+gives the same identities, so that its files are those of a run that was never stopped.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib.metadata import version
@@ -21,17 +22,18 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from models.live import Final, Live
+from models.live import Answer, Live
 from models.output import PICTURES, REPORT, OutputFolder
 from models.pipeline import Pipeline, find_step
 from models.segmenters import find_segmenter
 from models.settings import Settings
 from models.spool import Spool
-from models.video_parts import Held, Masks, Parts, Stop, interrupted_by, stamp
+from models.video_parts import Masks, Parts, Stop, interrupted_by, stamp
 from utils import evaluation
 from utils.cli import check_backend, say
 from utils.data_sets import DataSet, named_after, own_names
 from utils.detections import Detections
+from utils.drawing import Painter
 from utils.files import FormatError
 from utils.formats.base import Classes, Options, Output
 from utils.formats.lines import numbered
@@ -39,12 +41,14 @@ from utils.formats.mots_txt import MOTS_TXT
 from utils.formats.writing import MOTS, WRITERS
 from utils.inputs import read_inputs
 from utils.page import write_page
+from utils.results import disjoint
 from utils.review import Review
-from utils.video import Frames
+from utils.video import Frames, VideoWriter
 
 Image = npt.NDArray[np.uint8]
 
 TRACKS = "tracks.txt"  # of the work folder: frame id class height width score rle
+RECORDED = "recorded.mp4"  # of the work folder: a camera's frames
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class VideoRun:
         self.pipeline = Pipeline(self.settings)
         self.pipeline.check_online()
         self.detections = self._checked(found[0]) if found else None
-        if self.pipeline.needs_embeddings(Detections.empty(""), True):
+        if self.pipeline.needs_embeddings(Detections.empty("")):
             check_backend()
         self._number()
 
@@ -216,66 +220,107 @@ class VideoRun:
         }
 
     def _track(self, spool: Spool, folder: Path) -> bool:
-        """Take all frames through; return whether the run was stopped before their end."""
-        numbers = self.detections.rows_by_frame() if self.detections is not None else []
-        parts: dict[int, Detections] = {}
-        if self.detections is not None:
-            order = np.argsort(self.detections.frames, kind="stable")
-            starts = np.searchsorted(self.detections.frames[order], [n for n, _ in numbers])
-            for (number, _), rows in zip(numbers, np.split(order, starts[1:]), strict=True):
-                parts[number] = self.detections.select(rows)
-        source = Masks(parts, self.segmenter, self.request.segmenter or "", self.classes, spool)
+        """Track all frames, and draw them; return whether the run was stopped before the end."""
+        source = Masks(
+            self._by_frame(), self.segmenter, self.request.segmenter or "", self.classes, spool
+        )
+        self.detections = None
+        self._work = spool.folder
         live = Live(self.pipeline, self.step)
-        self.detections = None  # its parts are let go one by one
-        work = folder / "parts"
-        work.mkdir()
-        video = Parts(spool, self.frames.rate, self.frames.size, work)
-        self.review = Review(self.frames.name, self.frames.size, {}, self.step, truth=self.truth)
-        seen = 0
-        with (spool.folder / TRACKS).open("wb") as tracks:
-
-            def take(finals: list[Final]) -> None:
-                for final in finals:
-                    image = final.image.open()
-                    self._take(final, image, tracks)
-                    video.take(final, image)
-                    if self.request.show and video.last is not None:
-                        self._show(video.last)
-
-            bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)
-            for number, image, found in source.each(bar):
-                if self.stop.asked:
-                    break
-                seen += 1
-                self.counts["frames"] += 1
-                self.counts["read"] += len(found)
-                self.scored |= found.scored and len(found) > 0
-                named = replace(found, sequence=self.frames.name)
-                held = Held(image, live.waiting)
-                if len(found):
-                    take(live.update(named, image, held))
-                else:
-                    take(live.empty(number, self.frames.size, image, held))
-            stopped = video.stopped = self.stop.asked
-            take(live.flush())
+        numbers = self._follow(source, live)
+        stopped = self.stop.asked
+        ids = live.flush()
         self.counts.update({f"dropped_{rule}": n for rule, n in live.dropped.items()})
         self.counts.update({f"tracker_{what}": n for what, n in live.tracker.report.items()})
         self.counts["dropped_empty"] += source.emptied
-        self._left_over(source, stopped)
+        self._left_over(source, numbers, stopped)
         self.notes += [] if self.frames.numbered else self.frames.notes
+        work = folder / "parts"
+        work.mkdir()
+        video = Parts(spool, self.frames.rate, self.frames.size, work)
+        video.stopped = stopped  # identities may change when the run goes on: draw them anew
+        self.review = Review(self.frames.name, self.frames.size, {}, self.step, truth=self.truth)
+        self.stop.asked = False  # from now on Ctrl-C ends the drawing
+        with (spool.folder / TRACKS).open("wb") as tracks:
+            self._draw(source.again(numbers, self.frames.size), numbers, ids, live, video, tracks)
         if stopped:
-            self.notes.append(f"stopped after {seen} frames (--resume goes on)")
+            self.notes.append(f"stopped after {len(numbers)} frames (--resume goes on)")
+        elif self.stop.asked:
+            self.notes.append("stopped while the video was drawn (--resume goes on)")
         (folder / PICTURES).mkdir()
-        if not video.finish(folder / PICTURES / f"{self.frames.name}.mp4"):
+        if not video.finish(folder / PICTURES / f"{self.frames.name}.mp4") and not self.stop.asked:
             raise FormatError(self.request.source, None, "must have frames", "none")
         shutil.rmtree(work, ignore_errors=True)
-        return stopped
+        return stopped or self.stop.asked
+
+    def _by_frame(self) -> dict[int, Detections]:
+        """Return the masks that were read, by frame."""
+        if self.detections is None:
+            return {}
+        frames, parts = self.detections.frames, {}
+        order = np.argsort(frames, kind="stable")
+        numbers, starts = np.unique(frames[order], return_index=True)
+        for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+            parts[number] = self.detections.select(rows)
+        return parts
+
+    def _follow(self, source: Masks, live: Live) -> list[int]:
+        """Track frame by frame until the end, or until the run is stopped; return the numbers."""
+        numbers: list[int] = []
+        painter, record = Painter(), None
+        if self.frames.live:
+            record = VideoWriter(self._work / RECORDED, self.frames.size, self.frames.rate)
+        bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)
+        for number, image, found in source.each(bar):
+            if self.stop.asked:
+                break
+            numbers.append(number)
+            self.counts["frames"] += 1
+            self.counts["read"] += len(found)
+            self.scored |= found.scored and len(found) > 0
+            answer = live.update(number, found, image)
+            if record is not None:
+                record.write(image)
+            if self.request.show:
+                self._show(painter, image, found, answer)
+        if record is not None:
+            record.close()
+        return numbers
+
+    def _draw(
+        self,
+        masks: Iterator[Detections],
+        numbers: Sequence[int],
+        ids: npt.NDArray[np.int32],
+        live: Live,
+        video: Parts,
+        tracks: Any,
+    ) -> None:
+        """Write down and draw the frames that were tracked, with their final identities."""
+        request, start = self.request, 0
+        source = str(self._work / RECORDED) if self.frames.live else request.source
+        images = iter(Frames(source, self.frames.rate))
+        each = tqdm(
+            zip(numbers, masks, strict=True), "drawing", len(numbers), unit="frame", disable=None
+        )
+        for number, found in each:
+            image = None if self.stop.asked else next(images)[1]
+            own = ids[start : start + len(found)]
+            start += len(found)
+            found = replace(found, sequence=self.frames.name)
+            result, hidden = disjoint(found, own, live.tracker.in_front)
+            self.counts["dropped_hidden"] += len(hidden)
+            self._write_down(number, result, tracks)
+            self.review.take(number, result, image)
+            if image is not None:
+                video.take(number, result, image)
 
     scored: bool = False
 
-    def _left_over(self, source: Masks, stopped: bool) -> None:
+    def _left_over(self, source: Masks, numbers: Sequence[int], stopped: bool) -> None:
         """Say which masks belong to no frame of the video."""
-        left = {number: len(part) for number, part in source.by_frame.items() if len(part)}
+        seen = set(numbers)
+        left = {n: len(part) for n, part in source.by_frame.items() if n not in seen and len(part)}
         if left and not stopped:
             masks = sum(left.values())
             shown = ", ".join(map(str, sorted(left)[:3])) + ", ..." * (len(left) > 3)
@@ -284,23 +329,23 @@ class VideoRun:
                 "out (--first-frame moves the numbers)"
             )
 
-    def _take(self, final: Final, image: Image, tracks: Any) -> None:
-        """Write down a frame's tracks."""
-        result = final.result
-        self.counts["dropped_hidden"] += int((final.hidden).sum())
+    def _write_down(self, frame: int, result: Detections, tracks: Any) -> None:
+        """Add a frame's tracks to those of the work folder."""
         rows = np.flatnonzero(result.ids)
         self.counts["written"] += len(rows)
         size = f"{result.height} {result.width}"
         for row in rows.tolist():
-            head = f"{final.frame} {result.ids[row]} {result.classes[row]} {size} "
+            head = f"{frame} {result.ids[row]} {result.classes[row]} {size} "
             head += f"{result.scores[row]:.9g} "
             tracks.write(head.encode() + result.rles[row] + b"\n")
-        self.review.take(final.frame, result, image)
 
-    def _show(self, image: Image) -> None:
+    def _show(self, painter: Painter, image: Image, found: Detections, answer: Answer) -> None:
+        """Show a frame with the identities that are known now."""
         import cv2
 
-        cv2.imshow("tracks", np.ascontiguousarray(image[:, :, ::-1]))
+        known = replace(found, ids=answer.ids)
+        drawn = painter.draw(image, known, np.flatnonzero(answer.ids), answer.frame)
+        cv2.imshow("tracks", np.ascontiguousarray(drawn[:, :, ::-1]))
         if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
             self.stop.asked = True
 

@@ -11,7 +11,7 @@ from models.pipeline import Pipeline
 from models.settings import Settings, changed, settings_for
 from models.tracking import trackers
 from models.usc_mots.embedding import PRETRAINED, read_card
-from utils.config import UscMotsConfig
+from models.usc_mots.config import UscMotsConfig
 from utils.data_sets import DataSet, data_set
 from utils.rules import DetectionRules
 

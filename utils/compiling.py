@@ -5,12 +5,14 @@ python -m utils.compiling     # compile all there is, once; `make install` does 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
 import platform
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +21,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from utils.cli import run, say, warn
+from utils.cli import note, run, say, warn
 
 MANY = 6000  # detections read, cut out and tracked, from which loading, half a second, pays
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE = "complete"  # file in the cache that says that all is there
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 HINT = "python -m utils.compiling does it, once, in a minute"
+# Numba looks at a function's own file alone, and they call each other: this is all of them.
+SOURCES = (
+    "utils/compiled.py",
+    "utils/compiled_overlap.py",
+    "models/usc_mots/compiled.py",
+    "models/best/cells.py",
+    "models/best/step.py",
+)
+PATIENCE = 1.0  # seconds after which a user is told what he waits for
 
 _loaded: dict[str, Any] = {}
 _done = 0
@@ -64,15 +75,15 @@ def usable(place: Path) -> bool:
 
 def sources() -> list[Path]:
     """Return the files of compiled functions."""
-    return sorted(ROOT.glob("[um]*/**/compiled*.py"))
+    return [ROOT / name for name in SOURCES]
 
 
 @cache
 def folder() -> Path:
     """Return where this version of the functions is kept, compiled for this machine.
 
-    Numba looks at a function's own file alone, and they call each other: the name is of all. Where
-    this repository cannot be written to, it is in the user's cache.
+    The name is the digest of all of them. Where this repository cannot be written to, it is in the
+    user's cache.
     """
     if importlib.util.find_spec("numba") is None:
         return ROOT / "__pycache__"
@@ -102,10 +113,25 @@ def loop(signature: str | None = None) -> Callable[[Callable[..., Any]], Any]:
         numba.config.CACHE_DIR = str(folder())
         try:
             return numba.njit(signature, **OPTIONS)(function)
+        except (RuntimeError, OSError):  # no folder to keep it in: compiled anew in each process
+            return numba.njit(signature, **{**OPTIONS, "cache": False})(function)
         finally:
             numba.config.CACHE_DIR = before
 
     return decorate
+
+
+@contextlib.contextmanager
+def announced() -> Iterator[None]:
+    """Say what a user waits for, where compiling within takes longer than a moment."""
+    text = "compiling the inner loops, once for all runs to come (make install does it ahead)"
+    timer = threading.Timer(PATIENCE, note, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def solid(values: npt.ArrayLike, kind: type = np.float64) -> npt.NDArray[Any]:
@@ -137,7 +163,8 @@ def load_all() -> None:
         if not done.is_file():
             say("compiling the inner loops, once for all runs to come")
         for file in sources():
-            load(".".join(file.relative_to(ROOT).with_suffix("").parts))
+            module = load(".".join(file.relative_to(ROOT).with_suffix("").parts))
+            getattr(module, "compile_ahead", lambda: None)()
         if not os.environ.get("NUMBA_DISABLE_JIT"):
             done.touch()
     except OSError as error:

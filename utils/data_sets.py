@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from utils.config import AuthorsConfig, BestConfig, UscMotsConfig
 from utils.detections import CAR, IGNORE, MAX_CLASS, PEDESTRIAN, Detections
 from utils.rules import DetectionRules
 
@@ -22,11 +21,11 @@ class Preset:
 
     Attributes:
         rules: which detections take part.
-        tracker: the tracker's settings.
+        tracker: {field: value} of the tracker's settings that are not its defaults.
     """
 
     rules: DetectionRules
-    tracker: Any
+    tracker: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,8 @@ _REAL_NETWORK = MappingProxyType(
 )
 _MOTS_PAGE = "https://www.vision.rwth-aachen.de/page/mots"
 _LICENCE = "(Voigtlaender et al., CVPR 2019; CC BY-NC-SA 3.0)"
-# One for all: what scores and motions mean is measured on the video.
-_BEST = Preset(DetectionRules(max_overlap=0.5), BestConfig())
+# One for all data sets: its settings follow from the video.
+_BEST = Preset(DetectionRules(max_overlap=0.5))
 _SHAPE = ("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras")
 _MTL = ("dhae_kitti_shape_mtl.keras", "dhae_kitti_shape_mtl_b.keras")
 _EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
@@ -123,10 +122,7 @@ _APPEARANCE = ("dhae_mots_appearance.keras", "dhae_mots_appearance_b.keras")
 
 def _readings(rules: DetectionRules, **own: Any) -> dict[str, Preset]:
     """Return the two presets that read the paper, with settings that they share."""
-    return {
-        "paper": Preset(rules, UscMotsConfig(**own)),
-        "authors": Preset(rules, AuthorsConfig(**own)),
-    }
+    return {"paper": Preset(rules, own), "authors": Preset(rules, own)}
 
 
 def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.tracking import IDS, Finished, Frame, Tracker, register
+from models.tracking import IDS, Array, Final, Frame, Ledger, Tracker, register
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class GivenTracker(Tracker):
     def __init__(self, config: GivenConfig | None = None) -> None:
         super().__init__()
         self._numbers: dict[tuple[int, int], int] = {}
+        self._ledger = Ledger()
 
-    def update(self, frame: Frame) -> Finished:
+    def update(self, frame: Frame) -> Array:
         """Take the next frame, see `Tracker`.
 
         Raises:
@@ -49,14 +50,12 @@ class GivenTracker(Tracker):
         for key in keys:
             self._numbers.setdefault(key, len(self._numbers) + 1)
         self.report["tracks"] = len(self._numbers)
-        pairs = zip(frame.rows.tolist(), keys, strict=True)
-        return [(row, self._numbers[key]) for row, key in pairs]
+        given = np.array([self._numbers[key] for key in keys], np.int64)
+        self._ledger.add(frame.rows, given)
+        return given
 
-    def open_since(self) -> int | None:
-        """Return that nothing is open, see `Tracker`."""
-        return None
-
-    def flush(self) -> Finished:
-        """Forget the sequence."""
+    def flush(self) -> Final:
+        """Return every row with its id, and forget the sequence."""
         self._numbers, self._last = {}, None
-        return []
+        rows, ids, *_ = self._ledger.close()
+        return rows, ids

@@ -1,1 +1,1 @@
-"""The preset best: expected positions, exact assignment, evidence measured on the video."""
+"""The preset best: every pair by its likelihood, exact assignment, tracks judged as a whole."""

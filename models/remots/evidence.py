@@ -18,8 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from models.assignment import assign_exactly
-from models.remots.refinement import adapt, short_tracklets, standardised, tracks_of
-from utils.config import RefinementConfig, check_settings, setting
+from models.remots.refinement import (
+    RefinementConfig,
+    adapt,
+    short_tracklets,
+    standardised,
+    tracks_of,
+)
+from utils.config import check_settings, setting
 from utils.detections import Detections
 
 Array = npt.NDArray[Any]

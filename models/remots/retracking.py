@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,6 @@ MERGES = ("evidence", "clustering")
 @dataclass(frozen=True)
 class RetrackingConfig(EvidenceConfig):
     """How a video is tracked anew."""
-
-    retracks: ClassVar[bool] = True
 
     tracklets: str = setting(
         "given", "given: the tracks, cut where they miss a frame; flow: short-term tracks, anew"

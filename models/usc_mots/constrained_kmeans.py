@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.usc_mots.constraints import ConstraintsGraph
 from utils.compiling import compiled, solid
-from utils.config import UscMotsConfig
+from models.usc_mots.config import UscMotsConfig
 
 Array = npt.NDArray[Any]
 

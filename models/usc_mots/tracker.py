@@ -6,9 +6,20 @@ import itertools
 
 import numpy as np
 
-from models.tracking import EMBEDDINGS, IDS, MASKS, Finished, Frame, Tracker, register
+from models.tracking import (
+    EMBEDDINGS,
+    IDS,
+    MASKS,
+    Array,
+    Final,
+    Frame,
+    Ledger,
+    Tracker,
+    long_enough,
+    register,
+)
 from models.usc_mots.window import Window
-from utils.config import AuthorsConfig, UscMotsConfig
+from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 
 ALL = 0  # the key of the one window of all classes
 
@@ -28,8 +39,8 @@ class UscMotsTracker(Tracker):
 
     Example:
         >>> tracker = UscMotsTracker(UscMotsConfig())
-        >>> done = [pair for frame in frames for pair in tracker.update(frame)]
-        >>> done += tracker.flush()
+        >>> now = [tracker.update(frame) for frame in frames]
+        >>> rows, ids = tracker.flush()
     """
 
     name = "paper"
@@ -44,8 +55,9 @@ class UscMotsTracker(Tracker):
         self.needs = (EMBEDDINGS, *(MASKS,) * by_masks, *(IDS,) * self.config.known_clusters)
         self._numbers = itertools.count(1)
         self._windows: dict[int, Window] = {}  # by class, or one
+        self._ledger = Ledger()
 
-    def update(self, frame: Frame) -> Finished:
+    def update(self, frame: Frame) -> Array:
         """Take the next frame, see `Tracker`.
 
         Raises:
@@ -61,24 +73,26 @@ class UscMotsTracker(Tracker):
         keys = np.unique(frame.classes).tolist() if self.config.classes_apart else [ALL]
         for key in keys:
             if key not in self._windows:
-                self._windows[key] = Window(self.config, self._numbers, self.report)
-        finished: Finished = []
+                self._windows[key] = Window(
+                    self.config, self._numbers, self.report, self._ledger
+                )
+        labels = np.zeros(len(frame), np.int64)
         for key in sorted(self._windows):
-            part = frame if key == ALL else frame.part(frame.classes == key)
-            finished += self._windows[key].update(part)
-        return finished
+            mine = np.full(len(frame), True) if key == ALL else frame.classes == key
+            part = frame if key == ALL else frame.part(mine)
+            labels[mine] = self._windows[key].update(part)
+        return labels
 
-    def open_since(self) -> int | None:
-        """Return the earliest frame with an open detection, see `Tracker`."""
-        open_ = [w.open_since() for w in self._windows.values()]
-        return min((number for number in open_ if number is not None), default=None)
-
-    def flush(self) -> Finished:
-        """Return [(row, id)] of all detections still in the window, and forget the sequence."""
-        finished = [pair for key in sorted(self._windows) for pair in self._windows[key].flush()]
+    def flush(self) -> Final:
+        """Empty the window; return what has a final identity, see `Tracker`."""
+        for key in sorted(self._windows):
+            self._windows[key].flush()
         self._windows.clear()
         self._last = None
-        return finished
+        rows, ids, classes, *_ = self._ledger.close()
+        enough = long_enough(ids, classes, self.config.min_track_length)
+        self.report["short"] += int((~enough).sum())
+        return rows[enough], ids[enough]
 
 
 @register

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from models.checkpoints import Checkpoints, save_card, where_made
+from models.settings import settings_for
 from models.usc_mots.calibration import calibrate
 from models.usc_mots.dhae import DHAE
 from models.usc_mots.training_data import TrainingSequence
@@ -222,7 +223,7 @@ class Trainer:
     @property
     def _tracker(self) -> Any:
         """Return the paper's settings for the data set."""
-        return data_set(self.settings["dataset"]).presets["paper"].tracker
+        return settings_for(data_set(self.settings["dataset"]), "paper").tracker
 
     def _rank(self, row: dict[str, Any]) -> tuple[float, ...]:
         """Association decides; among equals the better reconstruction, then the earlier epoch.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from models.tracking import EMBEDDINGS, IDS, MASKS, Array, Finished, Frame
+from models.tracking import EMBEDDINGS, IDS, MASKS, Array, Frame, Ledger
 from models.usc_mots.constrained_kmeans import (
     constrained_kmeans,
     farthest_first,
@@ -25,7 +25,7 @@ from models.usc_mots.labelling import (
     scores_enough,
 )
 from utils import masks as mask_ops
-from utils.config import UscMotsConfig, limit_of
+from models.usc_mots.config import UscMotsConfig
 
 MIN_DETECTIONS = 2  # a cluster with fewer stays tentative (section 3.3.2)
 
@@ -52,49 +52,51 @@ class Window:
         config: UscMotsConfig.
         numbers: where new identities come from.
         report: Counter to add to, see `UscMotsTracker`.
+        ledger: gets the rows, labels and classes of what leaves the window.
     """
 
-    def __init__(self, config: UscMotsConfig, numbers: Iterator[int], report: Counter[str]) -> None:
+    def __init__(
+        self,
+        config: UscMotsConfig,
+        numbers: Iterator[int],
+        report: Counter[str],
+        ledger: Ledger,
+    ) -> None:
         self.config, self.report, self._numbers = config, report, numbers
+        self._ledger = ledger
         self._entries: deque[_Entry] = deque()  # frames with detections, oldest first
         self._first: int | None = None
         self._clustered: int | None = None  # the last frame whose window was clustered
-        self._pending: dict[int, Finished] = {}  # rows of tracks that are still too short
-        self._begun: dict[int, int] = {}  # frame of the first of them
-        self._released: set[int] = set()  # ids long enough, still in the window
         self._written: dict[int, Array] = {}  # embedding last written under each id; without G
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def update(self, frame: Frame) -> Finished:
-        """Take the next frame; return the rows whose identity is final by now."""
+    def update(self, frame: Frame) -> Array:
+        """Take the next frame; return the (k,) labels of its detections, 0 for none yet."""
         first_to_stay = frame.number - self.config.t_lag + 1
         oldest = self._entries[0].frame.number if self._entries else None
         if self._clustered is None and oldest is not None and oldest < first_to_stay:
             self._cluster()  # it never filled, because frames without detections came
-        finished = self._retire(first_to_stay - 1)
-        if len(frame):
-            if self._first is None:
-                self._first = frame.number
-            entry = _Entry(frame, np.zeros(len(frame), np.int64))
-            self._gate(entry)
-            self._entries.append(entry)
-            # Nothing is done before the window is full (authors' code).
-            if frame.number - self._first + 1 >= self.config.t_lag:
-                self._cluster()
-        return finished
+        self._retire(first_to_stay - 1)
+        if not len(frame):
+            return np.zeros(0, np.int64)
+        if self._first is None:
+            self._first = frame.number
+        entry = _Entry(frame, np.zeros(len(frame), np.int64))
+        self._gate(entry)
+        self._entries.append(entry)
+        # Nothing is done before the window is full (authors' code).
+        if frame.number - self._first + 1 >= self.config.t_lag:
+            self._cluster()
+        return entry.labels
 
-    def flush(self) -> Finished:
-        """Return the rows of all that is left."""
+    def flush(self) -> None:
+        """Let all that is left leave the window."""
         if self._entries and self._clustered is None:
             self._cluster()  # a sequence shorter than the window
-        return self._retire(self._entries[-1].frame.number) if self._entries else []
-
-    def open_since(self) -> int | None:
-        """Return the earliest frame with a row that may still get an identity."""
-        inside = [self._entries[0].frame.number] if self._entries else []
-        return min([*inside, *self._begun.values()], default=None)
+        if self._entries:
+            self._retire(self._entries[-1].frame.number)
 
     def _gate(self, entry: _Entry) -> None:
         """Compute which earlier detections are too far from the new ones: once per pair."""
@@ -236,33 +238,15 @@ class Window:
             self.report["merged"] += len(sharing) - 1
         return held
 
-    def _retire(self, number: int) -> Finished:
-        """Drop the frames up to `number` from the window; return their rows that are final."""
-        finished: Finished = []
+    def _retire(self, number: int) -> None:
+        """Drop the frames up to `number` from the window; their labels are final."""
         if not (self._entries and self._entries[0].frame.number <= number):
-            return finished
+            return
         while self._entries and self._entries[0].frame.number <= number:
             entry = self._entries.popleft()
             self.report["tentative"] += int((entry.labels == NONE).sum())
-            columns = entry.frame.rows.tolist(), self._one_each(entry), entry.frame.classes.tolist()
-            for row, identity, cls in zip(*columns, strict=True):
-                if identity == NONE:
-                    continue
-                if identity in self._released:
-                    finished.append((row, identity))
-                else:
-                    rows = self._pending.setdefault(identity, [])
-                    self._begun.setdefault(identity, entry.frame.number)
-                    rows.append((row, identity))
-                    if len(rows) >= limit_of(cls, self.config.min_track_length):
-                        finished += self._pending.pop(identity)
-                        del self._begun[identity]
-                        self._released.add(identity)
+            labels = np.array(self._one_each(entry), np.int64)
+            self._ledger.add(entry.frame.rows, labels, entry.frame.classes)
         # An identity lives on only through its members in the window.
         alive = {identity for entry in self._entries for identity in entry.labels.tolist()}
-        self._released &= alive
         self._written = {i: point for i, point in self._written.items() if i in alive}
-        for identity in [i for i in self._pending if i not in alive]:
-            self.report["short"] += len(self._pending.pop(identity))
-            del self._begun[identity]
-        return finished

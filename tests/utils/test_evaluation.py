@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.settings import settings_for
 from tests.conftest import make_detections, random_scene, track_with, write_tracks
 from utils import evaluation
 from utils.boxes import scaled_boxes
@@ -102,7 +103,7 @@ def test_association_accuracy_is_trackevals_smotsa_on_random_scenes(tmp_path):
         truth = write(tmp_path / "gt", found, ids)
         found = read_detections(truth)
         got, _ = track_with(
-            data_set("kitti").presets["paper"].tracker, found, scaled_boxes(found, None)
+            settings_for(data_set("kitti"), "paper").tracker, found, scaled_boxes(found, None)
         )
         write(tmp_path / "out" / "data", found, got)
         scores = score(truth, tmp_path / "out" / "data", (1, 2))

@@ -4,7 +4,7 @@ import pytest
 from tests.conftest import make_detections, random_scene, track_with, write_tracks
 from utils import evaluation, mots_metrics
 from utils.boxes import scaled_boxes
-from utils.config import UscMotsConfig
+from models.usc_mots.config import UscMotsConfig
 from utils.formats.registry import read_detections
 
 

@@ -3,12 +3,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from models.settings import settings_for
 from models.matching import MatchingConfig
 from models.motsnet.association import MotsNetConfig
 from models.trackrcnn.association import TrackRcnnConfig
 from tests.conftest import make_detections
 from utils.boxes import xywh_to_cxcywh
-from utils.config import RefinementConfig, UscMotsConfig
+from models.remots.refinement import RefinementConfig
+from models.usc_mots.config import UscMotsConfig
 from utils.data_sets import DATA_SETS, data_set
 from utils.rules import DetectionRules, mark
 
@@ -152,7 +154,7 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
         classes_apart=False, use_graph=True, restarts=10, known_clusters=False, seed=0,
         min_score=0.1, min_track_length={0: 3}, max_iterations=50, tolerance=1e-4,
     )  # fmt: skip
-    authors = data_set("kitti").presets["authors"].tracker
+    authors = settings_for(data_set("kitti"), "authors").tracker
     assert asdict(authors) == asdict(kitti.tracker) | dict(
         gated="newer", centre_rule="nearest", score_rule="sum", classes_apart=True
     )

@@ -10,7 +10,7 @@ from models.remots.refinement import (
     short_tracklets,
 )
 from tests.conftest import make_detections
-from utils.config import RefinementConfig
+from models.remots.refinement import RefinementConfig
 
 QUICK = RefinementConfig(intra_frame_steps=10, tracklet_steps=60, batch_size=64, dimensions=8)
 

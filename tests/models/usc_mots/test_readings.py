@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.settings import settings_for
 from models.usc_mots.tracker import UscMotsTracker
 from tests.conftest import frames_of, make_detections, track_with
-from utils.config import AuthorsConfig, UscMotsConfig
+from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from utils.data_sets import DATA_SETS
 
 PAPER = UscMotsConfig(min_track_length={0: 1}, min_score=0.0, gate="embedding", max_distance=8.0)
@@ -115,7 +116,7 @@ def test_the_presets_differ_in_four_rules():
         "classes_apart": (False, True),
     }
     for of in DATA_SETS.values():
-        paper, authors = of.presets["paper"].tracker, of.presets["authors"].tracker
+        paper, authors = settings_for(of, "paper").tracker, settings_for(of, "authors").tracker
         assert (type(paper), type(authors)) == (UscMotsConfig, AuthorsConfig)
         found = {
             name: (value, getattr(authors, name))
@@ -130,7 +131,7 @@ def test_the_presets_differ_in_four_rules():
 
 def test_tau_is_the_codes():
     for name, tau in (("kitti", 1), ("mots", 2), ("mnist", 2), ("sprites", 2)):
-        assert {DATA_SETS[name].presets[p].tracker.tau for p in ("paper", "authors")} == {tau}
+        assert {settings_for(DATA_SETS[name], p).tracker.tau for p in ("paper", "authors")} == {tau}
 
 
 PLAIN = dict(use_graph=False, t_lag=2)
@@ -220,17 +221,6 @@ def test_plain_kmeans_is_started_as_the_settings_say(monkeypatch):
     (first, second, third) = seen
     assert (first[:2], second[:2], third[:2]) == ((2, 10), (2, 3), (2, 3))
     assert first[2] == second[2] != third[2]
-
-
-def test_a_class_that_has_left_is_given_out_while_the_video_runs():
-    nodes = [(f, 1) for f in range(9)] + [(f, 20) for f in range(3)]
-    objects = [(f, i, 2 if z == 1 else 1, 1.0, (2, 2, 4, 4)) for i, (f, z) in enumerate(nodes)]
-    config = AuthorsConfig(min_track_length={0: 1}, gate="embedding", max_distance=8.0)
-    tracker, given = UscMotsTracker(config), {}
-    embeddings = np.array([[float(z)] for _, z in nodes])
-    for frame in frames_of(config, make_detections(objects), embeddings):
-        given |= {row: frame.number for row, _ in tracker.update(frame)}
-    assert [given[row] for row in (9, 10, 11)] == [3, 4, 5]
 
 
 def test_plain_kmeans_needs_no_masks():

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import crowd
+from models.settings import settings_for
 from models.tracking import Frame
 from models.usc_mots.tracker import UscMotsTracker
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils import masks
 from utils.boxes import scaled_boxes
-from utils.config import AuthorsConfig, UscMotsConfig
+from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from utils.data_sets import data_set
 from utils.evaluation import association_accuracy
 from utils.formats.registry import read_detections
@@ -105,7 +106,7 @@ def test_frames_must_ascend():
 def test_no_detections_at_all():
     detections = make_detections([])
     ids, _ = track_with(LOOSE, detections, np.zeros((0, 4)))
-    assert len(ids) == 0 and UscMotsTracker().flush() == []
+    assert len(ids) == 0 and len(UscMotsTracker().flush()[0]) == 0
 
 
 @pytest.mark.parametrize("preset", [LOOSE, AUTHORS], ids=["paper", "authors"])
@@ -154,10 +155,9 @@ def test_frames_without_detections_change_nothing(seed):
     tracker, got = UscMotsTracker(LOOSE), np.zeros(len(scene), np.int32)
     for number in range(16):
         empty = Frame(number, none, none, none)
-        for row, identity in tracker.update(frames.get(number, empty)):
-            got[row] = identity
-    for row, identity in tracker.flush():
-        got[row] = identity
+        tracker.update(frames.get(number, empty))
+    rows, ids = tracker.flush()
+    got[rows] = ids
     assert (got == batch).all()
 
 
@@ -167,17 +167,16 @@ def test_two_linked_detections_before_a_gap_are_a_track():
 
 
 def check_streaming(scene, embeddings, config):
-    """Feed frame by frame; rows must come out once, in time, with the ids of batch."""
+    """Feed frame by frame; identities at once must be those of batch, or none yet."""
     batch, _ = track_with(config, scene, embeddings)
     tracker, streamed = UscMotsTracker(config), np.zeros(len(scene), np.int32)
     for frame in frames_of(config, scene, embeddings):
-        for row, identity in tracker.update(frame):
-            assert scene.frames[row] <= frame.number - config.t_lag and not streamed[row]
-            streamed[row] = identity
+        now = tracker.update(frame)
+        kept = (now > 0) & (batch[frame.rows] > 0)
+        assert (now[kept] == batch[frame.rows][kept]).all()
         assert max(map(len, tracker._windows.values())) <= config.t_lag
-    for row, identity in tracker.flush():
-        assert not streamed[row]
-        streamed[row] = identity
+    rows, ids = tracker.flush()
+    streamed[rows] = ids
     assert (streamed == batch).all()
 
 
@@ -244,7 +243,7 @@ def test_real_sequences_streaming_shuffled_and_accurate(real_data):
         scene = scene.select(scene.classes != 10)
         embeddings = boxes_as_embeddings(scene)
         for preset in ("paper", "authors"):
-            config = data_set("kitti").presets[preset].tracker
+            config = settings_for(data_set("kitti"), preset).tracker
             check_streaming(scene, embeddings, config)
             ids, _ = track_with(config, scene, embeddings)
             assert association_accuracy(scene, ids)[0] > least
