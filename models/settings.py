@@ -66,7 +66,7 @@ class Settings:
             "rules": asdict(self.rules),
             "refined": self.refine,
             "refinement": asdict(self.refinement) if self.refine else None,
-            "scores": None if self.curves is None else dict(self.curves.facts),
+            "score_curves": None if self.curves is None else dict(self.curves.facts),
             "trust": self.trust,
             "frame_step": self.frame_step,
             "boxes": self.boxes,

@@ -11,12 +11,12 @@ from utils.tables import format_table
 
 # What trackers count of detections they do not write; low_score counts clusters (lambda).
 BY_TRACKER = {
-    "tentative": ("that no second one joined", "--t-lag, --frame-step or --min-length"),
+    "tentative": ("that no second one joined", "--frame-step or --min-length"),
     "short": ("of tracks that are too short", "--min-length"),
     "weak": ("below the tracker's own least score", "--set tracker.min_score"),
     "doubtful": (
-        "that, by their scores and how tracks of such scores go on here, are no objects",
-        "--set written",
+        "that are probably no objects, by the mean score of their track or their own",
+        "--set written, --set part or --scores",
     ),
     "low_score": ("clusters below lambda", "--set tracker.min_score"),
     "merged": ("that share the identity of another one of their frame", ""),

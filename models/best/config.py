@@ -19,14 +19,14 @@ class BestConfig:
     nearness: float = setting(
         4.0, "power with which a pair's likelihood falls as its generalised IoU does"
     )
-    mask_weight: float = setting(6.0, "of the IoU of masks, in log likelihood")
-    prior: float = setting(0.5, "log odds added to every pair: tracks mostly go on")
+    mask_weight: float = setting(8.0, "of the IoU of masks, in log likelihood")
+    prior: float = setting(1.0, "log odds added to every pair: tracks mostly go on")
     clutter: float = setting(
-        0.4, "false detections of a score in reach of an object, for each true one of that score"
+        0.5, "false detections of a score in reach of an object, for each true one of that score"
     )
     # What is assumed before the video shows it: one new object in ten frames.
-    assumed_frames: int = setting(10, "frames that count as seen before the first")
-    assumed_births: float = setting(1.0, "new objects of each class that count as seen in them")
+    assumed_frames: int = setting(30, "frames that count as seen before the first")
+    assumed_births: float = setting(3.0, "new objects of each class that count as seen in them")
     # Motion. The mean of ten moves follows turns of people and cars, and evens out a box's jitter.
     smoothing: float = setting(0.15, "share of the newest move in the velocity")
     damping: float = setting(0.96, "factor on the velocity for each further frame missed")

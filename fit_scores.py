@@ -1,0 +1,153 @@
+"""Fit what a detector's scores mean: P(object | score) of each class, from annotated frames.
+
+How much it gains, and on how few frames: docs/best.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.pipeline import Pipeline
+from models.settings import settings_for
+from utils.cli import Parser, frame_size, note, run, say
+from utils.data_sets import CUSTOM, DATA_SETS, data_set, named_after, own_names
+from utils.detections import Detections
+from utils.files import FormatError, check_writable
+from utils.formats.base import Classes, Options
+from utils.inputs import Inputs, read_inputs
+from utils.score_curves import Curve, Observations, ScoreCurves, cross_validated, fit, observe
+from utils.tables import format_table
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = Parser(description=__doc__)
+    add = parser.add_argument
+    add("--detections", type=Path, nargs="+", required=True, help="masks with scores, any format")
+    add("--ground-truth", type=Path, required=True, help="true masks of some or all of the frames")
+    add("--output", type=Path, required=True, help="the curves, a .json file")
+    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
+    add("--sequences", nargs="+", help="names (default: all)")
+    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
+    add("--plot", type=Path, metavar="PNG", help="draw the reliability diagram")
+    args = parser.parse_args(arguments)
+    for path, suffix in ((args.output, ".json"), (args.plot, ".png")):
+        if path is not None and path.suffix != suffix:
+            parser.error(f"the file must end in {suffix}, got {path}")
+    return args
+
+
+def observed(inputs: Inputs, pipeline: Pipeline) -> dict[str, list[tuple[str, Observations]]]:
+    """Return {class name: [(sequence, Observations)]} of the sequences that are annotated.
+
+    Raises:
+        ValueError: detections without scores.
+    """
+    of = pipeline.settings.data_set
+    found: dict[str, list[tuple[str, Observations]]] = {}
+    for detections in inputs.sequences:
+        truth = inputs.truth.get(detections.sequence)
+        if truth is None or not len(truth):
+            continue
+        if not detections.scored:
+            raise FormatError(detections.sequence, None, "detections must have scores", "none")
+        keep, _ = pipeline.mark(detections)
+        for cls, seen in observe(detections, truth, keep, of.ignore).items():
+            found.setdefault(of.name_of(cls), []).append((detections.sequence, seen))
+    return found
+
+
+def report_class(name: str, sequences: Sequence[Observations]) -> tuple[Curve, dict[str, Any]]:
+    """Fit one class and print its curve; return the curve and facts of it."""
+    every = sum(sequences[1:], sequences[0])
+    curve = fit(every)
+    rows = {
+        f"{score:.3f}": {"P": f"{p:.3f}", "detections": int(n), "objects": int(hits)}
+        for score, p, n, hits in zip(
+            curve.scores, curve.probabilities, curve.counts, curve.hits, strict=True
+        )
+        if n
+    }
+    print(format_table(f"{name}: score", ["P", "detections", "objects"], rows))
+    facts: dict[str, Any] = {"detections": len(every.scores), "objects": int(every.objects.sum())}
+    errors = cross_validated(sequences)
+    if errors is not None:
+        fitted, plain = errors
+        facts |= {"brier": round(fitted, 5), "brier_of_scores": round(plain, 5)}
+        better = "below" if fitted < plain else "not below"
+        say(f"{name}: Brier score {fitted:.4f} with each sequence left out of its own fit, {better} "
+            f"the {plain:.4f} of the scores themselves")  # fmt: skip
+    else:
+        say(f"{name}: one sequence, so that the error on others cannot be estimated")
+    return curve, facts
+
+
+def fitted(args: argparse.Namespace) -> ScoreCurves:
+    """Do what the command line asks for; return the curves.
+
+    Raises:
+        ValueError: bad input; nothing is written then.
+    """
+    check_writable(args.output.parent)
+    of = data_set(args.dataset)
+    options = Options(args.size, classes=Classes(own_names(of)))
+    inputs = read_inputs(args.detections, args.ground_truth, args.sequences, options, None)
+    of = named_after(of, [*inputs.sequences, *inputs.truth.values()])
+    settings = replace(settings_for(of, "best"), trust=False)
+    for text in inputs.notes:
+        note(text)
+    by_class = observed(inputs, Pipeline(settings))
+    if not by_class:
+        rule = "must annotate frames with detections"
+        raise FormatError(args.ground_truth, None, rule, "no detection in them")
+    frames = {d.sequence: _frames(inputs.truth.get(d.sequence)) for d in inputs.sequences}
+    frames = {name: count for name, count in frames.items() if count}
+    say(f"{sum(frames.values())} annotated frames of {len(frames)} sequences")
+    curves, facts = {}, {}
+    for name, parts in by_class.items():
+        curves[name], facts[name] = report_class(name, [seen for _, seen in parts])
+    made = ScoreCurves(curves, {"annotated_frames": frames, "fit": facts})
+    if args.plot is not None:
+        plot(args.plot, curves)
+    made.write(args.output)
+    say(f"{args.output}: curves of {', '.join(curves)} (test_mots.py --scores {args.output})")
+    return made
+
+
+def _frames(truth: Detections | None) -> int:
+    return 0 if truth is None else len(np.unique(truth.frames))
+
+
+def plot(path: Path, curves: Mapping[str, Curve]) -> None:
+    """Draw the reliability diagram: what share of each score's detections are objects."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(curves), 4), layout="constrained")
+    for axes, (name, curve) in zip(
+        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
+    ):
+        used = curve.counts > 0
+        share = curve.hits[used] / curve.counts[used]
+        size = 8 + 120 * curve.counts[used] / curve.counts.max()
+        axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="score = P")
+        axes.scatter(curve.scores[used], share, size, color="#d55e00", label="observed")
+        axes.plot(curve.scores, curve.probabilities, color="#0072b2", label="fitted")
+        axes.set(title=name, xlabel="score", ylabel="share of objects", xlim=(0, 1), ylim=(0, 1))
+        axes.legend(loc="upper left", frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Fit, print and write."""
+    fitted(parse_args())
+
+
+if __name__ == "__main__":
+    run(main)
