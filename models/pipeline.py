@@ -224,11 +224,13 @@ class Pipeline:
         if self.settings.refine:
             track_ids, merged = self._refine(detections, track_ids, columns, images, step)
             report = report + merged
-            if merged["unclear"]:
-                notes.append(
-                    f"{detections.sequence}: its tracks of {merged['unclear']} classes "
-                    "do not tell who is who: these are left as they were"
-                )
+            for verdict, why in (
+                ("unclear", "looks and motion do not tell objects apart"),
+                ("believed", "too little speaks against its tracks"),
+            ):
+                if merged[verdict]:
+                    classes = "1 class" if merged[verdict] == 1 else f"{merged[verdict]} classes"
+                    notes.append(f"{detections.sequence}: {why} ({classes}): left as it was")
         notes += self._trust_notes(detections)
         return replace(
             whole,

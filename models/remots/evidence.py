@@ -45,10 +45,19 @@ class EvidenceConfig(RefinementConfig):
     trust: float = setting(1.5, "log odds added where the given track goes on so")
     odds: float = setting(0.0, "log odds above which two tracklets are linked")
     ends: int = setting(10, "detections at an end of a tracklet whose motion is fitted")
+    least_change: float = setting(
+        0.1,
+        "new links for each tracklet, below which the given tracks are believed as they are: true "
+        "identities of MOTSChallenge get 0.04 to 0.07, those of trackers 0.18 to 0.28",
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
-        check_settings(self, (("ends", self.ends >= 1, "at least 1"),))
+        rules = (
+            ("ends", self.ends >= 1, "at least 1"),
+            ("least_change", self.least_change >= 0, "at least 0"),
+        )
+        check_settings(self, rules)
 
 
 @dataclass(frozen=True)
@@ -249,8 +258,8 @@ def link(
         (n,) int32 ids: of linked tracklets the least id among what was cut; a tracklet that is
             linked to none of its track gets a new one.
         report: Counter: `tracklets`; `links` between them, `cut` links of the given tracks that are
-            no more, `new` ones; `unclear` classes in which nothing could be learned, whose ids
-            stay.
+            no more, `new` ones; `unclear` classes in which nothing could be learned, `believed`
+            ones with too few new links to doubt the tracks: ids of both stay.
     """
     config = config or EvidenceConfig()
     refined, report = np.array(track_ids, np.int32), Counter[str]()
@@ -281,6 +290,9 @@ def link(
         chosen = np.zeros_like(given)
         chosen[assign_exactly(gains, 0.0)] = True
         report["tracklets"] += len(parts)
+        if (chosen & ~given).sum() < config.least_change * len(parts):
+            report["believed"] += 1
+            continue
         report["links"] += int(chosen.sum())
         report["cut"] += int((given & ~chosen).sum())
         report["new"] += int((chosen & ~given).sum())

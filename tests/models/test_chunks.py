@@ -81,5 +81,5 @@ def test_a_sequence_in_parts_is_written_as_one(tmp_path):
         assert scores["IDF1"] == 100 and summary["counts"]["tracks"] == 5
     assert texts[0] == texts[1]
     with pytest.raises(ValueError, match="--refine needs the whole video, got --chunk 80"):
-        track(folder, tmp_path / "no", "--chunk", "80", "--refine")
+        track(folder, tmp_path / "no", "--chunk", "80", "--refine", "--images", folder)
     assert not (tmp_path / "no").exists()

@@ -107,7 +107,9 @@ def test_a_damaged_sequence_is_named_and_the_others_are_written(folder, tmp_path
     whole = picture.read_bytes()
     picture.write_bytes(whole[: len(whole) // 2])
     try:
-        done = track(folder, tmp_path / "out", "--jobs", "2")
+        seeing = ROOT / "pretrained" / "dhae_mots_appearance.keras"
+        more = ("--tracker", "paper", "--weights", seeing, "--jobs", "2")
+        done = track(folder, tmp_path / "out", *more)
     finally:
         picture.write_bytes(whole)
     assert done.returncode == 1 and "Traceback" not in done.stderr

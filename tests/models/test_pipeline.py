@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.live import Live
 from models.pipeline import Pipeline, frames_of
+from models.best.config import BestConfig
 from models.settings import changed, settings_for
 from tests.conftest import make_detections, random_scene, write_scored
 from utils.data_sets import data_set
 from utils.formats.registry import read_detections
+from utils.score_curves import Curve, ScoreCurves
 
 CUSTOM = settings_for(data_set("custom"))
 LOOSE = changed(CUSTOM, ["min_track_length=1", "written=0"])
@@ -26,49 +29,54 @@ def pipeline_of(name):
 @pytest.mark.parametrize(
     "name", ["paper", "authors", "best", "mask_iou", "given", "trackrcnn", "motsnet"]
 )
-def test_a_stream_of_frames_gives_the_ids_of_the_whole(name):
-    # Long enough for `best` to know what scores mean before the end.
-    scene = random_scene(np.random.default_rng(5), frames=120, objects=6)
+def test_frame_by_frame_gives_the_ids_of_the_whole(name):
+    scene = random_scene(np.random.default_rng(5), frames=60, objects=6)
+    scene = scene.select(np.argsort(scene.frames, kind="stable"))
     pipeline = pipeline_of(name)
     whole = pipeline.track(scene).track_ids
-    streamed = np.zeros(len(scene), int)
-    parts = list(pipeline.stream(scene))
-    for row, identity in (pair for part in parts for pair in part):
-        assert not streamed[row]
-        streamed[row] = identity
-    assert (streamed == whole).all() and whole.any()
-    if name in ("best", "mask_iou", "given", "paper", "authors"):
-        assert any(parts[:-1])  # while the video still runs
-    # Frame by frame from a camera: rows are counted through.
-    order = np.argsort(scene.frames, kind="stable")
-    numbers = np.unique(scene.frames)
-    frames = (scene.select(order[scene.frames[order] == n]) for n in numbers)
-    live = np.zeros(len(scene), int)
-    for row, identity in (pair for part in pipeline.stream(frames) for pair in part):
-        live[row] = identity
-    assert (live == pipeline.track(scene.select(order)).track_ids).all()
+    live, now = Live(pipeline), []
+    for number in range(int(scene.frames.max()) + 1):
+        answer = live.update(number, scene.select(scene.frames == number))
+        assert answer.frame == number
+        now.append(answer.ids)
+    final, at_once = live.flush(), np.concatenate(now)
+    # The same tracks; their numbers follow the order in which they were believed.
+    pairs = set(zip(final.tolist(), whole.tolist(), strict=True))
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    assert (final > 0).any() and ((final > 0) == (whole > 0)).all()
+    both = (at_once > 0) & (final > 0)
+    assert (at_once[both] == final[both]).all()
+    if name not in ("trackrcnn", "motsnet"):  # which need the whole video
+        assert both.sum() > 0.7 * (final > 0).sum()
 
 
-def test_a_stream_keeps_the_rules_and_refuses_what_needs_the_whole():
+def test_live_keeps_the_rules_and_refuses_what_needs_the_whole():
     scene = random_scene(np.random.default_rng(6), frames=8, objects=5)
     strict = replace(changed(LOOSE, ["min_score=0.8"]), boxes="file")
-    pipeline = Pipeline(changed(strict, ["descriptor_weight=0"]))
-    kept = pipeline.track(scene)
+    kept, live = Pipeline(strict).track(scene), Live(Pipeline(strict))
     assert 0 < kept.keep.sum() < len(scene)
-    rows = [row for part in pipeline.stream(scene) for row, _ in part]
-    assert set(rows) == set(np.flatnonzero(kept.track_ids).tolist())
+    order = np.argsort(scene.frames, kind="stable")
+    answers = [live.update(n, scene.select(order[scene.frames[order] == n])) for n in range(8)]
+    assert (np.concatenate([a.keep for a in answers]) == kept.keep[order]).all()
+    assert ((live.flush() > 0) == (kept.track_ids[order] > 0)).all()
+    assert live.dropped["low_score"] == (~kept.keep).sum()
     with pytest.raises(ValueError, match="refining needs the whole video"):
-        next(Pipeline(replace(strict, refine=True)).stream(scene))
-    with pytest.raises(ValueError, match="must come frame by frame"):
-        list(pipeline.stream([scene]))
+        Live(Pipeline(replace(strict, refine=True)))
+    with pytest.raises(ValueError, match="must come frame by frame, got 1 with 0"):
+        Live(Pipeline(strict)).update(0, scene.select(scene.frames < 2))
+    again = Live(Pipeline(strict))
+    again.update(3, scene.select(scene.frames == 3))
+    with pytest.raises(ValueError, match="frames must ascend: got frame 3 after 3"):
+        again.update(3, scene.select(scene.frames == 3))
 
 
 def test_row_i_stays_row_i_from_the_file_to_the_result(tmp_path):
     scene = random_scene(np.random.default_rng(7), frames=10, objects=6)
     write_scored(tmp_path / "0001.txt", scene)
     found = read_detections(tmp_path / "0001.txt")
-    settings = replace(changed(LOOSE, ["min_score=0.7"]), boxes="file")
-    tracked = Pipeline(settings).track(found)
+    paper = settings_for(data_set("custom"), "paper")
+    paper = changed(paper, ["min_track_length=1", "rules.min_score=0.7"])
+    tracked = Pipeline(replace(paper, boxes="file")).track(found)
     n = len(found)
     assert 0 < tracked.keep.sum() < n and sum(tracked.dropped.values()) == n - tracked.keep.sum()
     for column in (tracked.keep, tracked.track_ids, *tracked.columns.values()):
@@ -88,8 +96,12 @@ def test_columns_are_made_only_where_something_reads_them():
     scene = random_scene(np.random.default_rng(8), frames=6)
     plain = Pipeline(replace(settings_for(data_set("custom"), "mask_iou"), boxes="file"))
     assert plain.track(scene).columns == {} and plain._embedder is None
+    best = Pipeline(replace(settings_for(data_set("custom"), "best"), boxes="file"))
+    assert best.track(scene).columns == {} and not best.needs_embeddings(scene)
     refined = Pipeline(replace(plain.settings, refine=True))
-    assert refined.needs_embeddings(scene) and not refined.needs_embeddings(scene, images=True)
+    assert not refined.needs_embeddings(scene)
+    with pytest.raises(ValueError, match="--refine needs every frame of the video"):
+        refined.track(scene)
     vectors = replace(scene, vectors=np.zeros((len(scene), 128), np.float32))
     own = Pipeline(replace(settings_for(data_set("custom"), "trackrcnn"), boxes="file"))
     assert own.needs_embeddings(scene) and not own.needs_embeddings(vectors)
@@ -120,8 +132,7 @@ def test_colours_tell_apart_what_looks_different(tmp_path):
     objects = [(f, 1, 1, 1.0, (2 + 4 * f, 5, 8, 8)) for f in range(20)]
     objects += [(f, 2, 1, 1.0, (238 - 4 * f, 5, 8, 8)) for f in range(20)]
     scene = make_detections(objects, width=260)
-    settings = changed(LOOSE, ["descriptor_weight=0"])
-    tracked = Pipeline(settings).track(scene, images)
+    tracked = Pipeline(replace(LOOSE, refine=True)).track(scene, images)
     assert set(tracked.columns) == {"colours"}
     looks = tracked.columns["colours"]
     same = np.linalg.norm(looks[0] - looks[5])
@@ -145,18 +156,19 @@ def test_trust_decides_rules_and_whether_scores_count():
         assert keep.all() == trusted and ("small_box" in dropped) == (not trusted)
     trusting = Pipeline(replace(settings, trust=True, boxes="file"))
     assert trusting.track(low).track_ids.all()
-    streamed = [row for part in trusting.stream(low) for row, _ in part]
-    assert sorted(streamed) == list(range(18))
 
 
-def test_calibrating_on_the_whole_video_needs_it_and_a_tracker_that_measures():
-    scene = random_scene(np.random.default_rng(5), frames=12, objects=6)
-    settings = replace(LOOSE, boxes="file", calibrate=True)
-    with pytest.raises(ValueError, match="calibrating needs the whole video, got a stream"):
-        list(Pipeline(settings).stream(scene))
-    other = replace(settings_for(data_set("custom"), "mask_iou"), boxes="file", calibrate=True)
-    with pytest.raises(ValueError, match="needs a tracker that measures, got mask_iou"):
-        Pipeline(other).track(scene)
+def test_curves_say_what_scores_mean():
+    found = make_detections([(f, 1, 1, 0.9, (5, 5, 8, 8)) for f in range(5)])
+    zero = Curve(np.array([0.0, 1.0]), np.array([0.0, 0.2]), np.zeros(2), np.zeros(2))
+    curves = ScoreCurves({"class 1": zero})
+    assert Pipeline(LOOSE).track(found).track_ids.all()
+    judged = Pipeline(replace(LOOSE, curves=curves, tracker=BestConfig()))
+    tracked = judged.track(found)
+    assert not tracked.track_ids.any() and tracked.report["doubtful"] == 5
+    # The file's own scores stay what they are, and a file without scores has none to map.
+    assert (tracked.detections.scores == found.scores).all()
+    assert judged.track(replace(found, scored=False)).track_ids.all()
 
 
 def test_data_sets_without_a_preset_say_so():
@@ -184,16 +196,6 @@ def test_importing_the_pipeline_loads_no_network():
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
-def test_real_sequence_streamed_is_the_batch(real_data):
-    scene = read_detections(real_data / "kitti_mots" / "detections_rrc" / "0012.txt")
-    pipeline = Pipeline(settings_for(data_set("kitti"), "best"))
-    whole = pipeline.track(scene)
-    streamed = np.zeros(len(scene), int)
-    for row, identity in (pair for part in pipeline.stream(scene) for pair in part):
-        streamed[row] = identity
-    assert (streamed == whole.track_ids).all() and whole.track_ids.any()
-
-
 def test_boxes_of_ignore_regions_are_not_looked_at():
     cars = [(f, 1, 1, 0.9, (20 + f, 5, 14, 14)) for f in range(3)]
     regions = [(f, 2 + i, 10, 0.9, (30, 20, 9, 9)) for f in range(3) for i in range(3)]
@@ -206,12 +208,13 @@ def test_boxes_of_ignore_regions_are_not_looked_at():
     assert tracked.keep.sum() == 3
 
 
-def test_refining_adds_to_what_the_tracker_counted():
+def test_refining_adds_to_what_the_tracker_counted_and_says_so():
     scene = random_scene(np.random.default_rng(3), frames=10, objects=6)
     settings = replace(settings_for(data_set("custom"), "mask_iou"), boxes="file", refine=True)
-    given = {"embeddings": np.random.default_rng(0).normal(size=(len(scene), 4))}
-    report = Pipeline(settings).track(scene, given=given).report
-    assert report["tracks"] > 0 and report["unclear"] > 0
+    pictures = np.random.default_rng(0).integers(0, 255, (10, 60, 80, 3), np.uint8)
+    tracked = Pipeline(settings).track(scene, lambda frame: pictures[frame])
+    assert tracked.report["tracks"] > 0 and tracked.report["unclear"] == 2
+    assert any("do not tell objects apart (2 classes): left as it was" in n for n in tracked.notes)
 
 
 def test_the_least_score_of_detections_is_not_lambda():
@@ -228,12 +231,12 @@ def test_boxes_of_a_live_frame_are_believed_and_of_a_sequence_looked_at():
     odd = replace(scene, boxes_xywh=corners)
     pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
     with pytest.raises(ValueError, match="got corners x1 y1 x2 y2"):
-        list(pipeline.stream(odd))
-    live = list(pipeline.stream(odd.select(odd.frames == f) for f in range(4)))
-    assert sorted(row for part in live for row, _ in part) == [0, 1, 2, 3]
-    masked = Pipeline(replace(changed(LOOSE, ["descriptor_weight=0"]), boxes="mask"))
-    frames = (odd.select(odd.frames == f) for f in range(4))
-    assert len([row for part in masked.stream(frames) for row, _ in part]) == 4
+        pipeline.track(odd)
+    for settings in (pipeline.settings, replace(LOOSE, boxes="mask")):
+        live = Live(Pipeline(settings))
+        for frame in range(4):
+            live.update(frame, odd.select(odd.frames == frame))
+        assert (live.flush() > 0).all()
 
 
 def test_boxes_of_the_file_are_believed_when_told_so():
@@ -247,9 +250,11 @@ def test_boxes_of_the_file_are_believed_when_told_so():
         assert (tracked.detections.boxes_xywh == expected.boxes_xywh).all()
 
 
-def test_a_stream_of_a_sequence_in_steps_is_tracked_in_steps():
+def test_frames_in_steps_are_tracked_in_steps():
     scene = make_detections([(5 * f, 1, 1, 1.0, (5 + 2 * f, 5, 8, 8)) for f in range(8)])
-    pipeline = Pipeline(changed(LOOSE, ["descriptor_weight=0", "memory=3"]))
-    pairs = [pair for part in pipeline.stream(scene) for pair in part]
-    assert len(pairs) == 8 and len({identity for _, identity in pairs}) == 1
+    pipeline = Pipeline(changed(LOOSE, ["memory=3"]))
     assert (pipeline.track(scene).track_ids == 1).all()
+    live = Live(pipeline, step=5)
+    for frame in range(0, 40, 5):
+        live.update(frame, scene.select(scene.frames == frame))
+    assert set(live.flush().tolist()) == {1001}

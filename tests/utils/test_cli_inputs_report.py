@@ -126,8 +126,8 @@ def test_what_is_no_value_of_the_type_is_refused(text, kind):
 def test_overriding_checks_what_settings_mean():
     changed = override(UscMotsConfig(), {"tau": "2", "use_graph": "no"}, {})
     assert (changed.tau, changed.use_graph, changed.t_lag) == (2, False, 3)
-    with pytest.raises(ValueError, match="t_lag must be at least 2 frames, got 1"):
-        override(BestConfig(), {"t_lag": "1"}, {})
+    with pytest.raises(ValueError, match="memory must be at least 1 frame, got 0"):
+        override(BestConfig(), {"memory": "0"}, {})
 
 
 def test_limits_by_class_and_for_every_other():

@@ -25,7 +25,7 @@ def test_boxes_by_hand():
 
 
 def paper(name):
-    return data_set(name).presets["paper"]
+    return settings_for(data_set(name), "paper")
 
 
 def test_presets_are_the_papers():
@@ -135,18 +135,17 @@ def test_the_least_area_is_of_the_box_not_of_the_mask():
 
 
 def test_the_settings_that_the_figures_in_docs_were_measured_with():
-    best, kitti = data_set("kitti").presets["best"], data_set("kitti").presets["paper"]
+    best, kitti = settings_for(data_set("kitti"), "best"), paper("kitti")
     assert asdict(best.tracker) == dict(
-        reach=0.6, clutter=6.0, innovation=6.5, slack=0.2, smoothing=0.25, damping=0.9,
-        mask_weight=1.0, size_weight=0.4, descriptor_weight=0.2, colour_weight=0.4, memory=30,
-        recall=100, proof=0.7, t_lag=3, min_track_length={0: 3}, confident=0.4, written=0.6,
-        patience=30, recency=0.05,
+        nearness=4.0, mask_weight=8.0, prior=1.0, clutter=0.5, assumed_frames=30,
+        assumed_births=3.0, smoothing=0.15, damping=0.96, memory=30, written=0.6, part=0.3,
+        min_track_length={0: 3},
     )  # fmt: skip
     assert best.rules == DetectionRules({}, {1: 150, 2: 100}, 0.5)
     assert kitti.rules.max_overlap == 1
     assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
-    custom = data_set("custom").presets["best"]
-    assert data_set("mots").presets["best"] == best and custom.tracker == best.tracker
+    custom, mots = (settings_for(data_set(name), "best") for name in ("custom", "mots"))
+    assert mots.tracker == custom.tracker == best.tracker and mots.rules == best.rules
     assert custom.rules == DetectionRules(max_overlap=0.5)
     assert asdict(kitti.tracker) == dict(
         t_lag=3, tau=1, gate="mask_iou", max_distance=float("inf"), gated="either",
