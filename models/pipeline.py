@@ -224,13 +224,13 @@ class Pipeline:
         if self.settings.refine:
             track_ids, merged = self._refine(detections, track_ids, columns, images, step)
             report = report + merged
-            for verdict, why in (
-                ("unclear", "looks and motion do not tell objects apart"),
-                ("believed", "too little speaks against its tracks"),
+            for verdict, what in (
+                ("unclear", "looks and motion do not tell objects apart: left as they were"),
+                ("believed", "little speaks against its tracks: joined where sure, none cut"),
             ):
                 if merged[verdict]:
                     classes = "1 class" if merged[verdict] == 1 else f"{merged[verdict]} classes"
-                    notes.append(f"{detections.sequence}: {why} ({classes}): left as it was")
+                    notes.append(f"{detections.sequence}, {classes}: {what}")
         notes += self._trust_notes(detections)
         return replace(
             whole,

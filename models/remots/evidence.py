@@ -47,9 +47,10 @@ class EvidenceConfig(RefinementConfig):
     ends: int = setting(10, "detections at an end of a tracklet whose motion is fitted")
     least_change: float = setting(
         0.1,
-        "new links for each tracklet, below which the given tracks are believed as they are: true "
-        "identities of MOTSChallenge get 0.04 to 0.07, those of trackers 0.18 to 0.28",
+        "new links for each tracklet, below which no given link is cut: true identities of "
+        "MOTSChallenge get 0.04 to 0.07, those of trackers 0.18 to 0.28",
     )
+    sure: float = setting(1.5, "log odds above which tracks are joined where none is cut")
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
@@ -258,8 +259,9 @@ def link(
         (n,) int32 ids: of linked tracklets the least id among what was cut; a tracklet that is
             linked to none of its track gets a new one.
         report: Counter: `tracklets`; `links` between them, `cut` links of the given tracks that are
-            no more, `new` ones; `unclear` classes in which nothing could be learned, `believed`
-            ones with too few new links to doubt the tracks: ids of both stay.
+            no more, `new` ones; `unclear` classes in which nothing could be learned, whose ids
+            stay; `believed` classes, in which too few new links speak against the given ones: these
+            stay, and tracks are joined where that is sure.
     """
     config = config or EvidenceConfig()
     refined, report = np.array(track_ids, np.int32), Counter[str]()
@@ -292,7 +294,10 @@ def link(
         report["tracklets"] += len(parts)
         if (chosen & ~given).sum() < config.least_change * len(parts):
             report["believed"] += 1
-            continue
+            ended, begun = ~given.any(axis=1), ~given.any(axis=0)
+            open_ = np.where(ended[:, None] & begun, gains + config.odds - config.sure, -np.inf)
+            chosen = given.copy()
+            chosen[assign_exactly(open_, 0.0)] = True
         report["links"] += int(chosen.sum())
         report["cut"] += int((given & ~chosen).sum())
         report["new"] += int((chosen & ~given).sum())

@@ -214,7 +214,7 @@ def test_refining_adds_to_what_the_tracker_counted_and_says_so():
     pictures = np.random.default_rng(0).integers(0, 255, (10, 60, 80, 3), np.uint8)
     tracked = Pipeline(settings).track(scene, lambda frame: pictures[frame])
     assert tracked.report["tracks"] > 0 and tracked.report["unclear"] == 2
-    assert any("do not tell objects apart (2 classes): left as it was" in n for n in tracked.notes)
+    assert any("2 classes: looks and motion do not tell objects apart" in n for n in tracked.notes)
 
 
 def test_the_least_score_of_detections_is_not_lambda():

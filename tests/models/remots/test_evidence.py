@@ -67,11 +67,25 @@ def test_looks_tell_where_motion_does_not():
 
 def test_who_was_one_track_stays_one_the_more_it_is_trusted():
     detections, looks = scene()
-    blind = replace(QUICK, odds=50.0)
+    blind = replace(QUICK, odds=50.0, least_change=0.0)
     ids, report = link(detections, detections.ids, [looks], blind)
     assert report["links"] == 0 and report["cut"] == 7 and len(set(ids.tolist())) == 21
     ids, report = link(detections, detections.ids, [looks], replace(blind, trust=100.0))
     assert report["cut"] == 0 and (ids == detections.ids).all()
+
+
+def test_tracks_against_which_little_speaks_are_not_cut():
+    detections, looks = scene()
+    # Nothing links the halves of true tracks: no new link, so that the given ones are believed.
+    ids, report = link(detections, detections.ids, [looks], replace(QUICK, odds=50.0))
+    assert report["believed"] == 1 and report["cut"] == 0 and (ids == detections.ids).all()
+    # Cut in two, one track is joined again where that is sure, and the others stay.
+    halved = detections.ids + 100 * ((detections.ids == 3) & (detections.frames >= 34))
+    strict = replace(QUICK, least_change=0.3)
+    ids, report = link(detections, halved, [looks], strict)
+    assert report["new"] == 1 and report["cut"] == 0 and (ids == detections.ids).all()
+    ids, report = link(detections, halved, [looks], replace(strict, sure=50.0))
+    assert report["new"] == 0 and (ids == halved).all()
 
 
 def test_who_comes_in_at_the_edge_is_not_taken_for_one_who_left():
