@@ -81,8 +81,10 @@ def report_class(name: str, sequences: Sequence[Observations]) -> tuple[Curve, d
         fitted, plain = errors
         facts |= {"brier": round(fitted, 5), "brier_of_scores": round(plain, 5)}
         better = "below" if fitted < plain else "not below"
-        say(f"{name}: Brier score {fitted:.4f} with each sequence left out of its own fit, {better} "
-            f"the {plain:.4f} of the scores themselves")  # fmt: skip
+        say(
+            f"{name}: Brier score {fitted:.4f} with each sequence left out of its own fit, "
+            f"{better} the {plain:.4f} of the scores themselves"
+        )
     else:
         say(f"{name}: one sequence, so that the error on others cannot be estimated")
     return curve, facts

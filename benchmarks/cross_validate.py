@@ -26,8 +26,8 @@ from pycocotools import mask as coco_mask
 
 from benchmarks.ablation import Job, combined, measure, scenes_of
 from benchmarks.compare_trackers import Scene, prepare
-from models.settings import settings_for
 from models.parallel import Means
+from models.settings import settings_for
 from models.tracking import Array
 from utils import masks
 from utils.cli import Parser, positive, run, say

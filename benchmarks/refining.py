@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from models.pipeline import Pipeline, frames_of
+from models.remots.refinement import RefinementConfig
 from models.remots.retracking import RetrackingConfig
 from models.settings import settings_for
 from utils import evaluation
 from utils.cli import Parser, run, say
-from models.remots.refinement import RefinementConfig
 from utils.config import with_changes
 from utils.data_sets import DATA_SETS, data_set
 from utils.detections import Detections

@@ -122,7 +122,9 @@ def _settings(
         of = replace(of, class_names={**own_names(of), **class_names})
     settings = settings_for(named_after(of, sequences), tracker)
     curves = None if scores is None else ScoreCurves.read(Path(scores))
-    return changed(replace(settings, curves=curves), [f"{name}={value}" for name, value in changes.items()])
+    return changed(
+        replace(settings, curves=curves), [f"{name}={value}" for name, value in changes.items()]
+    )
 
 
 def _read(source: Any, classes: Classes, size: Size | None, images: Path | None) -> Detections:

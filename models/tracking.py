@@ -20,11 +20,12 @@ Array = npt.NDArray[Any]
 Final = tuple[Array, Array]  # (n,) rows and (n,) ids
 
 # Columns of a Frame that cost something, made only for trackers that read them.
-EMBEDDINGS, VECTORS, COLOURS, MASKS, BOXES, IDS = (
+EMBEDDINGS, VECTORS, COLOURS, MASKS, CELLS, BOXES, IDS = (
     "embeddings",  # (k, F) float, z_i of the DHAE
     "vectors",  # (k, .) float, TrackR-CNN's of the file, else the embeddings
     "colours",  # (k, C) float, see `utils.colours`
     "rles",  # (k,) bytes, masks as COCO-compressed run lengths
+    "cells",  # (k,) uint64, see `utils.mask_cells`
     "boxes_xywh",  # (k, 4) float px
     "ids",  # (k,) int identities that came with the file
 )
@@ -92,10 +93,19 @@ class Frame:
 
 
 def _locked(values: Any) -> Array:
-    """Return a view that cannot be written to."""
+    """Return an array that cannot be written to: itself, or a view."""
+    if isinstance(values, np.ndarray) and not values.flags.writeable:
+        return values
     view = np.asarray(values).view()
     view.flags.writeable = False
     return view
+
+
+def typed(values: Array, kind: type) -> Array:
+    """Return a locked array as compiled functions take it, a copy where it is of another kind."""
+    if values.dtype == kind and values.flags.c_contiguous and not values.flags.writeable:
+        return values
+    return _locked(np.array(values, kind, order="C"))
 
 
 class Tracker(ABC):
@@ -146,7 +156,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def flush(self) -> Final:
-        """Return the rows that have an identity, and their final identities; forget the sequence."""
+        """Return the rows that have an identity, and which for good; forget the sequence."""
 
 
 class Ledger:
@@ -255,27 +265,51 @@ def iterate_frames(
     Raises:
         ValueError: a step that makes one frame of two.
     """
-    given, last = columns or {}, None
-    for number, rows in detections.rows_by_frame(keep):
+    by_frame = detections.rows_by_frame(keep)
+    if not by_frame:
+        return
+    # Every column is put into the order of frames once: a frame then has a slice of it.
+    order = np.concatenate([rows for _, rows in by_frame])
+    table = {
+        name: _locked(values[order])
+        for name, values in _columns(detections, tracker, columns or {}, order).items()
+    }
+    rows, classes, scores = (
+        _locked(values) for values in (order, detections.classes[order], detections.scores[order])
+    )
+    last, start = None, 0
+    for number, mine in by_frame:
         counted = number if step == 1 else round(number / step)
         if counted == last:
             rule = f"frames of {detections.sequence} must be at least a step of {step} apart"
             raise ValueError(f"{rule}, got frame {number} after its neighbour")
-        last = counted
-        chosen: dict[str, Any] = {}
-        for name in (*tracker.needs, *tracker.uses):
-            if name in (BOXES, IDS, MASKS):
-                chosen[name] = getattr(detections, name)[rows]
-            elif name in given:
-                chosen[name] = given[name][rows]
-        yield Frame(
-            counted,
-            rows,
-            detections.classes[rows],
-            detections.scores[rows],
-            detections.size,
-            chosen,
-        )
+        last, part = counted, slice(start, start + len(mine))
+        start += len(mine)
+        chosen = {name: values[part] for name, values in table.items()}
+        yield Frame(counted, rows[part], classes[part], scores[part], detections.size, chosen)
+
+
+def _columns(
+    detections: Detections, tracker: Tracker, given: Mapping[str, Any], taking: Array
+) -> dict[str, Array]:
+    """Return {name: (n, ...)} of the columns that a tracker reads and that are there.
+
+    Args:
+        taking: rows whose masks are looked at.
+    """
+    found: dict[str, Array] = {}
+    for name in (*tracker.needs, *tracker.uses):
+        if name in (BOXES, IDS, MASKS):
+            found[name] = getattr(detections, name)
+        elif name == CELLS:
+            from utils.mask_cells import mask_cells  # Numba, which only some trackers need
+
+            found[name] = np.zeros(len(detections), np.uint64)
+            rles, boxes = detections.rles[taking].tolist(), detections.boxes_xywh[taking]
+            found[name][taking] = mask_cells(rles, boxes, detections.size)
+        elif name in given:
+            found[name] = given[name]
+    return found
 
 
 def track(

@@ -10,8 +10,8 @@ from typing import Any
 from models.pipeline import Pipeline
 from models.settings import Settings, changed, settings_for
 from models.tracking import trackers
-from models.usc_mots.embedding import PRETRAINED, read_card
 from models.usc_mots.config import UscMotsConfig
+from models.usc_mots.embedding import PRETRAINED, read_card
 from utils.data_sets import DataSet, data_set
 from utils.rules import DetectionRules
 

@@ -75,7 +75,9 @@ def test_python_takes_the_same_file(data):
 
 def test_one_sequence_says_that_its_error_is_unknown(data, capsys):
     fit_scores.fitted(fit_scores.parse_args(arguments(data, "--sequences", "a")))
-    assert "one sequence, so that the error on others cannot be estimated" in capsys.readouterr().out
+    assert (
+        "one sequence, so that the error on others cannot be estimated" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

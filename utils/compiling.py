@@ -33,7 +33,7 @@ SOURCES = (
     "utils/compiled.py",
     "utils/compiled_overlap.py",
     "models/usc_mots/compiled.py",
-    "models/best/cells.py",
+    "utils/mask_cells.py",
     "models/best/step.py",
 )
 PATIENCE = 1.0  # seconds after which a user is told what he waits for

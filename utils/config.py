@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from dataclasses import field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt

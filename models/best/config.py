@@ -22,7 +22,7 @@ class BestConfig:
     mask_weight: float = setting(8.0, "of the IoU of masks, in log likelihood")
     prior: float = setting(1.0, "log odds added to every pair: tracks mostly go on")
     clutter: float = setting(
-        0.5, "false detections of a score in reach of an object, for each true one of that score"
+        4.0, "false detections in a frame of scores that are even odds; of others by their odds"
     )
     # What is assumed before the video shows it: one new object in ten frames.
     assumed_frames: int = setting(30, "frames that count as seen before the first")

@@ -3,15 +3,14 @@
 A pair gains what the detection is likelier to be the track's than to be anything else. With g the
 generalised IoU of the box and where the track is expected, and m the IoU of the masks, moved there:
 
-    gain = prior + nearness * log((1 + g) / 2) + log(frame / box) / 2 - log(new + false)
-           + mask_weight * m
+    gain = prior + nearness * log((1 + g) / 2) - log(new + false) + mask_weight * m
 
 A pair whose gain without the last term is not above 0 is none: masks choose between the tracks that
-a detection may be. `new` is how many objects of the class appear in a frame, `false` how many detections of this score
-are no objects, both measured or given as probabilities. New objects come in over the border, so
-that they are rarer at one place the smaller the box is against the frame: the square root of both
-areas. The first term is a density with heavy tails: far from the expected place it falls as a power
-of the distance, so that neither a jump nor a gap of many frames needs a rule of its own.
+a detection may be. `new` is how many objects of the class appear at this place in a frame, and
+`false` how many detections of this score are no objects there: both fall with the box's share of
+the frame, the former with its square root only, since objects come in over the border. The term of
+g is a density with heavy tails: far from the expected place it falls as a power of the distance, so
+that neither a jump nor a gap of many frames needs a rule of its own.
 
 Tracks are columns of a table, of which the first `count` rows are in use. All functions run as
 plain Python under NUMBA_DISABLE_JIT=1.
@@ -25,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.best.cells import SIDE, cells_of, moved_iou
 from utils.compiling import loop
+from utils.mask_cells import mask_cells, moved_iou
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +40,7 @@ class Tracks(NamedTuple):
         last: (m,) int64 frame of the last detection. steps: (m,) int64 how many moves were seen.
         classes, ids: (m,) int64.
         totals: (m,) float64 P(object) summed over its detections; counts: (m,) int64 of them.
-        cells: (m, SIDE, SIDE) bool, the last mask, see `models.best.cells`.
+        cells: (m,) uint64, the last mask, see `utils.mask_cells`.
     """
 
     centres: Array
@@ -58,18 +57,18 @@ class Tracks(NamedTuple):
 
 def empty_table(room: int) -> Tracks:
     """Return a table with room for so many tracks."""
-    pairs = (np.zeros((room, 2)) for _ in range(3))
-    numbers = (np.zeros(room, np.int64) for _ in range(4))
-    cells = np.zeros((room, SIDE, SIDE), np.bool_)
-    return Tracks(*pairs, *numbers, np.zeros(room), np.zeros(room, np.int64), cells)
+    centres, sizes, velocities = (np.zeros((room, 2)) for _ in range(3))
+    last, steps, classes, ids, counts = (np.zeros(room, np.int64) for _ in range(5))
+    totals, cells = np.zeros(room), np.zeros(room, np.uint64)
+    return Tracks(centres, sizes, velocities, last, steps, classes, ids, totals, counts, cells)
 
 
 class Seen(NamedTuple):
     """The detections of a frame.
 
     Attributes:
-        boxes: (n, 4) xyxy px. classes: (n,) int64. probability: (n,) P(object).
-        cells: (n, SIDE, SIDE) bool. number: of the frame. area: of the frame in px^2.
+        boxes: (n, 4) xyxy px, of positive size. classes: (n,) int64. probability: (n,) float64.
+        cells: (n,) uint64. number: of the frame. area: of the frame in px^2.
         first: whether it is the video's first, in which nothing is new.
     """
 
@@ -93,6 +92,7 @@ class Rules(NamedTuple):
     damping: float
     memory: int
     part: float
+    written: float
 
 
 class Pairs(NamedTuple):
@@ -156,17 +156,14 @@ def odds_alone(seen: Seen, births: Array, frames: float, rules: Rules) -> Array:
         births: (C,) how many objects of each class were new, in `frames` frames.
     """
     n = len(seen.boxes)
-    objects = np.zeros(len(births))
-    for j in range(n):
-        objects[seen.classes[j]] += seen.probability[j]
     odds = np.empty(n)
     for j in range(n):
         p = max(seen.probability[j], LEAST_P)
         c = seen.classes[j]
-        false = rules.clutter * objects[c] * (1 - p) / p
         box = seen.boxes[j]
-        share = max(seen.area / ((box[2] - box[0]) * (box[3] - box[1])), 1.0)
-        odds[j] = rules.prior + np.log(share) / 2 - np.log(births[c] / frames + false)
+        share = min((box[2] - box[0]) * (box[3] - box[1]) / seen.area, 1.0)
+        false = rules.clutter * (1 - p) / p
+        odds[j] = rules.prior - np.log(births[c] / frames + false) - np.log(share) / 2
     return odds
 
 
@@ -179,18 +176,15 @@ def _longer(values: Array, room: int) -> Array:
 
 @loop()
 def near_pairs(
-    expected: Array, classes: Array, seen: Seen, odds: Array, tracks: Tracks, rules: Rules,
-    gap: int,
-) -> Pairs:  # fmt: skip
-    """Return the pairs of one class with a gain above 0.
+    expected: Array, tracks: Tracks, seen: Seen, odds: Array, nearness: float, gap: int
+) -> Pairs:
+    """Return the pairs of one class whose gain is above 0, by their boxes alone.
 
     Args:
-        expected: (m, 4) xyxy px. classes: (m,). odds: (n,) of `odds_alone`.
-        gap: frames since a track was seen, up to which its pairs count. Masks count where it is the
-            memory: the first look, for the camera's motion, is at boxes alone.
+        expected: (m, 4) xyxy px. odds: (n,) of `odds_alone`.
+        gap: frames since a track was seen, up to which its pairs count.
     """
     m, n = len(expected), len(seen.boxes)
-    with_masks = gap >= rules.memory
     room, count = 4 * (m + n) + 16, 0
     found, gain = np.empty(room, np.int64), np.empty(room)
     starts = np.zeros(n + 1, np.int64)
@@ -204,7 +198,7 @@ def near_pairs(
     for j in range(n):
         box = seen.boxes[j]
         # A box of generalised IoU g lies within (1 / (1 + g) - 1 / 2) times both sides.
-        least = np.exp(-odds[j] / rules.nearness)
+        least = np.exp(-odds[j] / nearness)
         reach = (0.5 / least - 0.5) * (max(box[2] - box[0], box[3] - box[1]) + largest)
         reach *= 1 + 1e-9  # what is lost in rounding
         x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -212,16 +206,11 @@ def near_pairs(
             if middles[k] > x + reach:
                 break
             i = order[k]
-            if classes[i] != seen.classes[j] or seen.number - tracks.last[i] > gap:
+            if tracks.classes[i] != seen.classes[j] or seen.number - tracks.last[i] > gap:
                 continue
             if abs((expected[i, 1] + expected[i, 3]) / 2 - y) > reach:
                 continue
-            value = odds[j]
-            value += rules.nearness * np.log((1 + generalised_iou(expected[i], box)) / 2)
-            if with_masks and value > 0:
-                value += rules.mask_weight * moved_iou(
-                    tracks.cells[i], expected[i], seen.cells[j], box
-                )
+            value = odds[j] + nearness * np.log((1 + generalised_iou(expected[i], box)) / 2)
             if value > 0:
                 if count == room:
                     room *= 2
@@ -230,6 +219,21 @@ def near_pairs(
                 count += 1
         starts[j + 1] = count
     return Pairs(starts, found[:count], gain[:count])
+
+
+@loop()
+def add_masks(pairs: Pairs, expected: Array, tracks: Tracks, seen: Seen, weight: float) -> None:
+    """Add what masks say to the gains, in place, of pairs that have a rival."""
+    rivals = np.zeros(len(expected), np.int64)
+    for i in pairs.tracks:
+        rivals[i] += 1
+    for j in range(len(seen.boxes)):
+        alone = pairs.starts[j + 1] - pairs.starts[j] == 1
+        for p in range(pairs.starts[j], pairs.starts[j + 1]):
+            i = pairs.tracks[p]
+            if not alone or rivals[i] > 1:
+                iou = moved_iou(tracks.cells[i], expected[i], seen.cells[j], seen.boxes[j])
+                pairs.gain[p] += weight * iou
 
 
 @loop()
@@ -367,27 +371,48 @@ def place(tracks: Tracks, i: int, seen: Seen, j: int) -> None:
 
 
 @loop()
+def detections_of(
+    boxes_xywh: Array, classes: Array, scores: Array, cells: Array, number: int, area: float,
+    first: bool,
+) -> Seen:  # fmt: skip
+    """Return a frame's detections as the other functions take them; see `Seen`."""
+    n = len(boxes_xywh)
+    boxes, of, probability = np.empty((n, 4)), np.empty(n, np.int64), np.empty(n)
+    for j in range(n):
+        for axis in range(2):
+            low = boxes_xywh[j, axis]
+            # No object is smaller than a pixel.
+            boxes[j, axis], boxes[j, axis + 2] = low, low + max(boxes_xywh[j, axis + 2], 1.0)
+        of[j], probability[j] = classes[j], scores[j]
+    return Seen(boxes, of, probability, cells, number, area, first)
+
+
+@loop()
 def step(
     tracks: Tracks, count: int, seen: Seen, births: Array, frames: float, new_id: int, rules: Rules
-) -> tuple[int, Array]:
-    """Take a frame; return how many tracks there are, and the (n,) track of each detection.
+) -> tuple[int, int, Array, Array]:
+    """Take a frame; return how many tracks there are, the next new id, and (n,) ids.
+
+    The first of these are for good, unless a track is not written, the second those that are
+    believed at once.
 
     Args:
         tracks: with room for n more. births: (C,) by class, in place. frames: in which they were.
         new_id: of the first track that starts here, the next ones count on.
     """
+    n = len(seen.boxes)
     count = forget(tracks, count, seen.number, rules.memory)
     expected = expected_boxes(tracks, count, seen.number, rules.damping)
-    classes = tracks.classes[:count]
     odds = odds_alone(seen, births, frames, rules)
-    pairs = near_pairs(expected, classes, seen, odds, tracks, rules, 1)
-    follow_camera(expected, seen, pairs)
-    pairs = near_pairs(expected, classes, seen, odds, tracks, rules, rules.memory)
+    follow_camera(expected, seen, near_pairs(expected, tracks, seen, odds, rules.nearness, 1))
+    pairs = near_pairs(expected, tracks, seen, odds, rules.nearness, rules.memory)
+    add_masks(pairs, expected, tracks, seen, rules.mask_weight)
     owner = link(tracks, count, seen, pairs, rules.part)
-    for j in range(len(owner)):
+    ids, at_once = np.empty(n, np.int64), np.zeros(n, np.int64)
+    for j in range(n):
         i = owner[j]
         if i < 0:
-            i, owner[j] = count, count
+            i = count
             count += 1
             tracks.velocities[i], tracks.steps[i] = 0.0, 0
             tracks.classes[i], tracks.ids[i], new_id = seen.classes[j], new_id, new_id + 1
@@ -397,19 +422,31 @@ def step(
         else:
             move(tracks, i, seen, j, rules.smoothing)
         place(tracks, i, seen, j)
-    return count, owner
+        ids[j] = tracks.ids[i]
+        # Believed is who is written by what was seen so far, after one detection of P `part`.
+        belief = (tracks.totals[i] + rules.part) / (tracks.counts[i] + 1)
+        if belief >= rules.written and seen.probability[j] >= rules.part:
+            at_once[j] = ids[j]
+    return count, new_id, ids, at_once
+
+
+@loop()
+def take(
+    tracks: Tracks, count: int, boxes_xywh: Array, classes: Array, scores: Array, cells: Array,
+    number: int, area: float, first: bool, births: Array, frames: float, new_id: int, rules: Rules,
+) -> tuple[int, int, Array, Array]:  # fmt: skip
+    """Do `step` for the columns of a Frame: the one call from Python."""
+    seen = detections_of(boxes_xywh, classes, scores, cells, number, area, first)
+    return step(tracks, count, seen, births, frames, new_id, rules)
 
 
 @cache
 def compile_ahead() -> None:
-    """Compile `step`, or load what was compiled before, for the types that the tracker calls with.
-
-    One detection, then the same again: every function is called.
-    """
-    tracks, rules = empty_table(2), Rules(4.0, 6.0, 0.5, 0.4, 0.15, 0.96, 30, 0.3)
-    runs, offsets, box = np.array([2, 2]), np.array([0, 2]), np.array([[1.0, 0.0, 2.0, 2.0]])
-    count, births = 0, np.ones(2)
-    for number in range(2):
-        cells = cells_of(runs, offsets, box, 2, 2)
-        seen = Seen(box, np.ones(1, np.int64), np.ones(1), cells, number, 4.0, number == 0)
-        count, _ = step(tracks, count, seen, births, 10.0, 1, rules)
+    """Compile `take`, or load what was compiled before, for the columns that frames have."""
+    tracks, rules = empty_table(2), Rules(4.0, 8.0, 1.0, 4.0, 0.15, 0.96, 30, 0.3, 0.6)
+    boxes = np.array([[1.0, 0.0, 1.0, 2.0]])
+    cells = mask_cells([b"22"], boxes, (2, 2))
+    columns = boxes, np.ones(1, np.int16), np.ones(1, np.float32), cells
+    for column in columns:
+        column.flags.writeable = False
+    take(tracks, 0, *columns, 0, 4.0, True, np.ones(2), 10.0, 1, rules)

@@ -7,7 +7,7 @@ import numpy as np
 from models.best.config import BestConfig
 from models.tracking import (
     BOXES,
-    MASKS,
+    CELLS,
     Array,
     Final,
     Frame,
@@ -15,9 +15,10 @@ from models.tracking import (
     Tracker,
     long_enough,
     register,
+    typed,
 )
-from utils.boxes import xywh_to_xyxy
 from utils.compiling import announced
+from utils.detections import MAX_CLASS
 
 ROOM = 64  # tracks that a new table has room for; it doubles when it is full
 ROUNDING = 1e-6  # scores are float32: a mean of 0.6 must reach 0.6
@@ -45,7 +46,7 @@ class BestTracker(Tracker):
     name = "best"
     meaning = "each pair by its likelihood, exact assignment, tracks judged as a whole"
     settings = BestConfig
-    needs = (MASKS, BOXES)
+    needs = (BOXES, CELLS)
 
     def __init__(self, config: BestConfig | None = None) -> None:
         super().__init__()
@@ -65,7 +66,8 @@ class BestTracker(Tracker):
             float(c.smoothing),
             float(c.damping),
             int(c.memory),
-            float(c.part),
+            float(c.part) - ROUNDING,
+            float(c.written) - ROUNDING,
         )
         self._ledger = Ledger()
         self._next_id = 1
@@ -74,22 +76,17 @@ class BestTracker(Tracker):
     def _forget(self) -> None:
         """Forget all tracks; identities go on."""
         self._tracks, self._count = self._step.empty_table(ROOM), 0
-        self._births = np.full(1, float(self.config.assumed_births))
+        self._births = np.full(MAX_CLASS + 1, float(self.config.assumed_births))
         self._first: int | None = None
         self._last = None
 
-    def _make_room(self, tracks: int, classes: int) -> None:
-        """Make room for more tracks, and for classes up to a number."""
+    def _make_room(self, tracks: int) -> None:
+        """Make room for more tracks."""
         room = len(self._tracks.ids)
-        if tracks > room:
-            larger = self._step.empty_table(max(tracks, 2 * room))
-            for old, new in zip(self._tracks, larger, strict=True):
-                new[:room] = old
-            self._tracks = larger
-        missing = classes + 1 - len(self._births)
-        if missing > 0:
-            more = np.full(missing, float(self.config.assumed_births))
-            self._births = np.concatenate([self._births, more])
+        larger = self._step.empty_table(max(tracks, 2 * room))
+        for old, new in zip(self._tracks, larger, strict=True):
+            new[:room] = old
+        self._tracks = larger
 
     def update(self, frame: Frame) -> Array:
         """Take the next frame, see `Tracker`."""
@@ -97,54 +94,30 @@ class BestTracker(Tracker):
         n = len(frame)
         if not n:
             return np.zeros(0, np.int64)
+        first = self._first is None
         if self._first is None:
             self._first = frame.number
-        seen = self._seen(frame)
-        self._make_room(self._count + n, int(seen.classes.max()))
-        frames = float(frame.number - self._first + self.config.assumed_frames)
-        self._count, owner = self._step.step(
-            self._tracks, self._count, seen, self._births, frames, self._next_id, self._rules
-        )
-        ids = self._tracks.ids[owner]
-        started = int((ids >= self._next_id).sum())
-        self._next_id += started
-        self.report["tracks"] += started
-        self._ledger.add(frame.rows, ids, frame.classes, seen.probability)
-        totals, counts = self._tracks.totals[owner], self._tracks.counts[owner]
-        belief = (totals + self.config.part) / (counts + 1)
-        return np.where(self._written(belief, seen.probability), ids, 0)
-
-    def _seen(self, frame: Frame) -> Array:
-        """Return a frame's detections as the compiled step takes them."""
-        from utils.masks import decode_runs
-
-        boxes = np.array(frame[BOXES], np.float64)
-        boxes[:, 2:] = np.maximum(boxes[:, 2:], 1.0)  # no object is smaller than a pixel
-        corners = xywh_to_xyxy(boxes)
-        runs, offsets = decode_runs(frame[MASKS], frame.size[0] * frame.size[1])
-        cells = self._step.cells_of(runs, offsets, corners, *frame.size)
-        return self._step.Seen(
-            corners,
-            frame.classes.astype(np.int64),
-            frame.scores.astype(np.float64),
-            cells,
-            frame.number,
-            float(frame.size[0] * frame.size[1]),
-            frame.number == self._first,
-        )
-
-    def _written(self, belief: Array, probability: Array) -> Array:
-        """Return (n,) bool: which detections are written, by the P of their tracks and theirs."""
-        sure = belief >= self.config.written - ROUNDING
-        return sure & (probability >= self.config.part - ROUNDING)
+        if self._count + n > len(self._tracks.ids):
+            self._make_room(self._count + n)
+        self._count, self._next_id, ids, at_once = self._step.take(
+            self._tracks, self._count,
+            typed(frame[BOXES], np.float64), typed(frame.classes, np.int16),
+            typed(frame.scores, np.float32), typed(frame[CELLS], np.uint64),
+            frame.number, float(frame.size[0] * frame.size[1]), first,
+            self._births, float(frame.number - self._first + self.config.assumed_frames),
+            self._next_id, self._rules,
+        )  # fmt: skip
+        self._ledger.add(frame.rows, ids, frame.classes, frame.scores)
+        return at_once
 
     def flush(self) -> Final:
         """Judge the tracks; return the rows that are written, and their ids."""
         rows, ids, classes, probability = self._ledger.close()
+        self.report["tracks"] = self._next_id - 1
         lengths = np.bincount(ids)[ids] if len(ids) else np.zeros(0)
         means = np.bincount(ids, probability)[ids] / lengths if len(ids) else np.zeros(0)
         long = long_enough(ids, classes, self.config.min_track_length)
-        good = self._written(means, probability)
+        good = (means >= self._rules.written) & (probability >= self._rules.part)
         self.report["tentative"] += int((~long & (lengths == 1)).sum())
         self.report["short"] += int((~long & (lengths > 1)).sum())
         self.report["doubtful"] += int((long & ~good).sum())

@@ -294,8 +294,8 @@ def link(
         report["tracklets"] += len(parts)
         if (chosen & ~given).sum() < config.least_change * len(parts):
             report["believed"] += 1
-            ended, begun = ~given.any(axis=1), ~given.any(axis=0)
-            open_ = np.where(ended[:, None] & begun, gains + config.odds - config.sure, -np.inf)
+            ended, begun = ~given.any(axis=1, keepdims=True), ~given.any(axis=0, keepdims=True)
+            open_ = np.where(ended & begun, gains + config.odds - config.sure, -np.inf)
             chosen = given.copy()
             chosen[assign_exactly(open_, 0.0)] = True
         report["links"] += int(chosen.sum())

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from models.tracking import EMBEDDINGS, track
-from models.usc_mots.tracker import UscMotsTracker
 from models.usc_mots.config import UscMotsConfig
+from models.usc_mots.tracker import UscMotsTracker
 from utils.data_sets import MOTS_CLASSES
 from utils.evaluation import association_accuracy, identity_f1
 

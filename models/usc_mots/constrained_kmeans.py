@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.usc_mots.config import UscMotsConfig
 from models.usc_mots.constraints import ConstraintsGraph
 from utils.compiling import compiled, solid
-from models.usc_mots.config import UscMotsConfig
 
 Array = npt.NDArray[Any]
 

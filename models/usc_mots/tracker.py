@@ -18,8 +18,8 @@ from models.tracking import (
     long_enough,
     register,
 )
-from models.usc_mots.window import Window
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
+from models.usc_mots.window import Window
 
 ALL = 0  # the key of the one window of all classes
 
@@ -73,9 +73,7 @@ class UscMotsTracker(Tracker):
         keys = np.unique(frame.classes).tolist() if self.config.classes_apart else [ALL]
         for key in keys:
             if key not in self._windows:
-                self._windows[key] = Window(
-                    self.config, self._numbers, self.report, self._ledger
-                )
+                self._windows[key] = Window(self.config, self._numbers, self.report, self._ledger)
         labels = np.zeros(len(frame), np.int64)
         for key in sorted(self._windows):
             mine = np.full(len(frame), True) if key == ALL else frame.classes == key

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.tracking import EMBEDDINGS, IDS, MASKS, Array, Frame, Ledger
+from models.usc_mots.config import UscMotsConfig
 from models.usc_mots.constrained_kmeans import (
     constrained_kmeans,
     farthest_first,
@@ -25,7 +26,6 @@ from models.usc_mots.labelling import (
     scores_enough,
 )
 from utils import masks as mask_ops
-from models.usc_mots.config import UscMotsConfig
 
 MIN_DETECTIONS = 2  # a cluster with fewer stays tentative (section 3.3.2)
 

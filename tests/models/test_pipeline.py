@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.best.config import BestConfig
 from models.live import Live
 from models.pipeline import Pipeline, frames_of
-from models.best.config import BestConfig
 from models.settings import changed, settings_for
 from tests.conftest import make_detections, random_scene, write_scored
 from utils.data_sets import data_set

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.best.config import BestConfig
 from models.motsnet.association import MotsNetConfig
 from models.pixel_embeddings.association import PixelTrackerConfig
 from models.tracking import (
@@ -16,9 +17,8 @@ from models.tracking import (
     trackers,
 )
 from models.trackrcnn.association import TrackRcnnConfig
-from tests.conftest import make_detections, random_scene
-from models.best.config import BestConfig
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
+from tests.conftest import make_detections, random_scene
 
 SETTINGS = {
     "paper": UscMotsConfig(min_track_length={0: 1}, min_score=0.0),

@@ -1,9 +1,9 @@
 import pytest
 
-from tests.conftest import make_detections, write_scored, write_tracks
-from utils import cli
 from models.best.config import BestConfig
 from models.usc_mots.config import UscMotsConfig
+from tests.conftest import make_detections, write_scored, write_tracks
+from utils import cli
 from utils.config import limits_of, override, parse_value
 from utils.data_sets import DATA_SETS, parse_class_names
 from utils.files import check_writable

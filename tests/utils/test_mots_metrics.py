@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from models.usc_mots.config import UscMotsConfig
 from tests.conftest import make_detections, random_scene, track_with, write_tracks
 from utils import evaluation, mots_metrics
 from utils.boxes import scaled_boxes
-from models.usc_mots.config import UscMotsConfig
 from utils.formats.registry import read_detections
 
 

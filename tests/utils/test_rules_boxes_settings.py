@@ -3,14 +3,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from models.settings import settings_for
 from models.matching import MatchingConfig
 from models.motsnet.association import MotsNetConfig
+from models.remots.refinement import RefinementConfig
+from models.settings import settings_for
 from models.trackrcnn.association import TrackRcnnConfig
+from models.usc_mots.config import UscMotsConfig
 from tests.conftest import make_detections
 from utils.boxes import xywh_to_cxcywh
-from models.remots.refinement import RefinementConfig
-from models.usc_mots.config import UscMotsConfig
 from utils.data_sets import DATA_SETS, data_set
 from utils.rules import DetectionRules, mark
 

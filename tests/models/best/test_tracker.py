@@ -1,4 +1,4 @@
-"""The preset `best` as a user sees it: who keeps an identity, what is written, what is said at once."""
+"""The preset `best` as a user sees it: who keeps an identity, what is written, and when."""
 
 from dataclasses import replace
 
@@ -261,5 +261,5 @@ def test_a_frame_without_detections_changes_nothing():
     none = np.zeros(0, int)
     tracker.update(frames[0])
     assert len(tracker.update(replace(frames[0], number=1, rows=none, classes=none, scores=none,
-                                      columns={"rles": (), "boxes_xywh": np.zeros((0, 4))}))) == 0  # fmt: skip
+                                      columns={}))) == 0  # fmt: skip
     assert tracker.update(frames[1]).tolist() == [1]

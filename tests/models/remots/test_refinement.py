@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from models.remots.refinement import (
+    RefinementConfig,
     find_threshold,
     merge,
     refine,
     short_tracklets,
 )
 from tests.conftest import make_detections
-from models.remots.refinement import RefinementConfig
 
 QUICK = RefinementConfig(intra_frame_steps=10, tracklet_steps=60, batch_size=64, dimensions=8)
 

@@ -7,8 +7,8 @@ import pytest
 
 from models.usc_mots import calibration
 from models.usc_mots.calibration import associate, calibrate
-from tests.conftest import make_detections
 from models.usc_mots.config import UscMotsConfig
+from tests.conftest import make_detections
 
 MASKS = UscMotsConfig(min_track_length={0: 1}, min_score=0.0)
 GATED = UscMotsConfig(

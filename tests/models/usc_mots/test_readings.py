@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from models.settings import settings_for
-from models.usc_mots.tracker import UscMotsTracker
-from tests.conftest import frames_of, make_detections, track_with
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
+from models.usc_mots.tracker import UscMotsTracker
+from tests.conftest import make_detections, track_with
 from utils.data_sets import DATA_SETS
 
 PAPER = UscMotsConfig(min_track_length={0: 1}, min_score=0.0, gate="embedding", max_distance=8.0)

@@ -7,11 +7,11 @@ import pytest
 from benchmarks.scenes import crowd
 from models.settings import settings_for
 from models.tracking import Frame
+from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from models.usc_mots.tracker import UscMotsTracker
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils import masks
 from utils.boxes import scaled_boxes
-from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from utils.data_sets import data_set
 from utils.evaluation import association_accuracy
 from utils.formats.registry import read_detections
