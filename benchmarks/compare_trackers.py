@@ -3,7 +3,7 @@
     pip install trackers==2.6.1
     python -m benchmarks.compare_trackers --data data --output results/compare
 
-Ours (both presets, `best` with offline refinement, too), the competitors of the registry, and
+Ours (all presets), the competitors of the registry, and
 SORT, ByteTrack, OC-SORT and C-BIoU of the package `trackers` with its settings, but that the first
 frame counts, one instance per class. Everything gets the same files. `trackers` and the competitors
 see what the paper's thresholds leave of a detector's; ByteTrack, which is made for weak detections,
@@ -35,7 +35,7 @@ from pycocotools import mask as coco_mask
 from benchmarks.association import package_boxes
 from benchmarks.peers import call
 from models.assignment import assign_exactly
-from models.pipeline import Pipeline, Tracked, frames_of
+from models.pipeline import Pipeline, Tracked
 from models.settings import PRESETS, settings_for
 from models.tracking import Array
 from utils import evaluation
@@ -62,7 +62,7 @@ PACKAGE = {
     "OC-SORT": "OCSORTTracker",
     "C-BIoU": "CBIoUTracker",
 }
-OURS = ("paper", "authors", "best", "best + refinement")
+OURS = ("paper", "authors", "best")
 MATCHED = {"mask IoU": "mask_iou", "TrackR-CNN matching": "trackrcnn", "MOTSNet LAP": "motsnet"}
 PASSES = 3  # of which the fastest is timed; the first imports and warms up
 BOUND = "true identities"  # no tracker: what an association without a mistake would make
@@ -76,7 +76,7 @@ class Scene:
 
     Attributes:
         detections: n Detections.
-        columns: {name: (n, ...)}: embeddings, and colours where there are frames.
+        columns: {name: (n, ...)}: embeddings.
     """
 
     detections: Detections
@@ -91,17 +91,11 @@ def prepare(data: Path, output: Path) -> dict[str, Path]:
         if not (folder / detections).is_dir():
             continue
         # Every score: what a tracker gets of these rows, its rules decide.
-        settings = settings_for(of, "best")
-        pipeline = Pipeline(
-            replace(settings, rules=DetectionRules(min_area=settings.rules.min_area))
-        )
-        prepared = []
-        for scene in read_sequences(folder / detections):
-            images = frames_of(folder / of.images, scene)
-            # A part of the frames is none: colours of some frames only would compare nothing.
-            whole = images is not None and not images.missing(np.unique(scene.frames).tolist())
-            seen = images if whole else None
-            prepared.append(Scene(scene, pipeline.track(scene, seen).columns))
+        least = settings_for(of, "best").rules.min_area
+        settings = replace(settings_for(of, "paper"), rules=DetectionRules(min_area=least))
+        pipeline = Pipeline(settings)
+        scenes = read_sequences(folder / detections)
+        prepared = [Scene(scene, pipeline.track(scene).columns) for scene in scenes]
         files[name] = output / f"{of.name}_{detections}.pickle"
         files[name].write_bytes(pickle.dumps(prepared))
     return files
@@ -110,10 +104,9 @@ def prepare(data: Path, output: Path) -> dict[str, Path]:
 def pipeline_of(tracker: str, of: DataSet) -> Pipeline:
     """Return the pipeline whose rules a tracker's detections have to meet, and ours who track."""
     name, rules = MATCHED.get(tracker, tracker if tracker in PRESETS else "paper"), None
-    if tracker.startswith("best") or tracker == BOUND or tracker.endswith(WEAK):
+    if tracker in ("best", BOUND) or tracker.endswith(WEAK):
         name = rules = "best"
-    settings = settings_for(of, name, rules)
-    return Pipeline(replace(settings, refine=tracker.endswith("refinement")))
+    return Pipeline(settings_for(of, name, rules))
 
 
 def associate(tracker: str, of: DataSet, truth: Path, scene: Scene) -> npt.NDArray[np.int32]:

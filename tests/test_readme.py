@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fit_scores
 import mine_tracks
 import refine
 import reproduce_tables
@@ -64,6 +65,7 @@ def parse(words):
         "mine_tracks.py": mine_tracks,
         "reproduce_tables.py": reproduce_tables,
         "refine.py": refine,
+        "fit_scores.py": fit_scores,
     }
     return scripts[script].parse_args(arguments)
 

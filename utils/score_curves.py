@@ -25,8 +25,8 @@ MATCH_IOU = 0.5  # of masks, from which a detection is an object (the benchmark'
 INSIDE = 0.5  # share of an unmatched detection in ignore regions beyond which it does not count
 BIN = 0.05  # of scores: wide enough for counts, narrow against what the tracker's limits resolve
 # Pseudo-observations at the score itself in each bin. Chosen by leaving sequences out, on whole
-# sequences and on 50 frames (python -m benchmarks.accuracy, docs/best.md): fewer follow chance.
-SHRINKAGE = 200.0
+# sequences and on 50 and 200 frames (python -m benchmarks.accuracy --tables scores, docs/best.md).
+SHRINKAGE = 300.0
 
 Array = npt.NDArray[Any]
 

@@ -9,8 +9,7 @@ import pytest
 
 import train_dhae
 from benchmarks import (
-    ablation,
-    cross_validate,
+    accuracy,
     growth,
     occlusion_video,
     readings,
@@ -88,31 +87,25 @@ def test_trackers_get_the_rows_that_their_rules_leave(tmp_path):
     assert kept == {"mask IoU": {2}, "paper": {2}, BOUND: {1, 2}}
     assert pipeline_of("ByteTrack, weak too", KITTI).settings.rules.min_score == {}
     assert pipeline_of("ByteTrack", KITTI).settings.rules.min_score[1] == 0.6
-    assert pipeline_of("best + refinement", KITTI).settings.refine
-    assert not pipeline_of("best", KITTI).settings.refine
     for label, name in (*MATCHED.items(), ("paper", "paper"), ("authors", "authors")):
         assert pipeline_of(label, KITTI).settings.name == name
 
 
-def job(tmp_path, changes, scored=True):
-    truth = cars()
-    write_tracks(tmp_path / "0001.txt", truth, truth.ids)
-    seen = truth.select(truth.frames != 4)
-    scene = scene_of(replace(seen, scored=scored))
-    return "KITTI detections_rrc", scene, tmp_path / "0001.txt", changes
-
-
 @pytest.mark.parametrize("scored", [True, False])
-def test_ablation_measures_what_a_change_does(tmp_path, scored):
-    whole = ablation.measure(job(tmp_path, {}, scored))["car"]["counts"]
+def test_a_part_left_out_changes_what_it_does(scored):
+    truth = cars()
+    seen = truth.select(truth.frames != 4)
+    scene = accuracy.Scene("rrc", replace(seen, scored=scored), truth)
+
+    def counts(**changes):
+        return accuracy.measured(accuracy.Job(scene, changes))["car"]["counts"]
+
+    whole = counts()
     assert (whole["IDS"], whole["FN"]) == (0, 2)
-    long = ablation.measure(job(tmp_path, {"min_track_length": {0: 20}}, scored))["car"]
-    assert long["counts"]["FN"] == 16
+    assert counts(min_track_length={0: 20})["FN"] == 16
     # Without memory the two cars get new identities after the missing frame.
-    short = ablation.measure(job(tmp_path, {"memory": 1, "min_track_length": {0: 1}}, scored))
-    assert short["car"]["counts"]["IDS"] == 2
-    assert ablation.VARIANTS["best"] == {}
-    assert all(ablation.VARIANTS[name] for name in ablation.VARIANTS if name != "best")
+    assert counts(memory=1, min_track_length={0: 1})["IDS"] == 2
+    assert [name for name, changes in accuracy.PARTS.items() if not changes] == ["best"]
 
 
 def test_a_constant_is_chosen_without_the_data_set_it_counts_on():
@@ -120,36 +113,27 @@ def test_a_constant_is_chosen_without_the_data_set_it_counts_on():
         "a": {"x": 90.0, "y": 60.0, "z": 60.0},
         "b": {"x": 60.0, "y": 80.0, "z": 80.0},
     }
-    row = cross_validate.choose(table, "a")
     # Without x, b is better; without y, 75 against 70; the same without z.
-    assert row["chosen without each"] == "b a a"
-    assert row["left out"] == pytest.approx((60 + 60 + 60) / 3)
-    assert row["preset's mean"] == pytest.approx(70)
+    assert accuracy.left_out(table) == ({"x": "b", "y": "a", "z": "a"}, (60 + 60 + 60) / 3)
     level = {"a": {"x": 1.0, "y": 1.0}, "b": {"x": 1.0, "y": 1.0}}
-    assert cross_validate.choose(level, "b")["chosen without each"] == "b b"
-
-
-def test_distortions_rename_scores_or_lose_what_they_say():
-    scene = scene_of(cars(8, 0.64))
-    changed = {name: change(scene) for name, change in cross_validate.DISTORTIONS.items()}
-    scores = {name: float(s.detections.scores[0]) for name, s in changed.items()}
-    assert scores["scores squared"] == pytest.approx(0.4096)
-    assert scores["square roots of scores"] == pytest.approx(0.8)
-    assert scores["scores rounded to 0.1"] == pytest.approx(0.6)
-    assert scores["scores less 0.15"] == pytest.approx(0.49)
-    assert set(changed["every second frame"].detections.frames.tolist()) == {0, 2, 4, 6}
-    assert 0 < len(changed["10% of detections dropped"].detections) < 16
-    thinner = changed["masks eroded by 2 px"].detections
-    assert (thinner.boxes_xywh[:, 2:] == 10).all() and (
-        scene.detections.boxes_xywh[:, 2:] == 14
-    ).all()
-    assert all(len(s.detections) == len(next(iter(s.columns.values()))) for s in changed.values())
+    assert accuracy.left_out(level)[1] == 1
 
 
 def test_means_are_over_the_classes_of_a_data_set():
     row = {"sMOTSA": 60.0, "IDF1": 70.0, "HOTA": 80.0}
-    rows = {("x", "car"): row, ("x", "person"): {m: 0.0 for m in row}, ("y", "car"): row}
-    assert cross_validate.averages(rows) == {"x": 35, "y": 70}
+    rows = {"rrc car": row, "rrc person": {m: 0.0 for m in row}, "MOTS GT person": row}
+    assert accuracy.averages(rows) == {"rrc": 35, "MOTS GT": 70}
+
+
+def test_curves_are_fitted_on_the_frames_that_are_asked_for():
+    truth = cars(20)
+    found = replace(truth, scores=np.where(truth.frames < 10, 0.9, 0.5).astype(np.float32))
+    scene = accuracy.Scene("rrc", found, truth)
+    assert len(accuracy.observations_of(scene)["car"].scores) == 40
+    few = accuracy.observations_of(scene, 10)["car"]
+    assert len(few.scores) == 20 and few.scores.min() > 0.8 and few.objects.all()
+    both = accuracy.curves_of([{"car": few}, accuracy.observations_of(scene)], 1.0)
+    assert both.curves["car"].counts.sum() == 60
 
 
 def test_the_data_of_the_comparison_is_named_once():
