@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FAST := tests/models/best tests/models/test_tracking.py tests/models/test_matching.py \
-  tests/models/usc_mots/test_constraints.py tests/models/usc_mots/test_constrained_kmeans.py \
+  tests/models/usc_mots/test_constraints.py tests/models/usc_mots/test_kmeans.py \
   tests/models/usc_mots/test_tracker.py tests/models/usc_mots/test_calibration.py \
   tests/utils --deselect tests/utils/test_formats.py::test_mutated_lines_are_read_or_refused_in_one_line
 
@@ -25,7 +25,8 @@ install: .venv/.compiled
 	@touch $@
 
 # Inner loops, compiled once for all runs to come.
-.venv/.compiled: .venv/.installed $(wildcard utils/compiled*.py models/compiled*.py models/*/compiled*.py)
+.venv/.compiled: .venv/.installed utils/compiling.py utils/runs.py utils/mask_cells.py \
+  models/usc_mots/constraints.py models/usc_mots/kmeans.py models/best/step.py
 	$(BIN)/python -m utils.compiling
 	@touch $@
 

@@ -23,7 +23,7 @@ from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
 from utils.boxes import scaled_boxes, xywh_to_xyxy
 from utils.cli import Parser, positive, run
-from utils.compiling import load_all
+from utils.compiling import compile_all
 from utils.data_sets import data_set
 from utils.detections import Detections
 from utils.formats.registry import read_sequences
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="KITTI MOTS folder (holds instances_txt)")
     parser.add_argument("--repeat", type=positive, default=3)
     args = parser.parse_args()
-    load_all()
+    compile_all()
     rows = {}
     if args.data:
         pipeline = Pipeline(settings_for(data_set("kitti")))

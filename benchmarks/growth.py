@@ -22,7 +22,7 @@ from models.pipeline import Pipeline
 from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
 from utils.cli import Parser, positive, run, say
-from utils.compiling import load_all
+from utils.compiling import compile_all
 from utils.data_sets import data_set
 from utils.detections import Detections
 from utils.tables import format_table
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=0.3, help="seconds")
     parser.add_argument("--plot", type=Path, help="*.png to write")
     args = parser.parse_args()
-    load_all()
+    compile_all()
     found = measured(args.counts, args.trackers, args.repeat, args.patience)
     rows: dict[str, dict[str, Any]] = {}
     for name, times in found.items():

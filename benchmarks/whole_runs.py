@@ -19,16 +19,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.association import frames_per_second
 from benchmarks.scenes import crowd
 from models.usc_mots.embedding import KERAS, ONNX
-from utils import masks
 from utils.cli import BACKENDS, Parser, positive, run, say
-from utils.compiling import load
 from utils.detections import IGNORE, Detections
 from utils.formats import mots_txt
 from utils.formats.registry import read_sequences
@@ -59,28 +56,9 @@ def _all(calls: Sequence[Callable[[], Any]]) -> None:
         call()
 
 
-def only_load(name: str, _: int = 0) -> Any:
-    """Return a module of compiled code, however little there is to do."""
-    return load(name)
-
-
 def runtimes() -> list[str]:
     """Return what embeds and is installed."""
     return [*([KERAS] if any(map(importlib.util.find_spec, BACKENDS)) else []), ONNX]
-
-
-def cropping(sequences: Sequence[Detections], repeat: int) -> None:
-    """Print how many masks a second are cut out and scaled, compiled and by OpenCV."""
-    count = sum(map(len, sequences))
-    rates = {}
-    for name, used in (("compiled", True), ("OpenCV", False)):
-        with patch.object(masks, "compiled", only_load if used else lambda *_: None):
-            cut = [partial(masks.crop_patches, s, 128) for s in sequences]
-            cut[0]()  # Numba is loaded
-            rates[name] = count / fastest(partial(_all, cut), repeat)
-    told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
-    ratio = rates["compiled"] / rates["OpenCV"]
-    say(f"cut out and scaled to 128 px, masks/s: {told} ({ratio:.1f} times)")
 
 
 def stages(folder: Path, scratch: Path, count: int, repeat: int) -> None:
@@ -150,7 +128,6 @@ def main() -> None:
         folder = args.data / "instances_txt" if args.data else scratch / "jobs_in"
         found = read_sequences(folder) if args.data else long
         found = [s.select(s.classes != IGNORE) for s in found]
-        cropping(found, args.repeat)
         starting(scratch / "start_in", scratch, args.repeat)
         stages(folder, scratch, sum(map(len, found)), args.repeat)
         beside(scratch / "jobs_in", scratch, args.repeat)

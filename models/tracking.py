@@ -29,15 +29,17 @@ EMBEDDINGS, VECTORS, COLOURS, MASKS, CELLS, BOXES, IDS = (
     "boxes_xywh",  # (k, 4) float px
     "ids",  # (k,) int identities that came with the file
 )
-MODULES = (
-    "models.usc_mots.tracker",
-    "models.best.tracker",
-    "models.baselines.mask_iou",
-    "models.baselines.given",
-    "models.trackrcnn.association",
-    "models.motsnet.association",
-    "models.pixel_embeddings.association",
-)
+# Where each tracker is; a module is loaded when its tracker is asked for.
+MODULES = {
+    "paper": "models.usc_mots.tracker",
+    "authors": "models.usc_mots.tracker",
+    "best": "models.best.tracker",
+    "mask_iou": "models.baselines.mask_iou",
+    "given": "models.baselines.given",
+    "trackrcnn": "models.trackrcnn.association",
+    "motsnet": "models.motsnet.association",
+    "pixel_embeddings": "models.pixel_embeddings.association",
+}
 
 
 @dataclass(frozen=True)
@@ -201,10 +203,7 @@ def register(tracker: Registered) -> Registered:
 
 def trackers() -> dict[str, type[Tracker]]:
     """Return {name: Tracker class} of every tracker there is."""
-    for module in MODULES:
-        import_module(module)
-    ordered = sorted(TRACKERS.values(), key=lambda tracker: MODULES.index(tracker.__module__))
-    return {tracker.name: tracker for tracker in ordered}
+    return {name: tracker_class(name) for name in MODULES}
 
 
 def tracker_class(name: str) -> type[Tracker]:
@@ -213,10 +212,11 @@ def tracker_class(name: str) -> type[Tracker]:
     Raises:
         ValueError: no such tracker.
     """
-    known = trackers()
-    if name not in known:
-        raise ValueError(f"tracker must be one of {', '.join(known)}, got {name!r}")
-    return known[name]
+    if name not in TRACKERS and name in MODULES:
+        import_module(MODULES[name])
+    if name not in TRACKERS:
+        raise ValueError(f"tracker must be one of {', '.join(MODULES)}, got {name!r}")
+    return TRACKERS[name]
 
 
 def make_tracker(name: str, config: Any = None) -> Tracker:
@@ -302,7 +302,7 @@ def _columns(
         if name in (BOXES, IDS, MASKS):
             found[name] = getattr(detections, name)
         elif name == CELLS:
-            from utils.mask_cells import mask_cells  # Numba, which only some trackers need
+            from utils.mask_cells import mask_cells  # Numba, for which only trackers wait
 
             found[name] = np.zeros(len(detections), np.uint64)
             rles, boxes = detections.rles[taking].tolist(), detections.boxes_xywh[taking]

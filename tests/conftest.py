@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.tracking import iterate_frames, track, trackers
-from utils import compiling, masks, synthetic
+from utils import masks, synthetic
 from utils.cli import quiet_tensorflow
 from utils.data_sets import data_set
 from utils.detections import Detections
@@ -30,18 +30,6 @@ def real_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("USC_MOTS_DATA does not name the folder of real data")
     return Path(folder)
-
-
-@pytest.fixture(params=["plain", "compiled"])
-def each_way(request, monkeypatch):
-    """Run a test with NumPy alone, and with what is compiled."""
-    if request.param == "compiled":
-        pytest.importorskip("numba")
-    monkeypatch.setattr(compiling, "_loaded", {})
-    monkeypatch.setattr(compiling, "_done", -(10**12))
-    if request.param == "compiled":
-        compiling.load_all()
-    return request.param
 
 
 def box_mask(x, y, w, h, height=40, width=60):

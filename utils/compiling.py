@@ -1,76 +1,44 @@
-"""When compiled code is loaded: where it is, and from so much work on that it pays.
+"""Loops that Numba compiles: each function once for all runs to come, and kept on disk.
 
-python -m utils.compiling     # compile all there is, once; `make install` does it
+    python -m utils.compiling     # compile all ahead, in half a minute, as `make install` does
+
+Without that, the first run that needs a function compiles it, and says so. NUMBA_DISABLE_JIT=1 runs
+the same lines as Python.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
-import importlib.util
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite.binding import get_host_cpu_name
+from numba.core import event
 
-from utils.cli import note, run, say, warn
+from utils.cli import note, run, say
 
-MANY = 6000  # detections read, cut out and tracked, from which loading, half a second, pays
 ROOT = Path(__file__).resolve().parents[1]
-COMPLETE = "complete"  # file in the cache that says that all is there
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
-HINT = "python -m utils.compiling does it, once, in a minute"
-# Numba looks at a function's own file alone, and they call each other: this is all of them.
+# Numba looks for changes in a function's own file alone, and they call each other: these are all.
 SOURCES = (
-    "utils/compiled.py",
-    "utils/compiled_overlap.py",
-    "models/usc_mots/compiled.py",
+    "utils/runs.py",
     "utils/mask_cells.py",
+    "models/usc_mots/constraints.py",
+    "models/usc_mots/kmeans.py",
     "models/best/step.py",
 )
-PATIENCE = 1.0  # seconds after which a user is told what he waits for
-
-_loaded: dict[str, Any] = {}
-_done = 0
-
-
-def compiled(name: str, work: int = 0) -> Any | None:
-    """Return a module of compiled functions, None while NumPy does as well.
-
-    What it computes is what the NumPy code beside it computes, but for rounding; it may be loaded
-    at any moment. Nothing is compiled on the way, which takes a minute: where it was not done
-    before, that is said once.
-
-    Args:
-        name: of the module, compiled*.py. work: detections that are to be dealt with now.
-    """
-    global _done
-    if name in _loaded:
-        return _loaded[name]
-    _done += work
-    if _done < MANY or not usable(folder()):
-        return None
-    return load(name)
-
-
-@cache
-def usable(place: Path) -> bool:
-    """Return whether all is compiled in a folder and can be loaded; if not, say so, once."""
-    if importlib.util.find_spec("numba") is None:
-        return False
-    # Numba writes beside what it loads.
-    if (place / COMPLETE).is_file() and os.access(place, os.W_OK):
-        return True
-    warn(f"the inner loops are not compiled: {HINT}")
-    return False
+PATIENCE = 1.0  # seconds of compiling after which a user is told what he waits for
 
 
 def sources() -> list[Path]:
@@ -85,10 +53,6 @@ def folder() -> Path:
     The name is the digest of all of them. Where this repository cannot be written to, it is in the
     user's cache.
     """
-    if importlib.util.find_spec("numba") is None:
-        return ROOT / "__pycache__"
-    from llvmlite.binding import get_host_cpu_name
-
     what = f"{version('numba')} {platform.python_version()} {get_host_cpu_name()} {OPTIONS}"
     digest = hashlib.sha256(what.encode())
     for file in sources():
@@ -100,38 +64,52 @@ def folder() -> Path:
     return Path(users) / "usc-mots" / name
 
 
-def loop(signature: str | None = None) -> Callable[[Callable[..., Any]], Any]:
-    """Return the decorator of a function that Numba compiles, for `solid` arrays.
+class Announcer(event.Listener):  # type: ignore[misc]
+    """Says once that loops are being compiled, when that has taken PATIENCE seconds."""
 
-    Args:
-        signature: of its arguments; None takes those of its callers.
+    def __init__(self) -> None:
+        self._depth, self._spent, self._began = 0, 0.0, 0.0
+        self._timer: threading.Timer | None = None
+
+    def on_start(self, event: Any) -> None:
+        """Take note that a function is being compiled, maybe within another one."""
+        self._depth += 1
+        if self._depth == 1 and self._spent < PATIENCE:
+            self._began = time.perf_counter()
+            text = "compiling inner loops, once for all runs to come (make install does it ahead)"
+            self._timer = threading.Timer(PATIENCE - self._spent, note, [text])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, event: Any) -> None:
+        """Take note that it is compiled."""
+        self._depth -= 1
+        if self._depth == 0 and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._spent += time.perf_counter() - self._began
+
+
+event.register("numba:compile", Announcer())
+
+
+def loop() -> Callable[[Callable[..., Any]], Any]:
+    """Return the decorator of a function that Numba compiles when it is called first.
+
+    Where nothing can be kept on disk, it is compiled anew in each process.
     """
-    import numba
 
     def decorate(function: Callable[..., Any]) -> Any:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder())
         try:
-            return numba.njit(signature, **OPTIONS)(function)
-        except (RuntimeError, OSError):  # no folder to keep it in: compiled anew in each process
-            return numba.njit(signature, **{**OPTIONS, "cache": False})(function)
+            return numba.njit(**OPTIONS)(function)
+        except (RuntimeError, OSError):
+            return numba.njit(**{**OPTIONS, "cache": False})(function)
         finally:
             numba.config.CACHE_DIR = before
 
     return decorate
-
-
-@contextlib.contextmanager
-def announced() -> Iterator[None]:
-    """Say what a user waits for, where compiling within takes longer than a moment."""
-    text = "compiling the inner loops, once for all runs to come (make install does it ahead)"
-    timer = threading.Timer(PATIENCE, note, [text])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def solid(values: npt.ArrayLike, kind: type = np.float64) -> npt.NDArray[Any]:
@@ -143,33 +121,13 @@ def solid(values: npt.ArrayLike, kind: type = np.float64) -> npt.NDArray[Any]:
     return np.array(values, kind, order="C")
 
 
-def load(name: str) -> Any:
-    """Return a module of compiled functions; what is not compiled yet is compiled."""
-    _loaded[name] = importlib.import_module(name)
-    return _loaded[name]
-
-
-def load_all() -> None:
-    """Load every module of compiled functions; compile them first, if need be, and say so.
-
-    Raises:
-        ValueError: there is no Numba, or no room for what it makes.
-    """
-    if importlib.util.find_spec("numba") is None:
-        raise ValueError("compiling needs numba, got none: NumPy does what is compiled")
-    done = folder() / COMPLETE
-    try:
-        done.parent.mkdir(parents=True, exist_ok=True)
-        if not done.is_file():
-            say("compiling the inner loops, once for all runs to come")
-        for file in sources():
-            module = load(".".join(file.relative_to(ROOT).with_suffix("").parts))
-            getattr(module, "compile_ahead", lambda: None)()
-        if not os.environ.get("NUMBA_DISABLE_JIT"):
-            done.touch()
-    except OSError as error:
-        raise ValueError(f"{done.parent}: must be a folder to write to, got {error}") from None
+def compile_all() -> None:
+    """Compile every function that is not, and say so."""
+    say("compiling the inner loops, once for all runs to come")
+    for file in sources():
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        importlib.import_module(name).compile_ahead()
 
 
 if __name__ == "__main__":
-    run(load_all)
+    run(compile_all)

@@ -7,18 +7,19 @@ column c of its box.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from utils.compiling import loop
+from utils.runs import FIRST
 
 Array = npt.NDArray[Any]
 
 # Cells along each side. 16 give no better identities, and a mask of 8 x 8 is one number.
 SIDE = 8
-FIRST = 48  # of the characters of compressed run lengths
 CHUNK = 4096  # masks whose run lengths are copied at once
 ONE = np.uint64(1)
 
@@ -134,3 +135,11 @@ def mask_cells(rles: Sequence[bytes], boxes_xywh: Array, size: tuple[int, int]) 
         boxes = np.array(boxes_xywh[start : start + CHUNK], np.float64)
         cells[start : start + CHUNK] = cells_of(text, starts, boxes, *size)
     return cells
+
+
+@cache
+def compile_ahead() -> None:
+    """Compile all of it, or load what was compiled before."""
+    box = np.array([[0.0, 0.0, 2.0, 2.0]])
+    cells = mask_cells([b"22"], box, (2, 2))
+    moved_iou(cells[0], box[0], cells[0], box[0])

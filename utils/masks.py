@@ -10,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from utils.compiling import compiled
-from utils.detections import Detections, as_coco
+from utils import runs as kernels
+from utils.detections import Detections
 
 Array = npt.NDArray[Any]
 Images = Callable[[int], npt.NDArray[np.uint8]]  # frame -> (height, width, 3) RGB
 Coco = dict[str, Any]  # a mask of pycocotools
 
-FIRST, LAST = 48, 111  # alphabet of COCO-compressed run lengths: chr(48) to chr(111)
 CHUNK = 1 << 14  # masks that are decoded to runs at once
-MAX_DIGITS = 6  # base-32 digits of one number; 30 bits hold any run of a 16384 x 16384 frame
 
 
 class RleError(ValueError):
@@ -35,9 +33,7 @@ def decode_runs(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Check COCO-compressed run lengths and return the runs, without decoding a pixel.
 
-    The format: numbers in base 32, least significant digit first, bit 5 of a character says that
-    more digits follow, bit 4 of the last digit is the sign; from the fourth number on each is the
-    difference to the number two before it. Runs alternate background, foreground.
+    The format is described at `utils.runs.decode`.
 
     Args:
         rles: sequence of n bytes objects.
@@ -53,68 +49,19 @@ def decode_runs(
     """
     if not len(rles):
         return np.zeros(0, np.int64), np.zeros(1, np.int64)
-    digits = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
-    begin = np.cumsum([0, *map(len, rles)])
-    fast = compiled("utils.compiled")
-    if fast is not None:
-        runs, offsets, valid = fast.decode(digits, begin, pixels, MAX_DIGITS)
-        if valid:
-            return runs, offsets
-    ends, lengths = begin[1:], np.diff(begin)
-    if not lengths.all():
-        raise RleError(int(np.argmin(lengths)), "RLE must not be empty", "''")
-
-    def fail(position: int, rule: str, value: object) -> None:
-        raise RleError(int(np.searchsorted(ends, position, side="right")), rule, value)
-
-    outside = (digits < FIRST) | (digits > LAST)
-    if outside.any():
-        at = int(np.argmax(outside))
-        fail(at, "RLE character outside '0'..'o'", ascii(chr(digits[at])))
-    digits = digits - FIRST
-    last = digits < 32
-    if not last[ends - 1].all():
-        row = int(np.argmin(last[ends - 1]))
-        raise RleError(row, "RLE ends inside a number", ascii(rles[row][-8:].decode()))
-    number_ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], number_ends[:-1] + 1])
-    if (number_ends - starts).max() >= MAX_DIGITS:
-        at = int(starts[np.argmax(number_ends - starts)])
-        fail(at, f"RLE number longer than {MAX_DIGITS} characters", "more")
-    numbers = _base32(digits, starts, number_ends)
-    offsets = np.concatenate([[0], np.searchsorted(number_ends, ends - 1) + 1])
-    runs = _undo_differences(numbers, offsets)
-    wrong = (runs < 0) | (runs > pixels)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        fail(starts[at], f"RLE run outside 0..{pixels}", int(runs[at]))
-    totals = np.add.reduceat(runs, offsets[:-1])
-    if (totals != pixels).any():
-        row = int(np.argmax(totals != pixels))
-        raise RleError(row, f"RLE must add up to height * width = {pixels}", int(totals[row]))
-    return runs, offsets
-
-
-def _base32(digits: Array, starts: Array, ends: Array) -> Array:
-    """Return the signed number of each digit group (int64); digits are uint8 in 0..63."""
-    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    values = np.add.reduceat((digits & 31).astype(np.int64) << (5 * place), starts)
-    negative = (digits[ends] & 16) > 0
-    return values - (negative.astype(np.int64) << (5 * (ends - starts + 1)))
-
-
-def _undo_differences(numbers: Array, offsets: Array) -> Array:
-    """Return run lengths: within each mask, number m > 2 is a difference to run m - 2."""
-    counts = np.diff(offsets)
-    index = np.arange(len(numbers)) - np.repeat(offsets[:-1], counts)
-    runs = numbers.copy()
-    for parity, first in ((1, 1), (0, 2)):
-        chain = np.flatnonzero((index % 2 == parity) & (index >= first))
-        sums = np.cumsum(numbers[chain])
-        heads = index[chain] == first
-        before = (sums - numbers[chain])[heads]
-        runs[chain] = sums - np.repeat(before, np.diff(np.append(np.flatnonzero(heads), len(sums))))
-    return runs
+    text = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
+    runs, offsets, fault, row, value = kernels.decode(text, np.cumsum([0, *map(len, rles)]), pixels)
+    if fault == kernels.SOUND:
+        return runs, offsets
+    rules: dict[int, tuple[str, object]] = {
+        kernels.EMPTY: ("RLE must not be empty", "''"),
+        kernels.FOREIGN: ("RLE character outside '0'..'o'", ascii(chr(value & 255))),
+        kernels.UNENDED: ("RLE ends inside a number", ascii(rles[row][-8:].decode("latin-1"))),
+        kernels.LONG: (f"RLE number longer than {kernels.MAX_DIGITS} characters", "more"),
+        kernels.RUN: (f"RLE run outside 0..{pixels}", value),
+        kernels.TOTAL: (f"RLE must add up to height * width = {pixels}", value),
+    }
+    raise RleError(row, *rules[fault])
 
 
 def areas(runs: Array, offsets: Array) -> npt.NDArray[np.int64]:
@@ -147,7 +94,6 @@ def checked(rles: Sequence[bytes], height: int, width: int) -> npt.NDArray[np.ob
     Raises:
         RleError: see `decode_runs`.
     """
-    compiled("utils.compiled", len(rles))
     column = np.empty(len(rles), object)
     for start, part in _chunks(rles):
         try:
@@ -162,15 +108,10 @@ def tight_boxes_xywh(
     rles: Sequence[bytes] | Array, height: int, width: int
 ) -> npt.NDArray[np.float64]:
     """Return the (n, 4) float64 pixel boxes around the foreground; zeros for an empty mask."""
-    fast, size = compiled("utils.compiled"), [height, width]
     boxes = np.zeros((len(rles), 4))
     for start, part in _chunks(rles):
-        if fast is not None:
-            runs = decode_runs(part, height * width)
-            boxes[start : start + len(part)] = fast.tight_boxes(*runs, height)
-            continue
-        found = coco_mask.toBbox([{"size": size, "counts": rle} for rle in part])
-        boxes[start : start + len(part)] = found
+        runs, offsets = decode_runs(part, height * width)
+        boxes[start : start + len(part)] = kernels.tight_boxes(runs, offsets, height)
     return boxes
 
 
@@ -194,24 +135,14 @@ def encode_at(part: Array, left: int, top: int, height: int, width: int) -> byte
     return encode_runs(runs, height, width)
 
 
-def crop(runs: Array, box_xywh: Sequence[int], height: int) -> npt.NDArray[np.uint8]:
-    """Decode one mask within its tight box only.
+def crop(runs: Array, box_xywh: Sequence[int] | Array, height: int) -> npt.NDArray[np.uint8]:
+    """Decode one mask within its tight box only; return (h, w) uint8, 0 or 255.
 
     Args:
-        runs: (r,) int64 run lengths of the mask.
-        box_xywh: four integers, top-left corner and size in pixels.
-        height: frame height in pixels.
-
-    Returns:
-        (h, w) uint8, 0 or 255.
+        runs: (r,) int64 run lengths of the mask. box_xywh: four integers, px. height: of the frame.
     """
-    x, y, w, h = box_xywh
-    low, high = x * height, (x + w) * height
-    edges = np.cumsum(runs)
-    first, stop = np.searchsorted(edges, [low, high])
-    lengths = np.diff(np.minimum(edges[first : stop + 1], high), prepend=low)
-    values = np.where(np.arange(first, first + len(lengths)) % 2, 255, 0).astype(np.uint8)
-    return np.repeat(values, lengths).reshape(w, height)[:, y : y + h].T
+    part: npt.NDArray[np.uint8] = kernels.crop(runs, np.array(box_xywh, np.int64), height)
+    return part
 
 
 def fit_square(image: Array, size: int, binary: bool = True) -> npt.NDArray[np.uint8]:
@@ -254,16 +185,8 @@ def crop_patches(
     Returns:
         (n, size, size, D) uint8, D = 1 (0 or 255) or 3 (RGB).
     """
-    fast = compiled("utils.compiled", len(detections))
     runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
-    boxes: Array
-    if fast is None:
-        boxes = tight_boxes_xywh(detections.rles, *detections.size).astype(np.int64)
-    else:
-        boxes = fast.tight_boxes(runs, offsets, detections.height)
-    if images is None and boxes[:, 2:].all() and fast is not None:
-        made: Array = fast.patches_of(runs, offsets, boxes, detections.height, size)
-        return made[..., None]
+    boxes = kernels.tight_boxes(runs, offsets, detections.height)
     patches = np.empty((len(detections), size, size, 3 if images else 1), np.uint8)
     groups: Iterable[tuple[int, Iterable[int]]] = [(0, range(len(detections)))]
     if images:
@@ -271,8 +194,8 @@ def crop_patches(
     for frame, rows in groups:
         image = images(frame) if images else None
         for i in rows:
-            x, y, w, h = box = boxes[i].tolist()
-            mask = crop(runs[offsets[i] : offsets[i + 1]], box, detections.height)
+            x, y, w, h = boxes[i].tolist()
+            mask = crop(runs[offsets[i] : offsets[i + 1]], boxes[i], detections.height)
             if image is None:
                 patches[i, :, :, 0] = fit_square(mask, size)
             else:
@@ -358,11 +281,6 @@ def touching(
     """
     if not len(first) or not len(second):
         return np.zeros((len(first), len(second)), bool)
-    fast = compiled("utils.compiled_overlap")
-    if fast is not None:
-        runs, offsets = decode_runs([*first, *second], size[0] * size[1])
-        found: npt.NDArray[np.bool_] = fast.touching(runs, offsets, len(first))
-        return found
-    iou = coco_mask.iou(as_coco(first, size), as_coco(second, size), [0] * len(second))
-    shared: npt.NDArray[np.bool_] = iou > 0
-    return shared
+    runs, offsets = decode_runs([*first, *second], size[0] * size[1])
+    found: npt.NDArray[np.bool_] = kernels.touching(runs, offsets, len(first))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.best import step
 from models.best.config import BestConfig
 from models.tracking import (
     BOXES,
@@ -17,7 +18,6 @@ from models.tracking import (
     register,
     typed,
 )
-from utils.compiling import announced
 from utils.detections import MAX_CLASS
 
 ROOM = 64  # tracks that a new table has room for; it doubles when it is full
@@ -50,12 +50,6 @@ class BestTracker(Tracker):
 
     def __init__(self, config: BestConfig | None = None) -> None:
         super().__init__()
-        # Numba takes a third of a second, for which no command waits that tracks nothing.
-        from models.best import step
-
-        self._step = step
-        with announced():
-            step.compile_ahead()
         self.config = config or BestConfig()
         c = self.config
         self._rules = step.Rules(
@@ -75,7 +69,7 @@ class BestTracker(Tracker):
 
     def _forget(self) -> None:
         """Forget all tracks; identities go on."""
-        self._tracks, self._count = self._step.empty_table(ROOM), 0
+        self._tracks, self._count = step.empty_table(ROOM), 0
         self._births = np.full(MAX_CLASS + 1, float(self.config.assumed_births))
         self._first: int | None = None
         self._last = None
@@ -83,7 +77,7 @@ class BestTracker(Tracker):
     def _make_room(self, tracks: int) -> None:
         """Make room for more tracks."""
         room = len(self._tracks.ids)
-        larger = self._step.empty_table(max(tracks, 2 * room))
+        larger = step.empty_table(max(tracks, 2 * room))
         for old, new in zip(self._tracks, larger, strict=True):
             new[:room] = old
         self._tracks = larger
@@ -99,7 +93,7 @@ class BestTracker(Tracker):
             self._first = frame.number
         if self._count + n > len(self._tracks.ids):
             self._make_room(self._count + n)
-        self._count, self._next_id, ids, at_once = self._step.take(
+        self._count, self._next_id, ids, at_once = step.take(
             self._tracks, self._count,
             typed(frame[BOXES], np.float64), typed(frame.classes, np.int16),
             typed(frame.scores, np.float32), typed(frame[CELLS], np.uint64),

@@ -1,12 +1,13 @@
 """The constraints graph G^t over the detections of a window (paper, Eqs. 4 to 6)."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from utils.compiling import compiled, solid
+from utils.compiling import loop, solid
 
 Array = npt.NDArray[Any]
 
@@ -64,61 +65,69 @@ def build_graph(frames: Array, classes: Array, labels: Array, apart: Array) -> C
             "frames, classes, labels and apart must describe the same nodes, got lengths "
             f"{n}, {len(classes)}, {len(labels)} and {apart.shape}"
         )
-    return _build(frames, classes, labels, apart)
+    columns = (solid(column, np.int64) for column in (frames, classes, labels))
+    groups, heads, cannot, against = build(*columns, solid(apart, np.bool_))
+    return ConstraintsGraph(groups, heads.tolist(), cannot, tuple(against.tolist()))
 
 
-def _build(frames: Array, classes: Array, labels: Array, apart: Array) -> ConstraintsGraph:
-    """Build the graph; assumes valid arrays."""
-    fast = compiled("models.usc_mots.compiled")
-    if fast is not None:
-        known = (solid(column, np.int64) for column in (frames, classes, labels))
-        found, first, links, against = fast.build(*known, solid(apart, np.bool_))
-        return ConstraintsGraph(found, first.tolist(), links, tuple(against.tolist()))
-    numbers, heads, labelled, contradictions = _must_link_groups(frames, classes, labels)
-    count = len(heads)
-    groups = np.array(numbers, np.int64)
-    cannot = np.zeros((count, count), bool)
-    if len(labelled) > 1:
-        rows = np.array(labelled)
-        cannot[rows[:, None], rows] = True
-    free = np.flatnonzero(labels == 0)
-    if len(free):
-        # Only pairs with an unlabelled node are left to look at: a few rows against all columns.
-        pairs = apart[free] | (frames[free, None] == frames) | (classes[free, None] != classes)
-        if count < len(groups):
-            columns = np.argsort(groups, kind="stable")
-            sizes = np.bincount(groups)
-            pairs = np.logical_or.reduceat(pairs[:, columns], np.cumsum(sizes) - sizes, axis=1)
-        cannot[groups[free]] = pairs
-        cannot[:, groups[free]] = pairs.T
-    np.fill_diagonal(cannot, False)
-    return ConstraintsGraph(groups, heads, cannot, contradictions)
-
-
-def _must_link_groups(
-    frames: Array, classes: Array, labels: Array
-) -> tuple[list[int], list[int], list[int], tuple[int, ...]]:
-    """Return (group of each node, first node of each group, labelled groups, contradictions)."""
-    groups: list[int] = []
-    heads: list[int] = []
-    labelled: list[int] = []
-    contradictions: list[int] = []
-    group_of: dict[int, tuple[int, int]] = {}
-    taken: set[tuple[int, int]] = set()
-    columns = zip(labels.tolist(), classes.tolist(), frames.tolist(), strict=True)
-    for node, (label, cls, frame) in enumerate(columns):
-        if label:
-            first = group_of.get(label)
-            if first is not None and first[1] == cls and (label, frame) not in taken:
-                groups.append(first[0])
-                taken.add((label, frame))
+@loop()
+def build(
+    frames: Array, classes: Array, labels: Array, apart: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return groups, heads, cannot-links and contradictions of a ConstraintsGraph."""
+    n = len(frames)
+    # Must-link (Eq. 5): nodes of one label and class, in different frames, are a group.
+    known = np.unique(labels)
+    group_of, latest = np.full(len(known), -1), np.full(len(known), -1)
+    groups, heads = np.empty(n, np.int64), np.empty(n, np.int64)
+    labelled, contradicting = np.empty(n, np.bool_), np.zeros(n, np.bool_)
+    before = np.full(n, -1)  # the node that joined a label's group before
+    count = 0
+    for node in range(n):
+        joined = False
+        if labels[node] != 0:
+            place = np.searchsorted(known, labels[node])
+            group = group_of[place]
+            if group >= 0 and classes[heads[group]] == classes[node]:
+                joined, other = True, latest[place]
+                while other >= 0:
+                    joined &= frames[other] != frames[node]
+                    other = before[other]
+            contradicting[node] = group >= 0 and not joined
+            if joined or group < 0:
+                before[node], latest[place] = latest[place], node
+            if joined:
+                groups[node] = group
                 continue
-            if first is None:
-                group_of[label] = (len(heads), cls)
-                taken.add((label, frame))
-            else:
-                contradictions.append(node)
-            labelled.append(len(heads))
-        groups.append(len(heads))
-        heads.append(node)
-    return groups, heads, labelled, tuple(contradictions)
+            if group < 0:
+                group_of[place] = count
+        groups[node], heads[count] = count, node
+        labelled[count] = labels[node] != 0
+        count += 1
+    # Cannot-link (Eq. 6): groups of different labels; of an unlabelled node those of its frame, of
+    # other classes, or apart from it.
+    cannot = np.zeros((count, count), np.bool_)
+    for i in range(count):
+        for j in range(count):
+            cannot[i, j] = labelled[i] and labelled[j]
+    for node in range(n):
+        if labels[node] != 0:
+            continue
+        i = groups[node]
+        for other in range(n):
+            if (
+                apart[node, other]
+                or frames[node] == frames[other]
+                or classes[node] != classes[other]
+            ):
+                cannot[i, groups[other]] = cannot[groups[other], i] = True
+    for i in range(count):
+        cannot[i, i] = False
+    return groups, heads[:count].copy(), cannot, np.flatnonzero(contradicting)
+
+
+@cache
+def compile_ahead() -> None:
+    """Compile `build`, or load what was compiled before."""
+    one = np.ones(1, np.int64)
+    build(one, one, one, np.zeros((1, 1), bool))

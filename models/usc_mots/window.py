@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from models.tracking import EMBEDDINGS, IDS, MASKS, Array, Frame, Ledger
 from models.usc_mots.config import UscMotsConfig
-from models.usc_mots.constrained_kmeans import (
+from models.usc_mots.constraints import build_graph
+from models.usc_mots.kmeans import (
     constrained_kmeans,
     farthest_first,
     fullest_frame,
     plain_kmeans,
 )
-from models.usc_mots.constraints import build_graph
 from models.usc_mots.labelling import (
     NONE,
     distances_to_mean,

@@ -60,7 +60,6 @@ def test_broken_rle_is_refused_by_rule_before_decoding(rle, rule):
     assert caught.value.row == 1
 
 
-@pytest.mark.usefixtures("each_way")
 def test_crop_equals_decoded_mask_inside_its_box():
     rng = np.random.default_rng(1)
     for _ in range(50):
@@ -100,7 +99,6 @@ def test_appearance_patch_holds_colours_under_the_mask_only():
     assert (patches[0][inside] == colour).all()
 
 
-@pytest.mark.usefixtures("each_way")
 def test_subtract_and_overlap():
     a, b, c = (
         {"size": [40, 60], "counts": box_mask(*box)}
@@ -115,7 +113,6 @@ def test_subtract_and_overlap():
     assert coco_mask.area({"size": [40, 60], "counts": masks.subtract(full, [a])}) == 2300
 
 
-@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("seed", range(20))
 def test_canonical_masks_have_the_same_pixels_and_work_in_pycocotools(seed):
     rng = np.random.default_rng(seed)

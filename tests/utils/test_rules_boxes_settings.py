@@ -137,7 +137,7 @@ def test_the_least_area_is_of_the_box_not_of_the_mask():
 def test_the_settings_that_the_figures_in_docs_were_measured_with():
     best, kitti = settings_for(data_set("kitti"), "best"), paper("kitti")
     assert asdict(best.tracker) == dict(
-        nearness=4.0, mask_weight=8.0, prior=1.0, clutter=0.5, assumed_frames=30,
+        nearness=4.0, mask_weight=8.0, prior=1.0, clutter=4.0, assumed_frames=30,
         assumed_births=3.0, smoothing=0.15, damping=0.96, memory=30, written=0.6, part=0.3,
         min_track_length={0: 3},
     )  # fmt: skip

@@ -3,8 +3,6 @@ import pytest
 
 from models.usc_mots.constraints import build_graph
 
-pytestmark = pytest.mark.usefixtures("each_way")
-
 
 def pairs(graph):
     """Return the cannot-linked pairs of nodes (i < j)."""

@@ -1,16 +1,14 @@
 import numpy as np
 import pytest
 
-from models.usc_mots.constrained_kmeans import (
+from models.usc_mots.constraints import build_graph
+from models.usc_mots.kmeans import (
     constrained_kmeans,
     farthest_first,
     fullest_frame,
     plain_kmeans,
 )
-from models.usc_mots.constraints import build_graph
-from utils import compiling
-
-pytestmark = pytest.mark.usefixtures("each_way")
+from tests.models.usc_mots import oracle
 
 
 def cluster_nodes(points, frames, labels=None, apart=None, classes=None, **options):
@@ -84,18 +82,22 @@ def test_a_later_node_may_join_an_opened_cluster():
 
 
 def test_centre_rules_differ_by_hand():
-    # One object drifts 0, 4, 8 (frames 2, 1, 0), another stands at 20, 20 (frames 2, 1). A node of
-    # frame 0 at 13 is nearer to the second by "nearest" (13 -> 20: 7, 13 -> 0: 13); by "mean"
-    # the first cluster's centre has moved to 4, still farther (9) than 20 (7).
-    frames = [2, 2, 1, 1, 0, 0]
-    for rule in ("mean", "nearest"):
-        clusters, _ = cluster_nodes([0, 20, 4, 20, 8, 13], frames, centre_rule=rule)
-        assert clusters == {frozenset({0, 2, 4}), frozenset({1, 3, 5})}
+    # Two objects, at 0 and 20 in the current frame. Of the first pass 9 and 9.9 go to 0, and 10.5
+    # to 20 (9.5 against 10.5).
+    points, frames = [0, 20, 9, 20, 9.9, 10.5], [3, 3, 2, 2, 1, 0]
+    by_mean, _ = cluster_nodes(points, frames, centre_rule="mean")
+    by_nearest, _ = cluster_nodes(points, frames, centre_rule="nearest")
+    # The means then are 6.3 and 16.8: 10.5 is nearer to the former.
+    assert by_mean == {frozenset({0, 2, 4, 5}), frozenset({1, 3})}
+    # The members nearest in time are 0 and 20 still.
+    assert by_nearest == {frozenset({0, 2, 4}), frozenset({1, 3, 5})}
 
 
-def test_fullest_frame_is_the_latest_of_equals():
+def test_fullest_frame_is_the_current_one_else_the_oldest_of_equals():
     assert fullest_frame(np.array([5, 5, 4, 3, 3])).tolist() == [0, 1]
     assert fullest_frame(np.array([5, 4, 4, 3])).tolist() == [1, 2]
+    assert fullest_frame(np.array([5, 4, 4, 3, 3])).tolist() == [3, 4]
+    assert fullest_frame(np.array([5, 4, 4, 3, 3]), "latest").tolist() == [1, 2]
 
 
 def no_constraints(classes):
@@ -260,7 +262,7 @@ def test_plain_kmeans_counts_each_class_in_its_fullest_frame():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_compiled_graphs_and_clusters_are_those_of_numpy(seed, each_way, monkeypatch):
+def test_graphs_and_clusters_are_those_of_numpy(seed):
     """Windows with many constraints, so that nodes go to further centres and open clusters."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(3, 12, 4)
@@ -280,13 +282,14 @@ def test_compiled_graphs_and_clusters_are_those_of_numpy(seed, each_way, monkeyp
         "max_iterations": (1, 50)[seed % 2],  # openings are counted in the last pass
     }
 
-    def outcome():
-        graph = build_graph(frames, classes, labels, apart)
-        found = constrained_kmeans(points, frames, graph, initial, **rules)
+    def outcome(graph, found):
         links = graph.groups.tolist(), graph.heads, graph.cannot_link.tolist()
         return links, graph.contradictions, found.clusters, found.iterations, found.opened
 
-    found = outcome()
-    monkeypatch.setattr(compiling, "_loaded", {})
-    assert outcome() == found
+    graph = build_graph(frames, classes, labels, apart)
+    found = outcome(graph, constrained_kmeans(points, frames, graph, initial, **rules))
+    plain = oracle.graph_of(frames, classes, labels, apart)
+    first = fullest_frame(frames) if initial is None else initial
+    clusters = oracle.clusters_of(points, frames, plain, first, tolerance=1e-4, **rules)
+    assert outcome(plain, clusters) == found
     assert len(found[2]) > 1 and found[4] >= (seed % 2 == 0 and seed % 5 > 0)

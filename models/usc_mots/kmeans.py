@@ -2,8 +2,8 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.usc_mots.config import UscMotsConfig
 from models.usc_mots.constraints import ConstraintsGraph
-from utils.compiling import compiled, solid
+from utils.compiling import loop, solid
 
 Array = npt.NDArray[Any]
 
@@ -139,123 +139,156 @@ def _cluster(
     # A group acts through its node nearest to the current frame; a mean needs the others, too.
     first = np.array(graph.heads)
     since = (frames[0] - frames)[first] if order == "time" else np.zeros(len(first), np.int64)
-    fast = compiled("models.usc_mots.compiled", int((frames == frames[0]).sum()))
-    if fast is not None:
-        rules = centre_rule == "mean", max_iterations, tolerance, adaptive
-        owner, iteration, opened = fast.cluster(
-            solid(points), solid(graph.groups, np.int64), first, since.astype(np.int64),
-            solid(graph.cannot_link, np.bool_), solid(initial, np.int64), *rules, ROUNDING,
-        )  # fmt: skip
-        clusters: list[list[int]] = [[] for _ in range(int(owner.max()) + 1)]
-        for group, k in enumerate(owner.tolist()):
-            if k >= 0:
-                clusters[k].append(group)
-        return Clustering(clusters, iteration, opened)
-    heads, ages = points[first], since.tolist()
-    barred = _bitmasks(graph.cannot_link)
-    norms = np.einsum("ij,ij->i", heads, heads)
-    centres = points[initial]
-    limit, iteration, last = None, 0, None
-    while iteration < max_iterations:
-        iteration += 1
-        clusters, new, kept = _assign(heads, ages, norms, centres, barred, adaptive)
-        if clusters == last:
-            break  # the same members make the same centres
-        last = clusters
-        # The centres these clusters were built around: what is left of the last ones, and the new.
-        if new or len(kept) < len(centres):
-            around = np.concatenate([centres[kept], heads[new]])
-        else:
-            around = centres
-        if centre_rule == "nearest":
-            centres = heads[[members[0] for members in clusters]]
-        else:
-            centres = _means(points, clusters, graph)
-        moved = np.square(centres - around).sum()
-        if moved and limit is None:
-            limit = tolerance * np.square(points - points.mean(axis=0)).mean()
-        if not moved or moved <= limit:
-            break
-    return Clustering(clusters, iteration, len(new))
+    owner, iteration, opened = cluster(
+        solid(points), solid(graph.groups, np.int64), first, since.astype(np.int64),
+        solid(graph.cannot_link, np.bool_), solid(initial, np.int64),
+        centre_rule == "mean", max_iterations, tolerance, adaptive,
+    )  # fmt: skip
+    clusters: list[list[int]] = [[] for _ in range(int(owner.max()) + 1)]
+    for group, k in enumerate(owner.tolist()):
+        if k >= 0:
+            clusters[k].append(group)
+    return Clustering(clusters, iteration, opened)
 
 
-def _means(points: Array, clusters: list[list[int]], graph: ConstraintsGraph) -> Array:
-    """Return the mean of each cluster's points, (k, F)."""
-    owner = np.full(len(graph.heads), -1)
-    owner[[group for members in clusters for group in members]] = np.repeat(
-        np.arange(len(clusters)), [len(members) for members in clusters]
-    )
-    one_hot = (owner[graph.groups] == np.arange(len(clusters))[:, None]).astype(points.dtype)
-    return one_hot @ points / one_hot.sum(axis=1, keepdims=True)
-
-
-def _bitmasks(matrix: Array) -> list[int]:
-    """Return each row of a bool matrix as an int, column j in bit j: set tests in one operation."""
-    packed = np.packbits(matrix, axis=1, bitorder="little")
-    width, data = packed.shape[1], packed.tobytes()
-    return [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
-
-
+@loop()
 def _assign(
-    heads: Array, ages: list[int], norms: Array, centres: Array, barred: list[int], adaptive: bool
-) -> tuple[list[list[int]], list[int], list[int]]:
-    """Make one pass.
+    heads: Array, ages: Array, norms: Array, centres: Array, cannot: Array, adaptive: bool,
+    owner: Array, opened: Array,
+) -> int:  # fmt: skip
+    """Make one pass (section 3.3.2); return how many clusters were opened.
 
-    Returns:
-        clusters: the non-empty ones, those around the given centres first, then the opened ones.
-        opened: the groups that opened a cluster.
-        kept: indices of the centres that have members.
+    A queue of (age, distance, group, cluster) decides who chooses next. A group has one entry among
+    the first centres, and one for each opened cluster that did not bar it when it was opened.
+
+    Args:
+        owner: (g,) gets the cluster of each group, -1 where it was left out; clusters around the
+            given centres first. opened: (g,) gets the groups that opened one.
     """
     # In units of what rounding may leave: those that are equal are equal, and by their order then.
-    own = np.einsum("ij,ij->i", centres, centres)
-    unit = ROUNDING * (norms.max() + own.max()) or 1.0
-    distances = np.rint((norms[:, None] - 2 * heads @ centres.T + own) / unit)
-    nearest = distances.argmin(axis=1).tolist()
-    least = distances.min(axis=1).tolist()
-    # Entries (age, distance, group, cluster); a group has one entry among the first centres and
-    # one for each opened cluster that did not bar it when it was opened.
-    queue = list(zip(ages, least, range(len(ages)), nearest, strict=True))
-    heapq.heapify(queue)
-    members: list[int] = [0] * len(centres)
-    clusters: list[list[int]] = [[] for _ in centres]
-    placed = [False] * len(ages)
-    chains: dict[int, Iterator[int]] = {}
-    exhausted: set[int] = set()
-    opened: list[int] = []
-    started = len(centres)
-    while queue:
+    g, started = len(heads), len(centres)
+    distances = np.dot(heads, centres.T)
+    own = np.empty(started)
+    for k in range(started):
+        own[k] = np.dot(centres[k], centres[k])
+    unit = ROUNDING * (norms.max() + own.max())
+    if unit == 0:
+        unit = 1.0
+    for i in range(g):
+        for k in range(started):
+            distances[i, k] = np.rint((norms[i] - 2 * distances[i, k] + own[k]) / unit)
+    owner[:] = -1
+    blocked = np.zeros((started + g, g), np.bool_)
+    ranked, at = np.zeros((g, started), np.int64), np.full(g, -1)
+    exhausted = np.zeros(g, np.bool_)
+    first = int(np.argmin(distances[0]))
+    queue = [(ages[0], distances[0, first], 0, first)]
+    for i in range(1, g):
+        first = int(np.argmin(distances[i]))
+        heapq.heappush(queue, (ages[i], distances[i, first], i, first))
+    count = 0
+    while len(queue):
         age, _, group, k = heapq.heappop(queue)
-        if placed[group]:
+        if owner[group] >= 0:
             continue
-        bar = barred[group]
-        if members[k] & bar:
+        if blocked[k, group]:
             if k < started:
-                chain = chains.get(group)
-                if chain is None:
-                    chain = iter(np.argsort(distances[group], kind="stable").tolist())
-                    chains[group] = chain
-                k = next((j for j in chain if not members[j] & bar), None)
-                if k is not None:
-                    heapq.heappush(queue, (age, float(distances[group, k]), group, k))
+                if at[group] < 0:
+                    ranked[group], at[group] = np.argsort(distances[group], kind="mergesort"), 0
+                while at[group] < started and blocked[ranked[group, at[group]], group]:
+                    at[group] += 1
+                if at[group] < started:
+                    k = ranked[group, at[group]]
+                    at[group] += 1
+                    heapq.heappush(queue, (age, distances[group, k], group, k))
                     continue
-                exhausted.add(group)
-            if not adaptive:
+                exhausted[group] = True
+            if not adaptive or not exhausted[group]:
                 continue
-            if group not in exhausted or any(not m & bar for m in members[started:]):
+            if not blocked[started : started + count, group].all():
                 continue  # another entry of this group is still waiting
-            k = len(members)
-            opened.append(group)
-            members.append(0)
-            clusters.append([])
-            to_new = np.rint((norms - 2 * heads @ heads[group] + norms[group]) / unit).tolist()
-            for other, done in enumerate(placed):
-                if not (done or other == group or barred[other] >> group & 1):
-                    heapq.heappush(queue, (ages[other], to_new[other], other, k))
-        members[k] |= 1 << group
-        clusters[k].append(group)
-        placed[group] = True
-    kept = [k for k in range(started) if clusters[k]]
-    return [sorted(members) for members in clusters if members], opened, kept
+            k = started + count
+            opened[count] = group
+            count += 1
+            for other in range(g):
+                if owner[other] < 0 and other != group and not cannot[other, group]:
+                    far = norms[other] - 2 * np.dot(heads[other], heads[group]) + norms[group]
+                    far = np.rint(far / unit)
+                    heapq.heappush(queue, (ages[other], far, other, k))
+        owner[group] = k
+        for other in range(g):
+            blocked[k, other] |= cannot[group, other]
+    return count
+
+
+@loop()
+def cluster(
+    points: Array, groups: Array, first_of: Array, ages: Array, cannot: Array, initial: Array,
+    by_mean: bool, most: int, tolerance: float, adaptive: bool,
+) -> tuple[Array, int, int]:  # fmt: skip
+    """Return the cluster of each group, -1 for none, and how many passes and opened clusters.
+
+    Args:
+        points: (n, F); groups: (n,); first_of: (g,) nodes; ages: (g,); cannot: (g, g);
+        initial: nodes; by_mean: whether centres are means; most: passes.
+    """
+    g, size = len(first_of), points.shape[1]
+    heads, centres = points[first_of], points[initial]
+    norms = np.empty(g)
+    for i in range(g):
+        norms[i] = np.dot(heads[i], heads[i])
+    owner, opened, last = np.empty(g, np.int64), np.empty(g, np.int64), np.full(g, -2)
+    limit, known, iteration, new = 0.0, False, 0, 0
+    while iteration < most:
+        iteration += 1
+        new = _assign(heads, ages, norms, centres, cannot, adaptive, owner, opened)
+        # Clusters without members go; the others are numbered through, in their order.
+        started = len(centres)
+        number = np.full(started + new, -1)
+        for i in range(g):
+            if owner[i] >= 0:
+                number[owner[i]] = 0
+        count = 0
+        for k in range(started + new):
+            if number[k] == 0:
+                number[k] = count
+                count += 1
+        around = np.empty((count, size))
+        for k in range(started + new):
+            if number[k] >= 0:
+                around[number[k]] = centres[k] if k < started else heads[opened[k - started]]
+        for i in range(g):
+            if owner[i] >= 0:
+                owner[i] = number[owner[i]]
+        if (owner == last).all():
+            break  # the same members make the same centres
+        last[:] = owner
+        centres = np.zeros((count, size))
+        if by_mean:
+            members = np.zeros(count)
+            for node in range(len(points)):
+                k = owner[groups[node]]
+                if k >= 0:
+                    centres[k] += points[node]
+                    members[k] += 1
+            for k in range(count):
+                centres[k] /= members[k]
+        else:
+            for i in range(g - 1, -1, -1):
+                if owner[i] >= 0:
+                    centres[owner[i]] = heads[i]
+        moved = 0.0
+        for k in range(count):
+            for f in range(size):
+                moved += (centres[k, f] - around[k, f]) ** 2
+        if moved > 0 and not known:
+            known = True
+            for f in range(size):
+                limit += np.square(points[:, f] - points[:, f].mean()).mean() / size
+            limit *= tolerance
+        if moved <= limit:
+            break
+    return owner, iteration, new
 
 
 def farthest_first(points: Array, initial: Array, count: int) -> Array:
@@ -312,3 +345,10 @@ def plain_kmeans(
         labels = KMeans(count, n_init=restarts, random_state=seed).fit_predict(points[nodes])
         clusters += [nodes[labels == k].tolist() for k in range(count)]
     return [members for members in clusters if members]
+
+
+@cache
+def compile_ahead() -> None:
+    """Compile all of it, or load what was compiled before."""
+    ones = np.zeros(1, np.int64)
+    cluster(np.zeros((1, 1)), ones, ones, ones, np.zeros((1, 1), bool), ones, True, 1, 0.1, True)
