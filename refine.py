@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.asked import early_and_late
-from models.remots.retracking import RetrackingConfig
+from models.remots.config import RetrackingConfig
 from models.request import Request
 from models.run import execute
 from models.settings import BOXES

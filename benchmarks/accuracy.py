@@ -23,7 +23,7 @@ import numpy as np
 
 from models.parallel import Means
 from models.pipeline import Pipeline, frames_of
-from models.remots.retracking import RetrackingConfig
+from models.remots.config import RetrackingConfig
 from models.settings import Settings, settings_for
 from models.tracking import iterate_frames
 from utils import evaluation

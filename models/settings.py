@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from models.remots.retracking import RetrackingConfig
+from models.remots.config import RetrackingConfig
 from models.tracking import tracker_class
 from utils.config import override, parts_of
 from utils.data_sets import DATA_SETS, DataSet

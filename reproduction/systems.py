@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from models.pipeline import Pipeline, frames_of
-from models.remots.retracking import RetrackingConfig
+from models.remots.config import RetrackingConfig
 from models.segment_run import SegmentRequest, run_segment
 from models.settings import Settings, changed, settings_for
 from models.usc_mots.embedding import read_card

@@ -16,9 +16,9 @@ from tests.conftest import make_detections, write_scored, write_tracks
 ROOT = Path(__file__).parents[1]
 
 
-def detector(name, frames=120):
+def detector(name, frames=240):
     """Return the truth of a walker, and detections: he scores 0.9, and false ones 0.7 or 0.75."""
-    truth = [(f, 1, 2, 1.0, (2 + f // 4, 5, 8, 20)) for f in range(frames)]
+    truth = [(f, 1, 2, 1.0, (2 + f // 8, 5, 8, 20)) for f in range(frames)]
     false = [(f, 2, 2, 0.7 + 0.05 * (f % 2), (45, 10, 9, 20)) for f in range(frames)]
     found = [(*o[:3], 0.9, o[4]) for o in truth] + false
     return make_detections(truth, name=name), make_detections(found, name=name)
@@ -42,12 +42,12 @@ def arguments(data, *more):
 def test_curves_say_what_a_detectors_scores_mean(data, capsys):
     fit_scores.fitted(fit_scores.parse_args(arguments(data, "--plot", str(data / "curve.png"))))
     said = capsys.readouterr().out
-    assert "240 annotated frames of 2 sequences" in said
+    assert "480 annotated frames of 2 sequences" in said
     assert "with each sequence left out of its own fit, below the" in said
     assert (data / "curve.png").read_bytes()[:4] == b"\x89PNG"
     held = json.loads((data / "scores.json").read_text())
-    assert held["annotated_frames"] == {"a": 120, "b": 120}
-    assert held["fit"]["class 2"]["detections"] == 480 and held["fit"]["class 2"]["objects"] == 240
+    assert held["annotated_frames"] == {"a": 240, "b": 240}
+    assert held["fit"]["class 2"]["detections"] == 960 and held["fit"]["class 2"]["objects"] == 480
 
     def tracks(*more):
         asked = ["--detections", str(data / "found"), "--output", str(data / "out"), *more]
@@ -55,8 +55,8 @@ def test_curves_say_what_a_detectors_scores_mean(data, capsys):
 
     plain, fitted = tracks(), tracks("--scores", str(data / "scores.json"))
     assert plain["counts"]["tracks"] == 4 and plain["score_curves"] is None
-    assert fitted["score_curves"]["annotated_frames"] == {"a": 120, "b": 120}
-    assert fitted["counts"]["tracks"] == 2 and fitted["counts"]["tracker_doubtful"] == 240
+    assert fitted["score_curves"]["annotated_frames"] == {"a": 240, "b": 240}
+    assert fitted["counts"]["tracks"] == 2 and fitted["counts"]["tracker_doubtful"] == 480
 
 
 def test_python_takes_the_same_file(data):

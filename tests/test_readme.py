@@ -83,7 +83,7 @@ def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = {words[1] for words in commands(README) if words[0] == "make"}
     targets |= set(re.findall(r"`make (\w+)`", README))
-    assert {"demo", "test", "install", "clean"} <= targets
+    assert {"demo", "test"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
@@ -100,7 +100,7 @@ def test_files_the_readme_names_exist():
 
 def test_the_readme_is_short_and_leads_to_every_page():
     front = (ROOT / "README.md").read_text()
-    assert len(front.splitlines()) < 200
+    assert len(front.splitlines()) < 130
     for page in PAGES[1:]:
         assert f"]({page.relative_to(ROOT).as_posix()})" in front, page
 
@@ -118,17 +118,19 @@ def test_the_shell_and_python_of_the_readme_run(tmp_path, monkeypatch, capsys):
     part = front[front.index("## Your own masks") : front.index("## How good it is")]
     for words in commands(part):
         monkeypatch.setattr(sys, "argv", words[1:])
+        if words[1] == "fit_scores.py" or "--scores" in words:
+            continue  # which need annotated frames: tests/test_fit_scores.py runs them
         {"test_mots.py": test_mots, "track_video.py": track_video}[words[1]].main()
     assert read_detections("results/mine/data/masks.txt").ids.max() > 0
     assert Path("results/street/pictures/street.mp4").is_file()
     assert Path("results/street/report.html").is_file()
     assert "cell" in Path("results/cells/cvat/seq.xml").read_text()
     (snippet,) = re.findall(r"```python\n(.*?)```", front, re.DOTALL)
-    assert len([line for line in snippet.splitlines() if line.strip()]) <= 5
-    capsys.readouterr()
-    exec(compile(snippet, "README", "exec"), {})
-    ids = track("masks.json").of_frame(0)
-    assert capsys.readouterr().out == f"{ids}\n"
+    mask = np.ones((1, 6, 8), bool)
+    names = {"video": [np.zeros((6, 8, 3), np.uint8)] * 4, "model": lambda image: mask}
+    exec(compile(snippet, "README", "exec"), names)
+    assert (names["tracks"].ids == track("masks.json").ids).all()
+    assert [*names["final"]] == [0, 1, 2, 3] and names["final"][3].tolist() == [1001]
     for name in ("results/mine/data/masks.txt", "results/mine/coco/masks.json"):
         assert read_detections(name).ids.max() > 0
 

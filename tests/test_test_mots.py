@@ -365,7 +365,7 @@ def test_matchers_and_refinement_are_flags(kitti, tmp_path):
 
 def test_what_matchers_refuse(kitti, sprites, tmp_path):
     refused = run_kitti(kitti, tmp_path / "a", "--matcher", "motsnet", "--t-lag", "5")
-    message = "--t-lag is a setting of paper and authors and best, got tracker motsnet"
+    message = "--t-lag is a setting of paper and authors, got tracker motsnet"
     assert refused.returncode == 2 and message in refused.stderr
     refused = run_sprites(sprites, tmp_path / "b", "--matcher", "given")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1

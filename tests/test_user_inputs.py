@@ -47,7 +47,7 @@ def refused(folder, *arguments, tracker=("--tracker", "mask_iou")):
     return str(caught.value)
 
 
-BEST = ("--set", "descriptor_weight=0")  # best without a network
+BEST = ("--set", "memory=20")
 PAPER = ("--tracker", "paper", "--dataset", "kitti")
 
 
@@ -68,7 +68,8 @@ def test_frames_in_steps_are_tracked_in_steps_and_it_is_said(tmp_path, capsys, s
 
 def test_the_step_can_be_forced_and_must_keep_frames_apart(tmp_path, capsys):
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(0, 40, 5)))
-    summary, text = run(capsys, tmp_path, "--frame-step", 1, tracker=BEST)
+    short = (*BEST, "--set", "memory=4")
+    summary, text = run(capsys, tmp_path, "--frame-step", 1, tracker=short)
     assert summary["counts"]["written"] == 0 and "nothing was written" in text
     # Time stamps in milliseconds have no common step.
     write_scored(tmp_path / "in" / "0001.txt", walkers((0, 33, 67, 100, 133)))
@@ -124,11 +125,13 @@ def test_nothing_written_names_the_rule_and_the_flag(
 
 @pytest.mark.parametrize("tracker", [BEST, PAPER])
 def test_limits_of_score_area_and_length_are_flags_by_class_too(tmp_path, capsys, tracker):
-    low = walkers(range(6), 0.25)
+    low = walkers(range(6), 0.55)
     write_scored(tmp_path / "in" / "0001.txt", low)
     flags = ["--min-score", "0.2", "--min-area", "50"]
     summary, text = run(capsys, tmp_path, *flags, tracker=tracker)
     assert summary["counts"]["written"] == 18 and summary["rules"]["min_score"] == {"0": 0.2}
+    more = ["--min-score", "0.6"]
+    assert run(capsys, tmp_path, *more, tracker=tracker)[0]["counts"]["dropped_low_score"] == 18
     flags = ["--min-score", "1=0.2,2=0.9", "--min-area", "1=91"]
     summary, text = run(capsys, tmp_path, *flags, tracker=tracker)
     assert summary["counts"]["dropped_small_box"] == 18
@@ -373,7 +376,7 @@ def test_a_missing_frame_is_said_before_and_drawn_grey(tmp_path, capsys):
     more = ("--images", tmp_path / "images", "--visualize")
     summary, text = run(capsys, tmp_path, *more, tracker=BEST)
     assert "0001: no picture of 2 frames (2, 5): they are drawn grey" in text
-    assert summary["colours"] == [] and summary["counts"]["written"] == 18
+    assert summary["counts"]["written"] == 18
     video = cv2.VideoCapture(str(tmp_path / "out" / "pictures" / "0001.mp4"))
     shown = [video.read()[1][-5, -5, 0] for _ in range(6)]
     assert [abs(int(v) - 90) < 8 for v in shown] == [True, True, False, True, True, False]
@@ -577,7 +580,8 @@ def test_a_backend_that_is_not_there_is_one_line(tmp_path, variables, config, me
     (tmp_path / "keras.json").write_text(config or "{}")
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     environment |= {"KERAS_HOME": str(tmp_path), **variables}
-    command = [sys.executable, "test_mots.py", "--runtime", "keras", "--detections"]
+    command = [sys.executable, "test_mots.py", "--runtime", "keras", "--preset", "paper"]
+    command += ["--detections"]
     command += [tmp_path / "in", "--output"]
     done = subprocess.run(
         [*map(str, command), str(tmp_path / "out")],
@@ -595,7 +599,8 @@ def test_channels_first_in_keras_json_is_overridden_and_said(tmp_path):
 
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
-    command = [sys.executable, "test_mots.py", "--runtime", "keras", "--detections"]
+    command = [sys.executable, "test_mots.py", "--runtime", "keras", "--preset", "paper"]
+    command += ["--detections"]
     command += [tmp_path / "in", "--output"]
     results = []
     for name, home in (("a", tmp_path), ("b", tmp_path / "none")):
@@ -607,7 +612,7 @@ def test_channels_first_in_keras_json_is_overridden_and_said(tmp_path):
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("tracker best (")  # the first line names the tracker
+        assert done.stdout.startswith("tracker paper (")  # the first line names the tracker
         assert ("channels_last is used" in done.stdout) == (name == "a")
         results.append((tmp_path / name / "data" / "0001.txt").read_bytes())
     assert results[0] == results[1] and results[0]
@@ -634,9 +639,9 @@ def test_what_needs_no_embeddings_loads_no_network(tmp_path, tracker):
 
 def test_any_setting_is_overridden_by_name_and_type(tmp_path, capsys):
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
-    sets = ["--set", "memory=60", "--set", "tracker.slack=0.5", "--set", "max_overlap=0.9"]
+    sets = ["--set", "memory=60", "--set", "tracker.prior=0.5", "--set", "max_overlap=0.9"]
     summary, _ = run(capsys, tmp_path, *sets, "--set", "min_track_length=1=2,3=4", tracker=BEST)
-    assert (summary["tracker"]["memory"], summary["tracker"]["slack"]) == (60, 0.5)
+    assert (summary["tracker"]["memory"], summary["tracker"]["prior"]) == (60, 0.5)
     assert summary["rules"]["max_overlap"] == 0.9
     assert summary["tracker"]["min_track_length"] == {"1": 2, "3": 4}
 
@@ -651,7 +656,7 @@ def test_any_setting_is_overridden_by_name_and_type(tmp_path, capsys):
         ("tracker.tau=2", "--set must name a setting of best ("),
         ("tracer.memory=2", "--set must name one of tracker, rules, refinement, got 'tracer'"),
         ("memory", "--set must be FIELD=VALUE, got 'memory'"),
-        ("slack=nan", "slack must be a number, got 'nan'"),
+        ("prior=nan", "prior must be a number, got 'nan'"),
     ],
 )
 def test_settings_that_mean_nothing_are_one_line(tmp_path, change, message):
@@ -687,13 +692,6 @@ def test_the_video_of_a_sequence_in_steps_has_no_empty_frames(tmp_path, capsys):
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 8
 
 
-def test_best_sees_the_colours_of_whole_sequences(tmp_path, capsys):
-    write_scored(tmp_path / "in" / "0001.txt", walkers(range(6)))
-    pictures(tmp_path / "images" / "0001", range(6))
-    summary, _ = run(capsys, tmp_path, "--images", tmp_path / "images", tracker=BEST)
-    assert summary["colours"] == ["0001"]
-
-
 def test_the_embeddings_shown_are_those_around_the_fullest_frame(tmp_path, capsys, monkeypatch):
     from utils import visualization
 
@@ -708,5 +706,5 @@ def test_the_embeddings_shown_are_those_around_the_fullest_frame(tmp_path, capsy
          for f, i, b in zip(d.frames, d.ids, d.boxes_xywh, strict=True)]
     )  # fmt: skip
     write_scored(tmp_path / "in" / "0001.txt", both)
-    run(capsys, tmp_path, "--visualize", tracker=())
+    run(capsys, tmp_path, "--visualize", tracker=("--preset", "paper"))
     assert 33 in shown[0] and shown[0].min() > 10

@@ -64,7 +64,7 @@ def folder() -> Path:
     return Path(users) / "usc-mots" / name
 
 
-class Announcer(event.Listener):  # type: ignore[misc]
+class Announcer(event.Listener):
     """Says once that loops are being compiled, when that has taken PATIENCE seconds."""
 
     def __init__(self) -> None:

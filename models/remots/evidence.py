@@ -18,14 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.assignment import assign_exactly
-from models.remots.refinement import (
-    RefinementConfig,
-    adapt,
-    short_tracklets,
-    standardised,
-    tracks_of,
-)
-from utils.config import check_settings, setting
+from models.remots.config import EvidenceConfig
+from models.remots.refinement import adapt, short_tracklets, standardised, tracks_of
 from utils.detections import Detections
 
 Array = npt.NDArray[Any]
@@ -36,29 +30,6 @@ LONGEST = 60  # detections on each side of a cut, at most: real tracklets are sh
 ENOUGH = 30  # cuts, and others, from which odds can be learned
 CUTS = 500  # of each half of the tracks
 MOTION = 0.05  # heights added to an error of motion, whose logarithm is taken
-
-
-@dataclass(frozen=True)
-class EvidenceConfig(RefinementConfig):
-    """How tracklets are linked."""
-
-    trust: float = setting(1.5, "log odds added where the given track goes on so")
-    odds: float = setting(0.0, "log odds above which two tracklets are linked")
-    ends: int = setting(10, "detections at an end of a tracklet whose motion is fitted")
-    least_change: float = setting(
-        0.1,
-        "new links for each tracklet, below which no given link is cut: true identities of "
-        "MOTSChallenge get 0.04 to 0.07, those of trackers 0.18 to 0.28",
-    )
-    sure: float = setting(1.5, "log odds above which tracks are joined where none is cut")
-
-    def __post_init__(self) -> None:
-        """Refuse settings without a meaning."""
-        rules = (
-            ("ends", self.ends >= 1, "at least 1"),
-            ("least_change", self.least_change >= 0, "at least 0"),
-        )
-        check_settings(self, rules)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from utils.config import setting
+from models.remots.config import RefinementConfig
 from utils.detections import Detections
 
 Array = npt.NDArray[Any]
@@ -25,26 +24,6 @@ MIN_HALVES = 10  # tracklets to measure what one object's two halves look like
 MIN_LENGTH = 10  # detections of a tracklet that is split in halves for that
 THRESHOLDS = np.linspace(0, 2, 801)  # of a cosine distance
 FLAT = 0.01  # errors by which a threshold may miss the least; the middle of those is taken
-
-
-@dataclass(frozen=True)
-class RefinementConfig:
-    """How tracklets are merged offline, after ReMOTS (sections 2.2, 2.4 and 2.5)."""
-
-    horizon: int = setting(
-        120, "theta_t, the largest gap in frames between tracklets that are merged"
-    )
-    max_error: float = setting(
-        0.6, "share of false decisions on known answers above which nothing is merged"
-    )
-    dimensions: int = setting(32, "of the adapted embedding")
-    intra_frame_steps: int = setting(100, "of the first round of adaptation; 0 skips it")
-    tracklet_steps: int = setting(400, "of the second round; 0 skips it")
-    batch_size: int = setting(512, "triplets of a step")
-    margin: float = setting(0.5, "of the triplet loss")
-    learning_rate: float = setting(0.003, "of Adam")
-    span: int = setting(60, "frames between an anchor and its positive, at most")
-    seed: int = setting(0, "of the triplets")
 
 
 def refine(

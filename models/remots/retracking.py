@@ -4,66 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.remots.evidence import EvidenceConfig, link
+from models.remots.config import COLOURS, RESNET, RetrackingConfig
+from models.remots.evidence import link
 from models.remots.refinement import adapt, refine, standardised
-from utils.config import check_settings, setting
 from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.masks import Images, crop_patches
 
 Array = npt.NDArray[Any]
-
-COLOURS = "colours"
-RESNET = "resnet"
-TRACKLETS = ("given", "flow")
-MERGES = ("evidence", "clustering")
-
-
-@dataclass(frozen=True)
-class RetrackingConfig(EvidenceConfig):
-    """How a video is tracked anew."""
-
-    tracklets: str = setting(
-        "given", "given: the tracks, cut where they miss a frame; flow: short-term tracks, anew"
-    )
-    merge: str = setting(
-        "evidence", "by the odds that the video shows; clustering: as the paper, by looks alone"
-    )
-    encoder: str = setting(
-        COLOURS, f"of looks: {COLOURS} of three bands, {RESNET}, or a network's *.keras"
-    )
-    labelled: str = setting(
-        "", "folder of images and instances_txt, whose tracks make half of a ResNet's batches"
-    )
-    encoder_steps: int = setting(200, "of each of the two rounds of the ResNet")
-
-    def __post_init__(self) -> None:
-        """Refuse settings without a meaning."""
-        super().__post_init__()
-        encoders = (COLOURS, RESNET)
-        rules = (
-            ("tracklets", self.tracklets in TRACKLETS, f"one of {', '.join(TRACKLETS)}"),
-            ("merge", self.merge in MERGES, f"one of {', '.join(MERGES)}"),
-            (
-                "encoder",
-                self.encoder in encoders or self.encoder.endswith(".keras"),
-                f"{', '.join(encoders)} or *.keras",
-            ),
-            (
-                "labelled",
-                not self.labelled or self.encoder != COLOURS,
-                f"for encoder={RESNET} or *.keras alone",
-            ),
-            ("encoder_steps", self.encoder_steps >= 0, "at least 0"),
-        )
-        check_settings(self, rules)
 
 
 def retrack(

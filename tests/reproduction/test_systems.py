@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 import reproduce_tables
-from models.remots.retracking import RetrackingConfig
+from models.remots.config import RetrackingConfig
 from reproduction import runs, systems
 from utils import synthetic
 from utils.data_sets import data_set

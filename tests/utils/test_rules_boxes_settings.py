@@ -5,7 +5,7 @@ import pytest
 
 from models.matching import MatchingConfig
 from models.motsnet.association import MotsNetConfig
-from models.remots.refinement import RefinementConfig
+from models.remots.config import RefinementConfig
 from models.settings import settings_for
 from models.trackrcnn.association import TrackRcnnConfig
 from models.usc_mots.config import UscMotsConfig
@@ -138,7 +138,7 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
     best, kitti = settings_for(data_set("kitti"), "best"), paper("kitti")
     assert asdict(best.tracker) == dict(
         nearness=4.0, mask_weight=8.0, prior=1.0, clutter=4.0, assumed_frames=30,
-        assumed_births=3.0, smoothing=0.15, damping=0.96, memory=30, written=0.6, part=0.3,
+        assumed_births=3.0, smoothing=0.15, damping=0.96, memory=30, written=0.5, part=0.3,
         min_track_length={0: 3},
     )  # fmt: skip
     assert best.rules == DetectionRules({}, {1: 150, 2: 100}, 0.5)

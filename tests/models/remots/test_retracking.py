@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from models.pipeline import frames_of
+from models.remots.config import RetrackingConfig
 from models.remots.encoder import Appearance
 from models.remots.encoder_config import EncoderConfig
-from models.remots.retracking import RetrackingConfig, retrack
+from models.remots.retracking import retrack
 from models.remots.short_term import DEVIATIONS, limit_of, short_term
 from models.remots.triplets import Seen, augmented
 from tests.models.motsnet.scene import moving
