@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from models.pipeline import Tracked
 from models.tracking import Array
@@ -80,6 +79,8 @@ def _names(own: Array, known: Array, largest: int) -> Array:
     theirs, column = np.unique(known[both], return_inverse=True)
     common = np.zeros((len(mine), len(theirs)))
     np.add.at(common, (row, column), 1)
+    from scipy.optimize import linear_sum_assignment  # for which whole sequences need not wait
+
     for i, j in zip(*linear_sum_assignment(common, maximize=True), strict=True):
         if common[i, j]:
             names[mine[i]] = theirs[j]

@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def detector(name, frames=240):
-    """Return the truth of a walker, and detections: he scores 0.9, and false ones 0.7 or 0.75."""
+    """Return the truth of a walker, and detections: he scores 0.9, and false ones 0.55 or 0.58."""
     truth = [(f, 1, 2, 1.0, (2 + f // 8, 5, 8, 20)) for f in range(frames)]
-    false = [(f, 2, 2, 0.7 + 0.05 * (f % 2), (45, 10, 9, 20)) for f in range(frames)]
+    false = [(f, 2, 2, 0.55 + 0.03 * (f % 2), (45, 10, 9, 20)) for f in range(frames)]
     found = [(*o[:3], 0.9, o[4]) for o in truth] + false
     return make_detections(truth, name=name), make_detections(found, name=name)
 
@@ -69,7 +69,7 @@ def test_python_takes_the_same_file(data):
     masks[0, 5:25, 5:13], masks[1, 10:30, 45:54] = True, True
     live = Tracker(scores=data / "scores.json")
     for _ in range(4):
-        ids = live.update((masks, [0.9, 0.7], [2, 2]))
+        ids = live.update((masks, [0.9, 0.55], [2, 2]))
     assert ids.tolist() == [2001, 0]
 
 

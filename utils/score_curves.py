@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
-from scipy.optimize import isotonic_regression, linear_sum_assignment
 
 from utils.detections import Detections, each_class
 from utils.files import FormatError, atomic_path
@@ -156,6 +155,8 @@ def observe(
         detections: n Detections. truth: of the same sequence. keep: (n,) bool, those that count.
         ignore: class of ignore regions, None where there is none.
     """
+    from scipy.optimize import linear_sum_assignment  # for which runs that only read need not wait
+
     parts: dict[int, list[Observations]] = {}
     found = dict(detections.rows_by_frame(keep))
     for frame, rows in truth.rows_by_frame():
@@ -186,6 +187,8 @@ def fit(observations: Observations, shrinkage: float = SHRINKAGE) -> Curve:
     Isotonic regression over bins of scores, to each of which `shrinkage` pseudo-observations are
     added whose share of objects is the bin's middle score.
     """
+    from scipy.optimize import isotonic_regression
+
     count = round(1 / BIN)
     middle = (np.arange(count) + 0.5) * BIN
     place = np.minimum((observations.scores / BIN).astype(int), count - 1)
