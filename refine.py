@@ -11,25 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.asked import early_and_late
+from models.command_line import SettingsFlags, add_flags
 from models.remots.config import RetrackingConfig
 from models.request import Request
 from models.run import execute
 from models.settings import BOXES
 from utils.cli import Parser, frame_size, run, say
 from utils.config import parts_of, with_changes
-from utils.data_sets import CUSTOM, DATA_SETS, DataSet
+from utils.data_sets import DataSet
 from utils.formats.base import Options
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
 from utils.report import print_results
-
-# What test_mots.py asks and is settled here: ids are kept, and no detection is left out.
-SETTLED: dict[str, Any] = {
-    "preset": None, "matcher": None, "tracker": "given", "set": [], "min_area": None,
-    "min_length": None, "min_score": None, "no_graph": False, "t_lag": None, "refine": True,
-    "scores": None, "trusted": "yes", "frame_step": None, "runtime": "auto",
-}  # fmt: skip
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,11 +34,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, required=True, help="folder for the results")
     add("--ground-truth", type=Path, help="masks with ids to score against")
     add("--sequences", nargs="+", help="names (default: all)")
-    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
     add("--format", choices=FORMATS, help="take the tracks to be of this format")
     add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
-    add("--classes", nargs="+", help="names or numbers (default: the data set's)")
-    add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
+    add_flags(parser, "dataset", "classes", "class-names")
     add("--boxes", choices=BOXES, default="mask", help="mask takes those around the masks")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
     add("--no-report", dest="report", action="store_false", help="no report.html")
@@ -57,8 +48,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def refined(args: argparse.Namespace) -> dict[str, Any]:
     """Do what the command line asks for; return the summary."""
     config = with_changes(RetrackingConfig(), args.changes)
-    asked = argparse.Namespace(**{**vars(args), **SETTLED})
-    settings, late = early_and_late(asked)
+    # Ids are kept, and no detection is left out.
+    flags = SettingsFlags.of(args, tracker="given", refine=True, trusted="yes")
+    settings, late = flags.early_and_late()
 
     def named(of: DataSet) -> Any:
         return replace(late(of), refinement=config)

@@ -8,77 +8,62 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.asked import early_and_late
+from models.command_line import GONE, SettingsFlags, add_flags
 from models.parallel import Means
 from models.request import Request
 from models.run import execute
-from models.settings import BOXES, PRESETS
 from models.tracking import describe_trackers
 from models.usc_mots.embedding import AUTO, RUNTIMES
 from utils.cli import Parser, frame_size, positive, run, say
-from utils.data_sets import CUSTOM, DATA_SETS
 from utils.formats.base import Options
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
 from utils.report import print_results
 
-MATCHERS = ("mask_iou", "trackrcnn", "motsnet", "given")
-
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
-    add = parser.add_argument
-    add("--list", action="store_true", help="print every tracker and its settings, and end")
-    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
+    parser.gone = GONE
+    group = parser.add_argument_group("input")
+    add = group.add_argument
     add(
         "--detections",
         type=Path,
         nargs="+",
         help="files or folders of any format, told by content; several are merged by sequence",
     )
-    add("--format", choices=FORMATS, help="take the detections to be of this format")
-    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
-    add("--ids", choices=("keep", "forget"), default="keep", help="identities in the files")
-    add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
-    add("--output", type=Path, help="folder for the results")
     add("--ground-truth", type=Path, help="masks with ids to score against: MOTS txt or others")
     add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
     add("--sequences", nargs="+", help="names (default: all)")
-    add("--classes", nargs="+", help="names or numbers (default: the data set's)")
-    add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
-    add("--tracker", help="any of --list (default: the data set's own)")
-    add("--preset", choices=PRESETS, help="the paper's text, its authors' code, or ours")
-    add("--matcher", choices=MATCHERS, help="associate by a competitor's rule, or keep given ids")
-    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
-    add("--min-score", help="least score, as 0.3 or car=0.3,pedestrian=0.5")
-    add("--min-area", help="least box area in px^2, as 100 or car=150")
-    add("--min-length", help="least detections of a track, as 3 or car=5")
-    add("--t-lag", type=positive, help="frames in the window (default: 3)")
-    add("--no-graph", action="store_true", help="plain k-means, as in Table 4")
-    add("--frame-step", type=positive, help="frame numbers in a step (default: found out)")
-    add("--boxes", choices=BOXES, default="check", help="check, believe, or take the masks'")
-    add("--trusted", choices=("yes", "no"), help="are masks free of misses and inventions")
-    add("--scores", type=Path, help="what scores mean, by fit_scores.py (default: probabilities)")
-    add("--refine", action="store_true", help="track anew by the frames of --images, as refine.py")
-    add(
+    add("--format", choices=FORMATS, help="take the detections to be of this format")
+    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
+    add("--ids", choices=("keep", "forget"), default="keep", help="identities in the files")
+    add_flags(group, "dataset", "class-names", "classes", "boxes", "trusted", "frame-step")
+    group = parser.add_argument_group("method")
+    add_flags(group, "preset", "tracker", "t-lag", "set", "scores", "refine")
+    group.add_argument("--list", action="store_true", help="print every tracker and its settings")
+    group.add_argument(
         "--weights",
         type=Path,
         nargs="+",
         help="*.keras (default: the data set's own). Of several, a sequence is tracked with the "
         "first that never saw it, else the first that was not chosen on it, by their cards",
     )
-    add("--score-frames", choices=("all", "annotated"), default="all", help="frames to score")
+    group = parser.add_argument_group("output")
+    add = group.add_argument
+    add("--output", type=Path, help="folder for the results")
+    add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
+    add_flags(group, "min-score", "min-area", "min-length")
     add("--visualize", action="store_true", help="videos and t-SNE pictures")
-    add("--report", action="store_true", default=True, help="report.html (default)")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="of the t-SNE pictures")
-    add(
-        "--runtime",
-        choices=RUNTIMES,
-        default=AUTO,
-        help="what embeds (auto: onnx if installed)",
-    )
+    group = parser.add_argument_group("scores")
+    group.add_argument("--score-frames", choices=("all", "annotated"), default="all",
+                       help="frames to score")  # fmt: skip
+    group = parser.add_argument_group("speed")
+    add = group.add_argument
+    add("--runtime", choices=RUNTIMES, default=AUTO, help="what embeds; auto: onnx if installed")
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
     add("--chunk", type=positive, metavar="FRAMES", help="cut long sequences into such parts")
     add("--cluster", metavar="HOST:PORT", help="track them on the workers of a Dask scheduler")
@@ -89,15 +74,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--t-lag must be at least 2 frames, got 1")
     if args.refine and args.images is None:
         parser.error("--refine needs --images, the frames of the video")
-    if args.tracker and (args.matcher or args.preset):
-        parser.error(f"--tracker names one already, got --matcher or --preset, too: {args.tracker}")
+    if args.tracker and args.preset:
+        parser.error(f"--tracker names one already, got --preset, too: {args.tracker}")
     return args
 
 
 def request_of(args: argparse.Namespace) -> Request:
     """Return the Request that the command line makes."""
-    settings, named = early_and_late(args)
-    preset = args.preset or (None if args.matcher else settings.name)
+    settings, named = SettingsFlags.of(args).early_and_late()
     return Request(
         settings,
         args.detections,
@@ -109,7 +93,7 @@ def request_of(args: argparse.Namespace) -> Request:
         args.score_frames == "annotated",
         args.visualize,
         args.seed,
-        {"preset": preset, "matcher": args.matcher},
+        {"preset": args.preset},
         Options(args.size, args.images, args.ids == "keep"),
         args.format,
         args.write,

@@ -6,15 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from models.asked import early_and_late
-from models.settings import PRESETS
+from models.command_line import GONE, SettingsFlags, add_flags
 from models.video_run import VideoRequest, run_video
 from utils.cli import Parser, run, say
-from utils.data_sets import CUSTOM, DATA_SETS
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
 from utils.report import print_results
@@ -23,6 +22,7 @@ from utils.report import print_results
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
+    parser.gone = GONE
     add = parser.add_argument
     add("source", metavar="INPUT", help="a video, a folder of frames, or the number of a camera")
     add("--output", type=Path, required=True, help="folder for the results")
@@ -39,16 +39,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--show", action="store_true", help="on the screen, too; q ends the run")
     add("--no-report", dest="report", action="store_false", help="no report.html")
-    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
-    add("--class-names", help="1=cell,2=nucleus or a file of such lines; 'ignore' marks regions")
-    add("--classes", nargs="+", help="names or numbers (default: all)")
-    add("--tracker", help="any of test_mots.py --list (default: best)")
-    add("--preset", choices=PRESETS, help="the paper's text, its authors' code, or ours")
-    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
-    add("--scores", type=Path, help="what scores mean, by fit_scores.py (default: probabilities)")
-    add("--min-score", help="least score, as 0.3 or car=0.3,pedestrian=0.5")
-    add("--min-area", help="least box area in px^2, as 100 or car=150")
-    add("--min-length", help="least detections of a track, as 3 or car=5")
+    add_flags(parser, "dataset", "class-names", "classes", "tracker", "preset", "set", "scores",
+              "min-score", "min-area", "min-length")  # fmt: skip
     args = parser.parse_args(arguments)
     if args.tracker and args.preset:
         parser.error(f"--tracker names one already, got --preset, too: {args.tracker}")
@@ -73,13 +65,8 @@ def rate(text: str) -> Fraction:
 
 def request_of(args: argparse.Namespace) -> VideoRequest:
     """Return the VideoRequest that the command line makes."""
-    whole = argparse.Namespace(
-        **vars(args), matcher=None, no_graph=False, t_lag=None, frame_step=None, boxes="check",
-        trusted=None, refine=False, runtime="auto",
-    )  # fmt: skip
-    settings, named = early_and_late(whole)
-    asked = ("dataset", "class_names", "classes", "tracker", "preset", "set", "min_score",
-             "min_area", "min_length", "format", "scores")  # fmt: skip
+    flags = SettingsFlags.of(args)
+    settings, named = flags.early_and_late()
     return VideoRequest(
         args.source,
         args.output,
@@ -95,7 +82,7 @@ def request_of(args: argparse.Namespace) -> VideoRequest:
         args.resume,
         args.show,
         args.report,
-        {name: getattr(args, name) for name in asked},
+        {"format": args.format, **asdict(flags)},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from models.settings import Settings, changed, settings_for
 from utils.data_sets import CUSTOM, data_set, named_after, own_names
 from utils.detections import Detections
 from utils.formats.base import Classes, Options, Output
-from utils.formats.objects import detections_of
+from utils.formats.objects import checked, detections_of
 from utils.formats.registry import read_detections
 from utils.formats.rows import Size
 from utils.formats.writing import MOTS, WRITERS
@@ -44,7 +45,7 @@ class Tracks:
         """Return the (n,) frame numbers of the detections as they were given."""
         return self.tracked.detections.frames
 
-    @property
+    @cached_property
     def ids(self) -> npt.NDArray[np.int32]:
         """Return the (n,) identities of the detections as they were given, 0 for none."""
         return self.tracked.result()[0].ids
@@ -85,7 +86,8 @@ def track(
     Args:
         source: a file or folder of any format; Detections; a label stack (T, H, W) of whole
             numbers; or one object a frame, in order, of any kind that
-            `utils.formats.objects.detections_of` takes: frames are then counted from 0.
+            `utils.formats.objects.detections_of` takes: frames are then counted from 0, and
+            Detections keep their numbers.
         tracker: name in the registry.
         images: folder of the frames, or function frame -> (height, width, 3) uint8 RGB.
         scores: file of `fit_scores.py` that says what scores mean; None takes them as they are.
@@ -130,7 +132,7 @@ def _settings(
 def _read(source: Any, classes: Classes, size: Size | None, images: Path | None) -> Detections:
     """Return the Detections of whatever a sequence is given as."""
     if isinstance(source, Detections):
-        return source
+        return checked(source)
     if isinstance(source, str | Path):
         return read_detections(source, options=Options(size, images, True, classes))
     if hasattr(source, "ndim") and source.ndim == 2:
@@ -162,6 +164,8 @@ def _joined(parts: list[Detections]) -> Detections:
     }
     joined["class_names"] = {c: n for part in parts for c, n in (part.class_names or {}).items()}
     joined["scored"] = any(part.scored for part in parts)
+    vectors = [part.vectors for part in parts if part.vectors is not None]
+    joined["vectors"] = np.concatenate(vectors) if len(vectors) == len(parts) else None
     return replace(parts[0], sequence=UNNAMED, **joined)
 
 
@@ -227,11 +231,14 @@ class Tracker:
     def flush(self) -> dict[int, npt.NDArray[np.int32]]:
         """Return {frame: (k,) final identities} of all frames, in the order of `update`.
 
+        The tracker then forgets them: the next frame begins a new video, with ids from 1 again.
+
         What later frames showed may have changed an identity from 0, or to 0: of a track that was
         too short, or that turned out to be no object.
         """
-        ids = self._live.flush()
-        if not self._lengths:
+        ids, lengths = self._live.flush(), self._lengths
+        self._lengths, self._next = {}, 0
+        if not lengths:
             return {}
-        ends = np.cumsum([*self._lengths.values()])
-        return dict(zip(self._lengths, np.split(ids, ends[:-1]), strict=True))
+        ends = np.cumsum([*lengths.values()])
+        return dict(zip(lengths, np.split(ids, ends[:-1]), strict=True))

@@ -46,9 +46,13 @@ class Live:
         self.pipeline, self.step = pipeline, step
         self.tracker: Tracker = pipeline.tracker()
         self.dropped: dict[str, int] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget the video; the next one's identities begin anew."""
+        self._numbering = Numbering()
         self._classes: list[npt.NDArray[np.int16]] = []
         self._rows = 0
-        self._numbering = Numbering()
         self._last: int | None = None
 
     def update(self, number: int, detections: Detections, image: Any = None) -> Answer:
@@ -66,22 +70,23 @@ class Live:
             raise ValueError(f"a stream must come frame by frame, got {other[0]} with {number}")
         if self._last is not None and number <= self._last:
             raise ValueError(f"frames must ascend: got frame {number} after {self._last}")
-        self._last = number
         part = detections
         if self.pipeline.settings.boxes == "mask":
             part = self.pipeline.prepare(part)
         keep, dropped = self.pipeline.mark(part)
-        for rule, count in dropped.items():
-            self.dropped[rule] = self.dropped.get(rule, 0) + count
         rows = np.arange(self._rows, self._rows + len(part))
-        self._rows += len(part)
-        self._classes.append(part.classes)
         images = None if image is None else lambda _: image
         ids = self.pipeline.step(self.tracker, part, rows, keep, self.step, images)
+        # Only now: a frame that was refused may be given again.
+        self._last = number
+        self._rows += len(part)
+        self._classes.append(part.classes)
+        for rule, count in dropped.items():
+            self.dropped[rule] = self.dropped.get(rule, 0) + count
         return Answer(number, keep, self._numbering.ids(ids, part.classes))
 
     def flush(self) -> npt.NDArray[np.int32]:
-        """Return the final identities of all detections, in the order in which they came.
+        """Return the final identities of all detections, in their order; forget them.
 
         Identities that `update` returned are the same or 0.
         """
@@ -89,4 +94,6 @@ class Live:
         rows, final = self.tracker.flush()
         ids[rows] = final
         classes = np.concatenate([np.zeros(0, np.int16), *self._classes])
-        return self._numbering.ids(ids, classes)
+        numbered = self._numbering.ids(ids, classes)
+        self._begin()
+        return numbered

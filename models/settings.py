@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -127,7 +128,9 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
         if not parts or (dot and name not in parts_of(held[part])):
             among = [part] if dot else list(held)
             fields = ", ".join(dict.fromkeys(f for n in among for f in parts_of(held[n])))
-            raise ValueError(f"--set must name a setting of {settings.name} ({fields}), got {name}")
+            near = difflib.get_close_matches(name, fields.split(", "), 1)
+            got = f"got {name}" + (f": did you mean {near[0]}?" if near else "")
+            raise ValueError(f"--set must name a setting of {settings.name} ({fields}), {got}")
         for each in parts:
             by_part.setdefault(each, {})[name] = value.strip()
     names = settings.data_set.numbers

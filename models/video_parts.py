@@ -31,7 +31,7 @@ class Stop:
         self.asked = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal; a second one ends the run at once."""
+        """Take a signal; one more before `asked` is reset ends the run at once."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -48,11 +48,13 @@ def interrupted_by(stop: Stop) -> Iterator[None]:
 
 
 def stamp(path: Path) -> str:
-    """Return what changes with a file or folder: bytes and time in ns."""
-    if not path.exists():
+    """Return what changes with a file, or any file of a folder: bytes, latest time in ns."""
+    files = sorted(path.rglob("*")) if path.is_dir() else []
+    found = [p.stat() for p in (path, *files) if p.exists()]
+    if not found:
         return ""
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
+    sizes = sum(f.st_size for f in found)
+    return f"{sizes} {max(f.st_mtime_ns for f in found)} {len(found)}"
 
 
 @dataclass
@@ -173,7 +175,8 @@ class Parts:
         """Write the whole video; return whether there was a frame."""
         self.stopped = True  # a part that is not full is not for good
         self._end((self._count - 1) // PART)
-        parts = [*self._spool.parts(), *self._ended]
+        whole = self._spool.parts()[: self._count // PART]  # an earlier run may have drawn more
+        parts = [*whole, *self._ended]
         if parts:
             join(parts, path)
         return bool(parts)

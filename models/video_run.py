@@ -1,4 +1,4 @@
-"""A video's run: frames in, in order; tracks, video and report out, and to be gone on with.
+"""A video's run: frames in, in order; tracks, video and report out. It can be resumed.
 
 First all frames are tracked. Then they are read once more, and drawn with the identities that are
 final; a camera's frames are recorded for that. What is slow to make, the masks of a segmenter and
@@ -123,7 +123,7 @@ class VideoRun:
             summary = self._summary(stopped)
             self._write(spool, output.staged, summary)
             output.install(summary)
-            if not stopped:
+            if not stopped or self.frames.live:  # a camera's run cannot be resumed
                 spool.remove()
         return summary
 
@@ -213,6 +213,7 @@ class VideoRun:
             "rate": str(self.frames.rate),
             "first frame": self.frames.first,
             "detections": [f"{p} {stamp(p)}" for p in request.detections],
+            "scores": self.settings.summary()["score_curves"],
             "video": stamp(Path(request.source)),
             "ground truth": str(request.ground_truth),
             "segmenter": request.segmenter,
@@ -242,13 +243,17 @@ class VideoRun:
         self.review = Review(self.frames.name, self.frames.size, {}, self.step, truth=self.truth)
         self.stop.asked = False  # from now on Ctrl-C ends the drawing
         with (spool.folder / TRACKS).open("wb") as tracks:
-            self._draw(source.again(numbers, self.frames.size), numbers, ids, live, video, tracks)
+            if numbers:
+                again = source.again(numbers, self.frames.size)
+                self._draw(again, numbers, ids, live, video, tracks)
+        hint = "" if self.frames.live else " (--resume goes on)"
         if stopped:
-            self.notes.append(f"stopped after {len(numbers)} frames (--resume goes on)")
+            self.notes.append(f"stopped after {len(numbers)} frames{hint}")
         elif self.stop.asked:
-            self.notes.append("stopped while the video was drawn (--resume goes on)")
+            self.notes.append(f"stopped while the video was drawn{hint}")
         (folder / PICTURES).mkdir()
-        if not video.finish(folder / PICTURES / f"{self.frames.name}.mp4") and not self.stop.asked:
+        made = video.finish(folder / PICTURES / f"{self.frames.name}.mp4")
+        if not made and not stopped and not self.stop.asked:
             raise FormatError(self.request.source, None, "must have frames", "none")
         shutil.rmtree(work, ignore_errors=True)
         return stopped or self.stop.asked

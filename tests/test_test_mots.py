@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import test_mots
-from models.asked import settings_of
 from models.baselines.given import GivenConfig
+from models.command_line import SettingsFlags
 from tests.conftest import (
     box_mask,
     generate,
@@ -29,7 +29,7 @@ keras = import_keras()
 from models.usc_mots.dhae import DHAE  # noqa: E402  (after Keras is muted)
 
 ROOT = Path(__file__).resolve().parents[1]
-GIVEN = ("--matcher", "given")
+GIVEN = ("--tracker", "given")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,9 @@ def test_same_input_same_bytes(sprites, tmp_path):
 
 
 def test_options(sprites, tmp_path):
-    done = run_sprites(sprites, tmp_path, "--sequences", "0002", "--no-graph", "--t-lag", "5")
+    done = run_sprites(
+        sprites, tmp_path, "--sequences", "0002", "--set", "use_graph=no", "--t-lag", "5"
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["tracker"]["use_graph"], summary["tracker"]["t_lag"]) == (False, 5)
@@ -340,34 +342,30 @@ def test_preset_best(kitti, tmp_path):
     assert summary["scores"]["masks"]["car"]["sMOTSA"] > 80
     refused = run_kitti(kitti, tmp_path / "b", "--preset", "best", "--no-graph")
     assert (
-        refused.returncode == 2
-        and "--no-graph is a setting of paper and authors, got tracker best" in refused.stderr
+        refused.returncode == 2 and "--no-graph is gone: use --set use_graph=no" in refused.stderr
     )
 
 
 def test_matchers_and_refinement_are_flags(kitti, tmp_path):
-    done = run_kitti(kitti, tmp_path / "a", "--matcher", "mask_iou", "--ground-truth", kitti / "gt")
+    done = run_kitti(kitti, tmp_path / "a", "--tracker", "mask_iou", "--ground-truth", kitti / "gt")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
-    assert (summary["matcher"], summary["tracker_name"]) == (
-        "mask_iou",
-        "mask_iou",
-    ) and not summary["refined"]
+    assert summary["tracker_name"] == "mask_iou" and not summary["refined"]
     # What has ids keeps them: the truth itself is perfect, refined or not.
-    more = ("--matcher", "given", "--refine", "--images", kitti / "images")
+    more = ("--tracker", "given", "--refine", "--images", kitti / "images")
     done = run_kitti(kitti, tmp_path / "b", *more, "--ground-truth", kitti / "gt")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "b" / "summary.json").read_text())
     assert summary["scores"]["masks"]["car"]["IDF1"] == pytest.approx(100)
-    assert summary["matcher"] == "given" and summary["refined"]
+    assert summary["tracker_name"] == "given" and summary["refined"]
     assert summary["counts"]["tracker_unclear"] > 0
 
 
 def test_what_matchers_refuse(kitti, sprites, tmp_path):
-    refused = run_kitti(kitti, tmp_path / "a", "--matcher", "motsnet", "--t-lag", "5")
+    refused = run_kitti(kitti, tmp_path / "a", "--tracker", "motsnet", "--t-lag", "5")
     message = "--t-lag is a setting of paper and authors, got tracker motsnet"
     assert refused.returncode == 2 and message in refused.stderr
-    refused = run_sprites(sprites, tmp_path / "b", "--matcher", "given")
+    refused = run_sprites(sprites, tmp_path / "b", "--tracker", "given")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert "tracker given needs MOTS txt with ids" in refused.stderr and "in 0001" in refused.stderr
 
@@ -386,9 +384,9 @@ def test_given_ids_are_a_class_s_own_and_may_not_collide(kitti, tmp_path):
 def test_defaults_of_the_command_line():
     args = test_mots.parse_args(["--detections", "a", "--output", "b"])
     assert (args.dataset, args.boxes, args.score_frames, args.seed) == ("custom", "check", "all", 0)
-    settings = settings_of(args)
+    settings = SettingsFlags.of(args).early_and_late()[0]
     assert (settings.name, settings.trust, settings.frame_step) == ("best", None, None)
     assert (settings.refine, settings.boxes, settings.classes) == (False, "check", None)
     kitti = test_mots.parse_args(["--detections", "a", "--output", "b", "--dataset", "kitti"])
-    assert settings_of(kitti).name == "paper"
-    assert settings_of(kitti).classes == (1, 2)
+    settings = SettingsFlags.of(kitti).early_and_late()[0]
+    assert (settings.name, settings.classes) == ("paper", (1, 2))

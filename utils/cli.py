@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib.util
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,8 +99,37 @@ def warn(text: str) -> None:
     print(f"warning: {' '.join(text.split())}", file=sys.stderr)
 
 
+class Help(argparse.HelpFormatter):
+    """Shows the default of a flag, where it has one and the text does not say it."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        if action.default in (None, [], False, argparse.SUPPRESS) or "default" in text:
+            return text
+        return text if action.const is not None else f"{text} (default: %(default)s)"
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are one line, and which proposes the nearest flag.
+
+    Attributes:
+        gone: {flag of an earlier version: what to type instead}.
+    """
+
+    gone: Mapping[str, str] = {}
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **{"formatter_class": Help, **more})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the parsed arguments; a flag that there is not ends the program, see `error`."""
+        found, unknown = self.parse_known_args(args, namespace)
+        for flag in (text.partition("=")[0] for text in unknown):
+            if flag in self.gone:
+                self.error(f"{flag} is gone: use {self.gone[flag]}")
+            near = difflib.get_close_matches(flag, self._option_string_actions, 1)
+            self.error(f"no such argument: {flag}" + (f", did you mean {near[0]}?" if near else ""))
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Print the error and where help is, exit with 2."""

@@ -38,7 +38,7 @@ SOURCES = (
     "models/usc_mots/kmeans.py",
     "models/best/step.py",
 )
-PATIENCE = 1.0  # seconds of compiling after which a user is told what he waits for
+PATIENCE = 1.0  # seconds of compiling before the user is told why the run waits
 
 
 def sources() -> list[Path]:

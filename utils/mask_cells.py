@@ -1,4 +1,4 @@
-"""Masks as 64 cells of their boxes, compiled: small to keep, and quick to compare where they moved.
+"""Masks as 64 cells of their boxes, compiled: small to keep, and quick to compare after they moved.
 
 Bit r * SIDE + c of a mask's number says whether it is set at the middle of the cell in row r and
 column c of its box.
@@ -132,7 +132,7 @@ def mask_cells(rles: Sequence[bytes], boxes_xywh: Array, size: tuple[int, int]) 
         part = list(rles[start : start + CHUNK])
         text = np.frombuffer(bytearray(b"".join(part)), np.uint8)
         starts = np.cumsum([0, *map(len, part)])
-        boxes = np.array(boxes_xywh[start : start + CHUNK], np.float64)
+        boxes = np.array(boxes_xywh[start : start + CHUNK], np.float64, order="C")
         cells[start : start + CHUNK] = cells_of(text, starts, boxes, *size)
     return cells
 

@@ -1,7 +1,7 @@
 """P(object | score) of a detector: fitted on annotated frames, kept in a JSON file.
 
-A score is taken for the probability that a detection is an object. Few detectors mean it so; a
-curve for each class, fitted where there is truth, says what their scores do mean.
+A score is taken for the probability that a detection is an object. Few detectors' scores are; a
+curve for each class, fitted where there is truth, says what they mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from utils.detections import Detections, each_class
 from utils.files import FormatError, atomic_path
 
 KIND = "USC-MOTS score curves"  # what a file of curves calls itself
-MATCH_IOU = 0.5  # of masks, from which a detection is an object (the benchmark's own limit)
+MATCH_IOU = (
+    0.5  # of masks: a detection is an object from here on (benchmarks: above)
+)
 INSIDE = 0.5  # share of an unmatched detection in ignore regions beyond which it does not count
 BIN = 0.05  # of scores: wide enough for counts, narrow against what the tracker's limits resolve
 # Pseudo-observations at the score itself in each bin. Chosen by leaving sequences out, on whole
@@ -149,7 +151,8 @@ def observe(
     """Return {class: Observations} of one sequence, from the frames that are annotated.
 
     A detection is an object if it is assigned to a true mask at an IoU of MATCH_IOU or more. One
-    that is not, and lies in an ignore region, counts for neither.
+    that is not, and lies in an ignore region, counts for neither. Frames without a true mask are
+    left out: nothing tells an empty frame from one that nobody annotated.
 
     Args:
         detections: n Detections. truth: of the same sequence. keep: (n,) bool, those that count.

@@ -31,8 +31,8 @@ class BestConfig:
     smoothing: float = setting(0.15, "share of the newest move in the velocity")
     damping: float = setting(0.96, "factor on the velocity for each further frame missed")
     memory: int = setting(30, "frames for which a missed track stays")
-    # The verdict: a track is written if it is more likely an object than not. A mask of IoU 0.8 gains
-    # 0.8 in sMOTSA and a false one costs 1, so that 0.55 to 0.6 score higher (docs/best.md).
+    # The verdict: a track is written if it is more likely an object than not. In sMOTSA a mask of
+    # IoU 0.8 gains 0.8 and a false one costs 1, so that 0.55 to 0.6 score higher (docs/best.md).
     written: float = setting(0.5, "mean P(object) of a track from which it is written")
     part: float = setting(
         0.3, "P(object) from which a detection is written, and chooses its track before others"

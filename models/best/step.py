@@ -5,12 +5,12 @@ generalised IoU of the box and where the track is expected, and m the IoU of the
 
     gain = prior + nearness * log((1 + g) / 2) - log(new + false) + mask_weight * m
 
-A pair whose gain without the last term is not above 0 is none: masks choose between the tracks that
-a detection may be. `new` is how many objects of the class appear at this place in a frame, and
-`false` how many detections of this score are no objects there: both fall with the box's share of
-the frame, the former with its square root only, since objects come in over the border. The term of
-g is a density with heavy tails: far from the expected place it falls as a power of the distance, so
-that neither a jump nor a gap of many frames needs a rule of its own.
+A pair whose gain without the last term is not above 0 is no pair: masks only choose between the
+tracks that a detection may be. `new` is how many objects of the class appear at this place in a
+frame, and `false` how many detections of this score are no objects there. Both are multiplied by
+the square root of the box's share of the frame, because objects come in over its border. The term
+of g is a density with heavy tails: far from the expected place it falls as a power of the distance,
+so that neither a jump nor a gap of many frames needs a rule of its own.
 
 Tracks are columns of a table, of which the first `count` rows are in use. All functions run as
 plain Python under NUMBA_DISABLE_JIT=1.
@@ -69,7 +69,7 @@ class Seen(NamedTuple):
     Attributes:
         boxes: (n, 4) xyxy px, of positive size. classes: (n,) int64. probability: (n,) float64.
         cells: (n,) uint64. number: of the frame. area: of the frame in px^2.
-        first: whether it is the video's first, in which nothing is new.
+        first: whether no earlier frame had a detection; then nothing counts as new.
     """
 
     boxes: Array
@@ -349,7 +349,7 @@ def link(tracks: Tracks, count: int, seen: Seen, pairs: Pairs, part: float) -> A
 
 @loop()
 def move(tracks: Tracks, i: int, seen: Seen, j: int, smoothing: float) -> None:
-    """Let a track take a detection: its velocity is the mean of all moves, later of the latest."""
+    """Let a track take a detection: its velocity is the mean of its moves, later a running mean."""
     tracks.steps[i] += 1
     share = max(smoothing, 1 / tracks.steps[i])
     gap = seen.number - tracks.last[i]
@@ -391,10 +391,10 @@ def detections_of(
 def step(
     tracks: Tracks, count: int, seen: Seen, births: Array, frames: float, new_id: int, rules: Rules
 ) -> tuple[int, int, Array, Array]:
-    """Take a frame; return how many tracks there are, the next new id, and (n,) ids.
+    """Take a frame; return how many tracks there are, the next new id, and two (n,) arrays of ids.
 
-    The first of these are for good, unless a track is not written, the second those that are
-    believed at once.
+    The first holds final ids, unless a track is dropped at its end; the second what is told at
+    once: the same, or 0 while the track is not believed.
 
     Args:
         tracks: with room for n more. births: (C,) by class, in place. frames: in which they were.

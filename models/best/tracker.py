@@ -21,7 +21,7 @@ from models.tracking import (
 from utils.detections import MAX_CLASS
 
 ROOM = 64  # tracks that a new table has room for; it doubles when it is full
-ROUNDING = 1e-6  # scores are float32: a mean of 0.6 must reach 0.6
+ROUNDING = 1e-6  # scores are float32: a mean of scores 0.6 must reach `written` 0.6
 
 
 @register

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 LEAST = 12  # detections of a tracklet that is cut: a few before, a few after
 SIDE = 4  # detections on each side of a cut, at least
-LONGEST = 60  # detections on each side of a cut, at most: real tracklets are short, too
+LONGEST = 60  # detections on each side of a cut, fewer than these: real tracklets are short, too
 ENOUGH = 30  # cuts, and others, from which odds can be learned
 CUTS = 500  # of each half of the tracks
 MOTION = 0.05  # heights added to an error of motion, whose logarithm is taken
@@ -227,8 +227,8 @@ def link(
         config: EvidenceConfig.
 
     Returns:
-        (n,) int32 ids: of linked tracklets the least id among what was cut; a tracklet that is
-            linked to none of its track gets a new one.
+        (n,) int32 ids: of linked tracklets the id of the earliest; a tracklet that is linked to
+            none of its track gets a new one.
         report: Counter: `tracklets`; `links` between them, `cut` links of the given tracks that are
             no more, `new` ones; `unclear` classes in which nothing could be learned, whose ids
             stay; `believed` classes, in which too few new links speak against the given ones: these
@@ -250,8 +250,9 @@ def link(
         looks = adapt(inputs, frames, ids, config)
         pieces = pieces_of(parts, frames, boxes, looks, config.ends)
         gaps = pieces.first[None] - pieces.last[:, None]
-        earlier, later = np.nonzero((gaps > 0) & (gaps <= config.horizon))
         given = _given(pieces, np.array([ids[part[0]] for part in parts]))
+        # What the tracker linked is weighed however long the gap.
+        earlier, later = np.nonzero((gaps > 0) & (gaps <= config.horizon) | given)
         gains = np.full(gaps.shape, -np.inf)
         if len(earlier):
             gains[earlier, later] = odds(weighed(pieces, earlier, later)) - config.odds

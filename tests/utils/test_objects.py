@@ -35,7 +35,7 @@ class Tensor:
 class Boxes:
     """Ultralytics' boxes of two objects."""
 
-    cls, conf, id = Tensor([0.0, 7.0]), Tensor([0.9, 0.4]), None
+    cls, conf, id = Tensor([0.0, 7.0]), Tensor([0.9, 0.8]), None
 
     def __len__(self):
         return 2
@@ -56,7 +56,7 @@ def ultralytics(data=MASKS, boxes=True):
 
 
 def supervision(**changes):
-    whole = {"xyxy": np.zeros((2, 4)), "mask": MASKS, "confidence": np.array([0.9, 0.4]),
+    whole = {"xyxy": np.zeros((2, 4)), "mask": MASKS, "confidence": np.array([0.9, 0.8]),
              "class_id": np.array([0, 7]), "tracker_id": None,
              "data": {"class_name": np.array(["person", "cup"])}}  # fmt: skip
     return SimpleNamespace(**{**whole, **changes})
@@ -67,18 +67,18 @@ KINDS = {
     "ultralytics": (ultralytics(), {1: "person", 8: "cup"}),
     "ultralytics, small masks": (ultralytics(np.zeros((2, 10, 15))), {1: "person", 8: "cup"}),
     "torchvision": (
-        {"masks": Tensor(MASKS[:, None] * 0.5 + 0.3), "scores": Tensor([0.9, 0.4]),
+        {"masks": Tensor(MASKS[:, None] * 0.5 + 0.3), "scores": Tensor([0.9, 0.8]),
          "labels": Tensor([1, 8]), "boxes": Tensor(np.zeros((2, 4)))}, {}),
     "torchvision with names": (
-        {"masks": Tensor(MASKS[:, None] * 0.5 + 0.3), "scores": Tensor([0.9, 0.4]),
+        {"masks": Tensor(MASKS[:, None] * 0.5 + 0.3), "scores": Tensor([0.9, 0.8]),
          "labels": Tensor([1, 8]), "names": {1: "person", 8: "cup"}}, {1: "person", 8: "cup"}),
     "detectron2": (
-        {"instances": SimpleNamespace(pred_masks=Tensor(MASKS), scores=Tensor([0.9, 0.4]),
+        {"instances": SimpleNamespace(pred_masks=Tensor(MASKS), scores=Tensor([0.9, 0.8]),
                                       pred_classes=Tensor([0, 7]))}, {}),
     "mmdetection": (
         SimpleNamespace(pred_instances=SimpleNamespace(masks=Tensor(MASKS),
-                        scores=Tensor([0.9, 0.4]), labels=Tensor([0, 7]))), {}),
-    "arrays": ((MASKS, [0.9, 0.4], [1, 8]), {}),
+                        scores=Tensor([0.9, 0.8]), labels=Tensor([0, 7]))), {}),
+    "arrays": ((MASKS, [0.9, 0.8], [1, 8]), {}),
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_what_segmenters_return_is_taken(name):
     assert found.size == (20, 30) and found.frames.tolist() == [4, 4]
     assert found.boxes_xywh.tolist() == BOXES
     assert found.classes.tolist() == [1, 8]
-    assert found.scores == pytest.approx([0.9, 0.4]) and found.scored
+    assert found.scores == pytest.approx([0.9, 0.8]) and found.scored
     assert found.class_names == names
 
 
@@ -110,7 +110,7 @@ def test_what_a_model_returns_for_a_batch_of_one_is_taken():
 
 
 def test_classes_by_name_and_labels_without_one():
-    found = detections_of((MASKS, [0.9, 0.4], ["cup", "dog"]), 0)
+    found = detections_of((MASKS, [0.9, 0.8], ["cup", "dog"]), 0)
     assert found.class_names == {1: "cup", 2: "dog"} and found.classes.tolist() == [1, 2]
     source = {**KINDS["torchvision with names"][0], "names": {1: "person"}}
     assert detections_of(source, 0).class_names == {1: "person", 8: "class 8"}

@@ -48,7 +48,7 @@ def detections_of(
     rows.rescale = False
     place = f"frame {frame}"
     if isinstance(source, Detections):
-        return source
+        return checked(source)
     if isinstance(source, list) and len(source) == 1 and not _is_sam(source[0]):
         source = source[0]  # what a model returns for a batch of one
     if isinstance(source, Mapping) and "instances" in source:  # Detectron2's predictor
@@ -57,6 +57,19 @@ def detections_of(
         source = source.pred_instances
     names = _take(rows, place, frame, source, classes)
     return rows.finish({**names, **classes.names})
+
+
+def checked(detections: Detections) -> Detections:
+    """Return Detections made in Python, whose scores must be finite and from 0 to 1.
+
+    Raises:
+        ValueError: a score is not.
+    """
+    wrong = np.flatnonzero(~((detections.scores >= 0) & (detections.scores <= 1)))
+    if len(wrong):
+        frame, value = detections.frames[wrong[0]], detections.scores[wrong[0]]
+        raise ValueError(f"frame {frame}: scores must be from 0 to 1, got {value:g}")
+    return detections
 
 
 def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> dict[int, str]:
