@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.command_line import SettingsFlags, add_flags
 from models.pipeline import Pipeline
-from models.settings import settings_for
 from utils.cli import Parser, frame_size, note, run, say
-from utils.data_sets import CUSTOM, DATA_SETS, data_set, named_after, own_names
+from utils.data_sets import named_after, own_names
 from utils.detections import Detections
 from utils.files import FormatError, check_writable
 from utils.formats.base import Classes, Options
+from utils.formats.registry import FORMATS
 from utils.inputs import Inputs, read_inputs
 from utils.score_curves import Curve, Observations, ScoreCurves, cross_validated, fit, observe
 from utils.tables import format_table
@@ -32,7 +32,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--detections", type=Path, nargs="+", required=True, help="masks with scores, any format")
     add("--ground-truth", type=Path, required=True, help="true masks of some or all of the frames")
     add("--output", type=Path, required=True, help="the curves, a .json file")
-    add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"default: {CUSTOM}, any masks")
+    add_flags(parser, "dataset", "class-names")
+    add("--format", choices=FORMATS, help="take the detections to be of this format")
     add("--sequences", nargs="+", help="names (default: all)")
     add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
     add("--plot", type=Path, metavar="PNG", help="draw the reliability diagram")
@@ -97,11 +98,11 @@ def fitted(args: argparse.Namespace) -> ScoreCurves:
         ValueError: bad input; nothing is written then.
     """
     check_writable(args.output.parent)
-    of = data_set(args.dataset)
+    flags = SettingsFlags.of(args, tracker="best", trusted="no")
+    of = flags.data_set()
     options = Options(args.size, classes=Classes(own_names(of)))
-    inputs = read_inputs(args.detections, args.ground_truth, args.sequences, options, None)
-    of = named_after(of, [*inputs.sequences, *inputs.truth.values()])
-    settings = replace(settings_for(of, "best"), trust=False)
+    inputs = read_inputs(args.detections, args.ground_truth, args.sequences, options, args.format)
+    settings = flags.settings(named_after(of, [*inputs.sequences, *inputs.truth.values()]))
     for text in inputs.notes:
         note(text)
     by_class = observed(inputs, Pipeline(settings))

@@ -37,7 +37,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--format", choices=FORMATS, help="take the tracks to be of this format")
     add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
     add_flags(parser, "dataset", "classes", "class-names")
-    add("--boxes", choices=BOXES, default="mask", help="mask takes those around the masks")
+    add("--boxes", choices=BOXES, default="mask", help="mask: compute them from the masks")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE",

@@ -31,7 +31,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--detections",
         type=Path,
         nargs="+",
-        help="files or folders of any format, told by content; several are merged by sequence",
+        help="files or folders of masks, any format; several are merged by sequence",
     )
     add("--ground-truth", type=Path, help="masks with ids to score against: MOTS txt or others")
     add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
@@ -47,8 +47,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--weights",
         type=Path,
         nargs="+",
-        help="*.keras (default: the data set's own). Of several, a sequence is tracked with the "
-        "first that never saw it, else the first that was not chosen on it, by their cards",
+        help="*.keras (default: the data set's own). Of several, each sequence takes the first not "
+        "trained on it, else the first not selected on it, by their cards",
     )
     group = parser.add_argument_group("output")
     add = group.add_argument
@@ -57,16 +57,25 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_flags(group, "min-score", "min-area", "min-length")
     add("--visualize", action="store_true", help="videos and t-SNE pictures")
     add("--no-report", dest="report", action="store_false", help="no report.html")
-    add("--seed", type=int, default=0, help="of the t-SNE pictures")
+    add("--seed", type=int, default=0, help="random seed of the t-SNE pictures")
     group = parser.add_argument_group("scores")
     group.add_argument("--score-frames", choices=("all", "annotated"), default="all",
                        help="frames to score")  # fmt: skip
     group = parser.add_argument_group("speed")
     add = group.add_argument
-    add("--runtime", choices=RUNTIMES, default=AUTO, help="what embeds; auto: onnx if installed")
+    add(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="of embeddings; auto: onnx if installed",
+    )
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
-    add("--chunk", type=positive, metavar="FRAMES", help="cut long sequences into such parts")
-    add("--cluster", metavar="HOST:PORT", help="track them on the workers of a Dask scheduler")
+    add("--chunk", type=positive, metavar="FRAMES", help="split sequences longer than this")
+    add(
+        "--cluster",
+        metavar="HOST:PORT",
+        help="track on the workers of a Dask scheduler",
+    )
     args = parser.parse_args(arguments)
     if not args.list and not (args.detections and args.output):
         parser.error("--detections and --output are needed")

@@ -29,14 +29,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     masks = parser.add_mutually_exclusive_group(required=True)
     masks.add_argument("--detections", type=Path, nargs="+", help="masks of any format")
     masks.add_argument(
-        "--segmenter", help="ultralytics:WEIGHTS, torchvision:NAME, or module:function of yours"
+        "--segmenter",
+        help="coco, FILE.keras, ultralytics:WEIGHTS, torchvision:NAME or module:function",
     )
     add("--format", choices=FORMATS, help="take the detections to be of this format")
     add("--ground-truth", type=Path, help="masks with ids to score against")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
-    add("--fps", type=rate, help="frames per second, where the input does not say it (10)")
-    add("--first-frame", type=int, help="number of a video's first frame (default: found out)")
-    add("--resume", action="store_true", help="go on with a run that was stopped")
+    add("--fps", type=rate, help="frames per second, where the input does not say it (default: 10)")
+    add("--first-frame", type=int, help="number of a video's first frame (default: detected)")
+    add("--resume", action="store_true", help="continue a run that was stopped")
     add("--show", action="store_true", help="on the screen, too; q ends the run")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add_flags(parser, "dataset", "class-names", "classes", "tracker", "preset", "set", "scores",

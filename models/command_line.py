@@ -20,20 +20,21 @@ FLAGS: dict[str, dict[str, Any]] = {
     "dataset": {"choices": DATA_SETS, "default": CUSTOM, "help": "custom: any masks"},
     "class-names": {"help": "1=cell,2=nucleus or a file of such lines; 'ignore' marks regions"},
     "classes": {"nargs": "+", "help": "names or numbers (default: the data set's)"},
-    "boxes": {"choices": BOXES, "default": "check", "help": "check, believe, or take the masks'"},
+    "boxes": {"choices": BOXES, "default": "check", "help": "check them against "
+              "masks, believe the file, or compute them from the masks"},
     "trusted": {"choices": ("yes", "no"), "help": "yes: masks are correct, ignore score and area "
-                "limits (default: of files without scores)"},
+                "limits (default: yes for files without scores)"},
     "preset": {"choices": PRESETS, "help": "the paper's text, its authors' code, or ours"},
     "tracker": {"help": "any of test_mots.py --list (default: the data set's own)"},
     "t-lag": {"type": positive, "help": "frames in the window of paper and authors (default: 3)"},
     "set": {"action": "append", "default": [], "metavar": "FIELD=VALUE",
-            "help": "override a setting of the tracker, the rules or the refinement"},
-    "scores": {"type": Path, "help": "what scores mean, by fit_scores.py (default: probabilities)"},
-    "min-score": {"help": "least score, as 0.3 or car=0.3,pedestrian=0.5"},
-    "min-area": {"help": "least box area in px^2, as 100 or car=150"},
-    "min-length": {"help": "least detections of a track, as 3 or car=5"},
-    "frame-step": {"type": positive, "help": "frame numbers in a step (default: detected)"},
-    "refine": {"action": "store_true", "help": "track anew by the frames, as refine.py"},
+            "help": "override a setting, see test_mots.py --list and refine.py --help"},
+    "scores": {"type": Path, "help": "what scores mean, a file of fit_scores.py"},
+    "min-score": {"help": "minimum score, as 0.3 or car=0.3,pedestrian=0.5"},
+    "min-area": {"help": "minimum box area in px^2, as 100 or car=150"},
+    "min-length": {"help": "minimum detections of a track, as 3 or car=5"},
+    "frame-step": {"type": positive, "help": "spacing of frame numbers (default: detected)"},
+    "refine": {"action": "store_true", "help": "re-link the tracks by appearance, as refine.py"},
 }  # fmt: skip
 # Flags of earlier versions, and what to type instead.
 GONE = {

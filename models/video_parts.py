@@ -133,12 +133,15 @@ class Parts:
 
     Args:
         spool: holds them. rate, size: of the video. stopped: parts that a stopped run ends with, to
-            be made again when it goes on, are in `folder`.
+            be made again when it goes on, are in `folder`. frames: how many there will be.
     """
 
-    def __init__(self, spool: Spool, rate: Fraction, size: tuple[int, int], folder: Path) -> None:
+    def __init__(
+        self, spool: Spool, rate: Fraction, size: tuple[int, int], folder: Path, frames: int
+    ) -> None:
         self._spool, self._rate, self._size, self._folder = spool, rate, size, folder
-        self._done = len(spool.parts())
+        # An earlier run may have drawn more frames than this one has tracked.
+        self._done = min(len(spool.parts()), frames // PART)
         self._ended: list[Path] = []
         self._count = 0
         self._writer: VideoWriter | None = None
@@ -175,7 +178,7 @@ class Parts:
         """Write the whole video; return whether there was a frame."""
         self.stopped = True  # a part that is not full is not for good
         self._end((self._count - 1) // PART)
-        whole = self._spool.parts()[: self._count // PART]  # an earlier run may have drawn more
+        whole = self._spool.parts()[: self._count // PART]
         parts = [*whole, *self._ended]
         if parts:
             join(parts, path)

@@ -238,7 +238,7 @@ class VideoRun:
         self.notes += [] if self.frames.numbered else self.frames.notes
         work = folder / "parts"
         work.mkdir()
-        video = Parts(spool, self.frames.rate, self.frames.size, work)
+        video = Parts(spool, self.frames.rate, self.frames.size, work, len(numbers))
         video.stopped = stopped  # identities may change when the run goes on: draw them anew
         self.review = Review(self.frames.name, self.frames.size, {}, self.step, truth=self.truth)
         self.stop.asked = False  # from now on Ctrl-C ends the drawing

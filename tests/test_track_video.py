@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 
 import track_video
+from models.live import Live
 from models.spool import Spool
+from models.video_parts import Parts
+from models.video_run import VideoRun
 from tests import independent
 from tests.browser import look
 from tests.conftest import make_detections
@@ -397,3 +400,78 @@ def test_a_camera_is_read_until_it_ends(tmp_path, monkeypatch):
     assert frames.size == (48, 64) and float(frames.rate) == pytest.approx(29.97, abs=1e-3)
     seen = list(frames)
     assert [n for n, _ in seen] == [0, 1, 2, 3] and seen[0][1][0, 0].tolist() == [200, 20, 10]
+
+
+def asked(source, output, *arguments):
+    """Return the run that a command line asks for."""
+    line = [str(source), "--output", str(output), *arguments]
+    return VideoRun(track_video.request_of(track_video.parse_args(line)))
+
+
+def test_a_stop_before_the_first_frame_is_no_error(walk, tmp_path):
+    masks = next(walk.glob("*.json"))
+    stopped = asked(walk / "walk.mp4", tmp_path / "out", "--detections", str(masks))
+    stopped.stop.asked = True
+    summary = stopped.execute()
+    assert summary["stopped"] and "stopped after 0 frames (--resume goes on)" in summary["notes"]
+    assert (tmp_path / "out" / "data" / "walk.txt").read_bytes() == b""
+
+
+def test_a_stopped_camera_leaves_its_tracks_and_nothing_to_resume(tmp_path, monkeypatch):
+    import cv2
+
+    class Camera:
+        def __init__(self, number):
+            self.count = 0
+
+        def read(self):
+            self.count += 1
+            if self.count == 7:
+                started.stop.asked = True
+            return True, np.ascontiguousarray(picture(self.count)[:, :, ::-1])
+
+        def get(self, what):
+            return 25.0
+
+    (tmp_path / "mine.py").write_text(SEGMENTER)
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COUNT", str(tmp_path / "count"))
+    started = asked("0", tmp_path / "out", "--segmenter", "mine:blobs")
+    summary = started.execute()
+    frames = summary["counts"]["frames"]
+    assert summary["stopped"] and 4 <= frames <= 7
+    assert not [note for note in summary["notes"] if "--resume" in note]
+    assert not (tmp_path / "out" / ".work").exists()
+    name = next((tmp_path / "out" / "data").glob("*.txt")).stem
+    with av.open(str(tmp_path / "out" / "pictures" / f"{name}.mp4")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == frames
+
+
+def test_parts_that_an_earlier_run_drew_further_are_not_joined(walk, tmp_path):
+    masks = str(next(walk.glob("*.json")))
+    arguments = [walk / "walk.mp4", tmp_path / "out", "--detections", masks]
+    first = asked(*arguments)
+    place_part = Parts.take
+
+    def stop_late(self, frame, result, image):
+        place_part(self, frame, result, image)
+        if frame == 110:
+            first.stop.asked = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Parts, "take", stop_late)
+        assert first.execute()["stopped"]
+    second = asked(*arguments, "--resume")
+    update = Live.update
+
+    def stop_early(self, number, *rest):
+        second.stop.asked = number == 20
+        return update(self, number, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Live, "update", stop_early)
+        assert second.execute()["counts"]["frames"] == 21
+    with av.open(str(tmp_path / "out" / "pictures" / "walk.mp4")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 21

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from utils import runs as kernels
 from utils.detections import Detections
 
 Array = npt.NDArray[Any]
@@ -49,6 +48,8 @@ def decode_runs(
     """
     if not len(rles):
         return np.zeros(0, np.int64), np.zeros(1, np.int64)
+    from utils import runs as kernels  # Numba, for which --help need not wait
+
     text = np.frombuffer(bytearray(b"".join(rles)), np.uint8)
     runs, offsets, fault, row, value = kernels.decode(text, np.cumsum([0, *map(len, rles)]), pixels)
     if fault == kernels.SOUND:
@@ -108,6 +109,8 @@ def tight_boxes_xywh(
     rles: Sequence[bytes] | Array, height: int, width: int
 ) -> npt.NDArray[np.float64]:
     """Return the (n, 4) float64 pixel boxes around the foreground; zeros for an empty mask."""
+    from utils import runs as kernels
+
     boxes = np.zeros((len(rles), 4))
     for start, part in _chunks(rles):
         runs, offsets = decode_runs(part, height * width)
@@ -141,6 +144,8 @@ def crop(runs: Array, box_xywh: Sequence[int] | Array, height: int) -> npt.NDArr
     Args:
         runs: (r,) int64 run lengths of the mask. box_xywh: four integers, px. height: of the frame.
     """
+    from utils import runs as kernels
+
     part: npt.NDArray[np.uint8] = kernels.crop(runs, np.array(box_xywh, np.int64), height)
     return part
 
@@ -185,6 +190,8 @@ def crop_patches(
     Returns:
         (n, size, size, D) uint8, D = 1 (0 or 255) or 3 (RGB).
     """
+    from utils import runs as kernels
+
     runs, offsets = decode_runs(detections.rles, detections.height * detections.width)
     boxes = kernels.tight_boxes(runs, offsets, detections.height)
     patches = np.empty((len(detections), size, size, 3 if images else 1), np.uint8)
@@ -279,6 +286,8 @@ def touching(
     Args:
         first: a masks; second: b masks. size: (height, width) of a frame in pixels.
     """
+    from utils import runs as kernels
+
     if not len(first) or not len(second):
         return np.zeros((len(first), len(second)), bool)
     runs, offsets = decode_runs([*first, *second], size[0] * size[1])

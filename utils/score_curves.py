@@ -20,9 +20,7 @@ from utils.detections import Detections, each_class
 from utils.files import FormatError, atomic_path
 
 KIND = "USC-MOTS score curves"  # what a file of curves calls itself
-MATCH_IOU = (
-    0.5  # of masks: a detection is an object from here on (benchmarks: above)
-)
+MATCH_IOU = 0.5  # of masks: a detection is an object from here on (benchmarks: above)
 INSIDE = 0.5  # share of an unmatched detection in ignore regions beyond which it does not count
 BIN = 0.05  # of scores: wide enough for counts, narrow against what the tracker's limits resolve
 # Pseudo-observations at the score itself in each bin. Chosen by leaving sequences out, on whole

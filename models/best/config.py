@@ -12,7 +12,7 @@ class BestConfig:
     """How detections become tracks by the likelihood of each pair (preset `best`).
 
     The constants were chosen by leaving one of four data sets out at a time, and lie in the middle
-    of wide plateaus: `python -m benchmarks.cross_validate` (docs/best.md has the table).
+    of wide plateaus: `python -m benchmarks.accuracy --tables constants` (see docs/best.md).
     """
 
     # The shape of the likelihood, see `models.best.step`.

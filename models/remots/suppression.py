@@ -23,7 +23,7 @@ def intersection_over_minimum(detections: Detections) -> npt.NDArray[np.float64]
 
 
 def kept_by_iom(detections: Detections, limit: float) -> npt.NDArray[np.bool_]:
-    """Return (n,) bool: which masks of a frame are left, best score first.
+    """Return (n,) bool: which masks of a frame are left, best score first (section 2.1).
 
     Args:
         detections: of one frame.

@@ -13,8 +13,8 @@ TIME, SIDE = 3, 3
 class SeparableConv3D(keras.layers.Layer):
     """A depthwise separable 3 x 3 x 3 convolution over adjacent frames, then 1 x 1, then ReLU.
 
-    Keras has no depthwise 3-D convolution; three 2-D ones on shifted frames are the same. There is
-    nothing before the first frame and after the last.
+    Thesis, sections 4.5 and 4.6. Keras has no depthwise 3-D convolution; three 2-D ones on shifted
+    frames are the same. There is nothing before the first frame and after the last.
 
     Args:
         start: "identity" changes nothing at first, "average" takes the mean of three frames,

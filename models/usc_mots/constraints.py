@@ -34,7 +34,7 @@ class ConstraintsGraph:
 
 
 def build_graph(frames: Array, classes: Array, labels: Array, apart: Array) -> ConstraintsGraph:
-    """Build G^t from Eqs. 5 and 6.
+    """Build G^t from Eqs. 4 to 6.
 
     * Must-link: same non-empty label, same class, different frames; closed transitively.
     * Cannot-link: same frame; different classes; different labels, both set; or `apart`, where at

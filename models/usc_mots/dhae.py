@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 class DHAE(keras.Model):
     """Embeds a mask and a box jointly: f_m = h_m(x_m), f_b = h_b(x_b), Z = h_a([f_m, f_b]).
 
-    h'_a takes Z back to 2F values, one half for each decoder, as the paper has it. One network
+    Section 3.2 and Fig. 2. h'_a takes Z back to 2F values, one half for each decoder. One network
     serves training and inference; dropout acts in training only.
 
     Args:

@@ -63,7 +63,7 @@ def constrained_kmeans(
     tolerance: float = UscMotsConfig.tolerance,
     adaptive: bool = True,
 ) -> Clustering:
-    """Cluster the nodes of a window; the defaults are the preset `paper`'s.
+    """Cluster the nodes of a window (section 3.3.2); the defaults are the preset `paper`'s.
 
     Each node goes to the nearest centre that breaks no cannot-link, and its must-link group goes
     along; if every centre breaks one, the node opens a cluster with itself as centre. Then centres

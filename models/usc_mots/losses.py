@@ -12,7 +12,7 @@ class UncertaintyWeighting(keras.layers.Layer):
     """Weighs mask and box reconstruction by their learned uncertainties.
 
     With s = log sigma^2 per term, E_m and E_b the squared errors of mask and box, the loss of one
-    object is, by `reduction`:
+    object, the negative logarithm of Eq. 2, is by `reduction`:
 
     * `"sum"`, the paper's Eq. 3 to the letter: E is the sum over the M*M*D mask values (N box
       values), and each term is `exp(-s) E / 2 + s / 2` (log sigma is s / 2).

@@ -26,7 +26,7 @@ ALL = 0  # the key of the one window of all classes
 
 @register
 class UscMotsTracker(Tracker):
-    """Gives detections identities, one frame at a time; holds only the window.
+    """Gives detections identities, one frame at a time (section 3.4); holds only the window.
 
     Args:
         config: UscMotsConfig.

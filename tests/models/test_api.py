@@ -1,5 +1,7 @@
 """Tracking from Python: whole sequences, and frame by frame with identities at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -120,3 +122,42 @@ def test_numbers_beyond_a_thousand_stay_unique():
     ids = np.concatenate([numbering.ids(np.arange(1, 1991) + k, found.classes) for k in (0, 1990)])
     assert len(set(ids.tolist())) == 3980 and ids.min() == 1001 and ids.max() < 10**9
     assert numbering.ids(np.arange(1, 1991), found.classes).tolist() == ids[:1990].tolist()
+
+
+def walking(frame):
+    """Return (masks, scores, classes) of one object that walks."""
+    mask = np.zeros((1, 40, 60), bool)
+    mask[0, 10:30, frame : frame + 10] = True
+    return mask, [0.9], [1]
+
+
+def test_a_tracker_begins_a_new_video_after_its_flush():
+    tracker = Tracker("best")
+    for _ in range(2):
+        for frame in range(6):
+            tracker.update(walking(frame))
+        assert {f: ids.tolist() for f, ids in tracker.flush().items()} == {
+            frame: [1001] for frame in range(6)
+        }
+    assert tracker.flush() == {}
+
+
+def test_a_refused_frame_may_be_given_again():
+    tracker = Tracker("best")
+    for frame in range(6):
+        if frame == 3:
+            with pytest.raises(ValueError, match="score must be in"):
+                tracker.update((*walking(frame)[:1], [1.5], [1]), frame=frame)
+            wrong = make_detections([(frame, 0, 1, 0.9, (3, 10, 10, 20))])
+            with pytest.raises(ValueError, match="frame 3: scores must be from 0 to 1, got nan"):
+                tracker.update(replace(wrong, scores=np.float32([np.nan])), frame=frame)
+        tracker.update(walking(frame), frame=frame)
+    assert [ids.tolist() for ids in tracker.flush().values()] == [[1001]] * 6
+
+
+def test_vectors_of_single_frames_are_joined():
+    frames = []
+    for frame in range(5):
+        found = make_detections([(frame, 0, 1, 0.9, (3 + frame, 10, 10, 20))])
+        frames.append(replace(found, vectors=np.float32([[1, frame / 10]])))
+    assert set(track(frames, "trackrcnn").ids.tolist()) == {1001}

@@ -1,5 +1,7 @@
 """Flags of the tracking scripts: one dataclass of them, gone ones and typing mistakes named."""
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import track_video
 from models.command_line import FLAGS, SettingsFlags, class_numbers
 from utils.data_sets import data_set
 
+ROOT = Path(__file__).resolve().parents[2]
 MOTS = ["--detections", "x", "--output", "y"]
 
 
@@ -100,3 +103,13 @@ def test_help_comes_in_groups_with_defaults(capsys):
     assert order == sorted(order)
     assert "(default: check)" in " ".join(text.split()) and "default: None" not in text
     assert Path("test_mots.py").name in text
+
+
+def test_help_waits_for_no_solver_and_no_compiler():
+    code = (
+        "import sys, test_mots, track_video, refine\n"
+        "try:\n    test_mots.parse_args(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([n for n in ('scipy', 'numba', 'tensorflow', 'sklearn') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("[]\n"), done.stdout[-200:] + done.stderr
