@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from utils import evaluation
@@ -61,9 +62,24 @@ def why_nothing(summary: dict[str, Any]) -> str | None:
     )
 
 
+def grouped(notes: Sequence[str]) -> list[str]:
+    """Return notes, one in place of those that say the same of several sequences."""
+    sequences: dict[str, list[str]] = {}
+    for text in notes:
+        name, _, rest = text.partition(": ")
+        if " " in name or not rest:
+            name, rest = "", text
+        sequences.setdefault(rest, []).append(name)
+    lines = []
+    for rest, names in sequences.items():
+        shown = f"{', '.join(names[:3])}, ... ({len(names)} in all)" if len(names) > 3 else None
+        lines.append(f"{shown or ', '.join(names)}: {rest}".removeprefix(": "))
+    return lines
+
+
 def print_results(summary: dict[str, Any]) -> None:
     """Print notes, what the rules dropped and one table: scores, or counts without truth."""
-    for text in summary["notes"]:
+    for text in grouped(summary["notes"]):
         note(text)
     for text in dropped_lines(summary):
         say(text)

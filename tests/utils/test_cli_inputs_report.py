@@ -8,7 +8,7 @@ from utils.config import limits_of, override, parse_value
 from utils.data_sets import DATA_SETS, parse_class_names
 from utils.files import check_writable
 from utils.inputs import read_inputs
-from utils.report import dropped_lines, why_nothing
+from utils.report import dropped_lines, grouped, why_nothing
 from utils.results import output_ids
 
 
@@ -195,3 +195,14 @@ def test_the_backend_is_that_of_the_environment_then_of_keras_json(tmp_path, mon
     monkeypatch.setenv("KERAS_BACKEND", "nothing")
     with pytest.raises(ValueError, match="KERAS_BACKEND: must name an installed backend"):
         cli.check_backend()
+
+
+def test_what_is_said_of_many_sequences_is_said_once():
+    notes = [f"{n:04d}: no scores" for n in range(5)] + ["0003: moved", "0004: moved", "odd: a: b"]
+    assert grouped([*notes, "masks of 3 frames: left out", "alone"]) == [
+        "0000, 0001, 0002, ... (5 in all): no scores",
+        "0003, 0004: moved",
+        "odd: a: b",
+        "masks of 3 frames: left out",
+        "alone",
+    ]
