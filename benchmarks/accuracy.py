@@ -64,7 +64,7 @@ GRID: dict[str, Sequence[Any]] = {
     "part": (0.2, 0.3, 0.4),
 }
 METRICS = ("sMOTSA", "IDF1", "HOTA")
-SHRINKAGES = (1.0, 100.0, SHRINKAGE, 1000.0)
+SHRINKAGES = (1.0, 100.0, 300.0, SHRINKAGE, 1000.0)
 FEW = (50, 200)  # annotated frames of one sequence
 
 

@@ -23,9 +23,9 @@ KIND = "USC-MOTS score curves"  # what a file of curves calls itself
 MATCH_IOU = 0.5  # of masks: a detection is an object from here on (benchmarks: above)
 INSIDE = 0.5  # share of an unmatched detection in ignore regions beyond which it does not count
 BIN = 0.05  # of scores: wide enough for counts, narrow against what the tracker's limits resolve
-# Pseudo-observations at the score itself in each bin. Chosen by leaving sequences out, on whole
-# sequences and on 50 and 200 frames (python -m benchmarks.accuracy --tables scores, docs/best.md).
-SHRINKAGE = 300.0
+# Pseudo-observations at the score itself in each bin: the fewest with which a fit on 50 or 200
+# frames of one sequence costs no other sequence a point of sMOTSA (docs/best.md has the table).
+SHRINKAGE = 700.0
 
 Array = npt.NDArray[Any]
 

@@ -43,7 +43,7 @@ def test_a_curve_never_falls():
 
 def test_few_frames_move_a_curve_little_and_many_move_it():
     few, many = (fit(seen((0.525, n, 0))) for n in (10, 10_000))
-    assert few(np.array([0.525]))[0] > 0.47 and many(np.array([0.525]))[0] < 0.1
+    assert few(np.array([0.525]))[0] > 0.47 and many(np.array([0.525]))[0] < 0.15
     nothing = fit(Observations(np.zeros(0), np.zeros(0, bool)))
     grid = np.linspace(0.03, 0.97, 50)
     assert nothing(grid) == pytest.approx(grid)
@@ -83,7 +83,7 @@ def test_what_lies_in_ignore_regions_or_unannotated_frames_does_not_count():
 def test_each_sequence_is_left_out_of_its_own_fit():
     assert cross_validated([seen((0.5, 5, 2))]) is None
     # Alike sequences: the curve is better than scores that promise too much.
-    alike = [seen((0.925, 2000, 200)) for _ in range(3)]
+    alike = [seen((0.925, 20_000, 2_000)) for _ in range(3)]
     fitted, plain = cross_validated(alike)
     assert fitted < 0.2 < plain == pytest.approx(0.9 * 0.925**2 + 0.1 * 0.075**2)
     # One that is not like the other: worse than the scores.
