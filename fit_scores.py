@@ -66,8 +66,7 @@ def observed(inputs: Inputs, pipeline: Pipeline) -> dict[str, list[tuple[str, Ob
 
 def report_class(name: str, sequences: Sequence[Observations]) -> tuple[Curve, dict[str, Any]]:
     """Fit one class and print its curve; return the curve and facts of it."""
-    every = sum(sequences[1:], sequences[0])
-    curve = fit(every)
+    curve = fit(sequences)
     rows = {
         f"{score:.3f}": {"P": f"{p:.3f}", "detections": int(n), "objects": int(hits)}
         for score, p, n, hits in zip(
@@ -76,7 +75,9 @@ def report_class(name: str, sequences: Sequence[Observations]) -> tuple[Curve, d
         if n
     }
     print(format_table(f"{name}: score", ["P", "detections", "objects"], rows))
-    facts: dict[str, Any] = {"detections": len(every.scores), "objects": int(every.objects.sum())}
+    facts: dict[str, Any] = {
+        "detections": int(curve.counts.sum()), "objects": int(curve.hits.sum())
+    }  # fmt: skip
     errors = cross_validated(sequences)
     if errors is not None:
         fitted, plain = errors

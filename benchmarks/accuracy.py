@@ -64,7 +64,7 @@ GRID: dict[str, Sequence[Any]] = {
     "part": (0.2, 0.3, 0.4),
 }
 METRICS = ("sMOTSA", "IDF1", "HOTA")
-SHRINKAGES = (1.0, 100.0, 300.0, SHRINKAGE, 1000.0)
+SHRINKAGES = (100.0, 200.0, SHRINKAGE)
 FEW = (50, 200)  # annotated frames of one sequence
 
 
@@ -197,7 +197,7 @@ def curves_of(parts: Sequence[dict[str, Observations]], shrinkage: float) -> Sco
     """Return the curves that fit several scenes together."""
     names = dict.fromkeys(name for part in parts for name in part)
     each = {name: [part[name] for part in parts if name in part] for name in names}
-    return ScoreCurves({n: fit(sum(seen[1:], seen[0]), shrinkage) for n, seen in each.items()})
+    return ScoreCurves({n: fit(seen, shrinkage) for n, seen in each.items()})
 
 
 def scores(scenes: Sequence[Scene], measure: Measure) -> None:

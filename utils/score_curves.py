@@ -23,9 +23,11 @@ KIND = "USC-MOTS score curves"  # what a file of curves calls itself
 MATCH_IOU = 0.5  # of masks: a detection is an object from here on (benchmarks: above)
 INSIDE = 0.5  # share of an unmatched detection in ignore regions beyond which it does not count
 BIN = 0.05  # of scores: wide enough for counts, narrow against what the tracker's limits resolve
-# Pseudo-observations at the score itself in each bin: the fewest with which a fit on 50 or 200
-# frames of one sequence costs no other sequence a point of sMOTSA (docs/best.md has the table).
-SHRINKAGE = 700.0
+# Pseudo-observations at the score itself in each bin, and what a sequence counts for there at most,
+# because its detections are alike. Chosen by leaving sequences out, on whole sequences and on 50
+# and 200 frames of one (docs/best.md has the table).
+SHRINKAGE = 300.0
+MOST = 100.0
 
 Array = npt.NDArray[Any]
 
@@ -182,26 +184,36 @@ def observe(
     return {cls: sum(seen[1:], seen[0]) for cls, seen in sorted(parts.items())}
 
 
-def fit(observations: Observations, shrinkage: float = SHRINKAGE) -> Curve:
+def fit(
+    sequences: Sequence[Observations], shrinkage: float = SHRINKAGE, most: float = MOST
+) -> Curve:
     """Return the rising curve that fits best, shrunk towards the score itself.
 
     Isotonic regression over bins of scores, to each of which `shrinkage` pseudo-observations are
-    added whose share of objects is the bin's middle score.
+    added whose share of objects is the bin's middle score. The n observations of a sequence in a
+    bin weigh n / (1 + n / most), together never more than `most`.
     """
     from scipy.optimize import isotonic_regression
 
     count = round(1 / BIN)
     middle = (np.arange(count) + 0.5) * BIN
-    place = np.minimum((observations.scores / BIN).astype(int), count - 1)
-    counts = np.bincount(place, minlength=count)
-    hits = np.bincount(place, observations.objects, minlength=count)
-    weights = counts + shrinkage
-    scores = np.bincount(place, observations.scores, minlength=count) + shrinkage * middle
+    weights = np.full(count, float(shrinkage))
+    hits, scores = weights * middle, weights * middle
+    seen, objects = np.zeros(count, int), np.zeros(count, int)
+    for each in sequences:
+        place = np.minimum((each.scores / BIN).astype(int), count - 1)
+        n = np.bincount(place, minlength=count)
+        true = np.bincount(place, each.objects, minlength=count)
+        share = 1 / (1 + n / most)
+        weights += share * n
+        hits += share * true
+        scores += share * np.bincount(place, each.scores, minlength=count)
+        seen += n
+        objects += true.astype(int)
     used = weights > 0
-    rates = (hits + shrinkage * middle)[used] / weights[used]
-    rising = isotonic_regression(rates, weights=weights[used]).x
+    rising = isotonic_regression(hits[used] / weights[used], weights=weights[used]).x
     at = scores[used] / weights[used]
-    return Curve(at, np.clip(rising, 0, 1), counts[used], hits[used].astype(int))
+    return Curve(at, np.clip(rising, 0, 1), seen[used], objects[used])
 
 
 def brier(probabilities: Array, objects: Array) -> float:
@@ -219,7 +231,7 @@ def cross_validated(sequences: Sequence[Observations]) -> tuple[float, float] | 
     fitted, plain, objects = [], [], []
     for k, left_out in enumerate(sequences):
         others = [s for i, s in enumerate(sequences) if i != k]
-        fitted.append(fit(sum(others[1:], others[0]))(left_out.scores))
+        fitted.append(fit(others)(left_out.scores))
         plain.append(left_out.scores)
         objects.append(left_out.objects)
     known = np.concatenate(objects)

@@ -26,7 +26,7 @@ def seen(*groups):
 def test_a_fit_by_hand():
     # Bins around 0.125 and 0.875: (1 + 4 * 0.125) / 8 and (3 + 4 * 0.875) / 8. The empty bins
     # beside them, around 0.175 and 0.825, would make the curve fall: each is pooled with its own.
-    curve = fit(seen((0.125, 4, 1), (0.875, 4, 3)), shrinkage=4)
+    curve = fit([seen((0.125, 4, 1), (0.875, 4, 3))], shrinkage=4, most=np.inf)
     expected = [(1.5 + 4 * 0.175) / 12, (6.5 + 4 * 0.825) / 12]
     assert curve(np.array([0.125, 0.875])) == pytest.approx(expected)
     assert curve.counts.sum() == 8 and curve.hits.sum() == 4
@@ -34,23 +34,31 @@ def test_a_fit_by_hand():
     assert curve(np.array([0.525])) == pytest.approx([0.525])
 
 
+def test_a_sequence_counts_for_no_more_than_its_most():
+    # 300 of two sequences each weigh 75 at the most of 100: (300 * 0.525 + 75) / 450.
+    curve = fit([seen((0.525, 300, 0)), seen((0.525, 300, 300))], shrinkage=300, most=100)
+    assert curve(np.array([0.525])) == pytest.approx([(300 * 0.525 + 75) / 450])
+    assert curve.counts.sum() == 600 and curve.hits.sum() == 300
+
+
 def test_a_curve_never_falls():
     # 0.325 is right more often than 0.375: both get what they have together.
-    curve = fit(seen((0.325, 10, 9), (0.375, 10, 1)), shrinkage=0)
+    curve = fit([seen((0.325, 10, 9), (0.375, 10, 1))], shrinkage=0)
     assert curve(np.array([0.325, 0.375])) == pytest.approx([0.5, 0.5])
     assert (np.diff(curve.probabilities) >= 0).all()
 
 
 def test_few_frames_move_a_curve_little_and_many_move_it():
-    few, many = (fit(seen((0.525, n, 0))) for n in (10, 10_000))
-    assert few(np.array([0.525]))[0] > 0.47 and many(np.array([0.525]))[0] < 0.15
-    nothing = fit(Observations(np.zeros(0), np.zeros(0, bool)))
+    few, one, many = (fit([seen((0.525, n, 0))] * k) for n, k in ((10, 1), (10_000, 1), (500, 50)))
+    at = np.array([0.525])
+    assert 0.525 > few(at)[0] > 0.47 and few(at)[0] > one(at)[0] > 0.35 and many(at)[0] < 0.15
+    nothing = fit([])
     grid = np.linspace(0.03, 0.97, 50)
     assert nothing(grid) == pytest.approx(grid)
 
 
 def test_a_class_without_a_curve_keeps_its_scores():
-    curves = ScoreCurves({"car": fit(seen((0.525, 10**6, 0)))})
+    curves = ScoreCurves({"car": fit([seen((0.525, 10**6, 0))], most=np.inf)})
     names = {1: "car", 2: "person"}.get
     classes, scores = np.array([1, 2]), np.array([0.525, 0.525], np.float32)
     got = curves.probability(classes, scores, names)
@@ -83,7 +91,7 @@ def test_what_lies_in_ignore_regions_or_unannotated_frames_does_not_count():
 def test_each_sequence_is_left_out_of_its_own_fit():
     assert cross_validated([seen((0.5, 5, 2))]) is None
     # Alike sequences: the curve is better than scores that promise too much.
-    alike = [seen((0.925, 20_000, 2_000)) for _ in range(3)]
+    alike = [seen((0.925, 2000, 200)) for _ in range(40)]
     fitted, plain = cross_validated(alike)
     assert fitted < 0.2 < plain == pytest.approx(0.9 * 0.925**2 + 0.1 * 0.075**2)
     # One that is not like the other: worse than the scores.
@@ -93,7 +101,7 @@ def test_each_sequence_is_left_out_of_its_own_fit():
 
 
 def test_a_file_holds_the_same_curves(tmp_path):
-    curves = ScoreCurves({"car": fit(seen((0.425, 30, 9)))}, {"annotated_frames": {"a": 3}})
+    curves = ScoreCurves({"car": fit([seen((0.425, 30, 9))])}, {"annotated_frames": {"a": 3}})
     curves.write(tmp_path / "scores.json")
     back = ScoreCurves.read(tmp_path / "scores.json")
     grid = np.linspace(0, 1, 101)
