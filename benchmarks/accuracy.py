@@ -223,10 +223,10 @@ def scores(scenes: Sequence[Scene], measure: Measure) -> None:
                 for loss in few_frames(scene, scored, frames, shrinkage, measure)
             ]
             worst[f"{frames} frames, shrunk by {shrinkage:g}"] = {
-                "least change of sMOTSA": min(losses), "mean": sum(losses) / len(losses)
+                "worst change of sMOTSA": min(losses), "mean": sum(losses) / len(losses)
             }  # fmt: skip
     say(format_table("sMOTSA / IDS / IDF1 / HOTA", list(rows["P = score"]), rows))
-    say(format_table("fitted on one sequence, on all others", ["least change of sMOTSA", "mean"],
+    say(format_table("fitted on one sequence, on all others", ["worst change of sMOTSA", "mean"],
                      worst))  # fmt: skip
 
 
