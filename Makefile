@@ -39,6 +39,7 @@ install: .venv/.compiled
 	@touch $@
 
 demo: .venv/.compiled
+	rm -rf results/demo
 	$(BIN)/python demo.py
 
 test: .venv/.installed-test

@@ -176,7 +176,9 @@ def earlier_files(output: Path) -> list[str] | None:
     """
     try:
         summary = json.loads((output / SUMMARY).read_text())
-        known = {"dataset", "counts", "notes", "rules"} <= summary.keys()
+        # Those of segment.py have neither data set nor rules.
+        known = {"counts", "notes"} <= summary.keys()
+        known &= "files" in summary or {"dataset", "rules"} <= summary.keys()
         files = summary.get("files", [f"data/{f.name}" for f in (output / "data").glob("*.txt")])
         names = [str(name) for name in files if _ours(PurePosixPath(name))]
     except (OSError, ValueError, TypeError, AttributeError):

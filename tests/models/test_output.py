@@ -120,3 +120,11 @@ def test_files_of_another_origin_are_not_replaced(tmp_path):
         folder.install(summary())
     assert names(out) == ["pictures/a.mp4"]
     assert (out / "pictures" / "a.mp4").read_text() == "precious"
+
+
+def test_segmenting_into_the_same_folder_replaces_what_was_found(tmp_path):
+    for name in ("a", "b"):  # its summary has neither data set nor rules
+        with OutputFolder(tmp_path / "out") as folder:
+            write(folder, f"detections/{name}.txt")
+            folder.install({"counts": {}, "notes": []})
+    assert names(tmp_path / "out") == ["detections/b.txt", "summary.json"]
