@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from models.assignment import assign_exactly
-from models.tracking import Array, Final, Frame, Ledger, Tracker, long_enough
+from models.tracking import Array, Final, Frame, Ledger, Tracker
 from utils.config import (
     ByClass,
     at_least_one,
@@ -125,11 +125,9 @@ class Matching(Tracker):
 
     def flush(self) -> Final:
         """Return the rows of tracks that are long enough, and forget the sequence."""
-        rows, ids, classes, *_ = self._ledger.close()
-        enough = long_enough(ids, classes, self.config.min_track_length)
-        self.report["short"] += int((~enough).sum())
+        final = self._ledger.written(self.config.min_track_length, self.report)
         self._forget()
-        return rows[enough], ids[enough]
+        return final
 
 
 class VectorMatching(Matching):

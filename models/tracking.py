@@ -179,6 +179,13 @@ class Ledger:
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return tuple(column[columns[1] > 0] for column in columns)
 
+    def written(self, least: ByClass, report: Counter[str]) -> Final:
+        """Close it; return what is in tracks of enough detections, and count others as `short`."""
+        rows, ids, classes, *_ = self.close()
+        enough = long_enough(ids, classes, least)
+        report["short"] += int((~enough).sum())
+        return rows[enough], ids[enough]
+
 
 def long_enough(ids: Array, classes: Array, limits: ByClass) -> npt.NDArray[np.bool_]:
     """Return (n,) bool: whether a detection's track has as many detections as its class needs.

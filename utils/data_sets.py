@@ -112,7 +112,7 @@ _REAL_NETWORK = MappingProxyType(
 )
 _MOTS_PAGE = "https://www.vision.rwth-aachen.de/page/mots"
 _LICENCE = "(Voigtlaender et al., CVPR 2019; CC BY-NC-SA 3.0)"
-# One for all data sets: its settings follow from the video.
+# One for all data sets.
 _BEST = Preset(DetectionRules(max_overlap=0.5))
 _SHAPE = ("dhae_kitti_shape.keras", "dhae_kitti_shape_b.keras")
 _MTL = ("dhae_kitti_shape_mtl.keras", "dhae_kitti_shape_mtl_b.keras")

@@ -15,7 +15,6 @@ from models.tracking import (
     Frame,
     Ledger,
     Tracker,
-    long_enough,
     register,
 )
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
@@ -87,10 +86,7 @@ class UscMotsTracker(Tracker):
             self._windows[key].flush()
         self._windows.clear()
         self._last = None
-        rows, ids, classes, *_ = self._ledger.close()
-        enough = long_enough(ids, classes, self.config.min_track_length)
-        self.report["short"] += int((~enough).sum())
-        return rows[enough], ids[enough]
+        return self._ledger.written(self.config.min_track_length, self.report)
 
 
 @register

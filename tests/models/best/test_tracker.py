@@ -146,7 +146,7 @@ def test_an_identity_given_at_once_is_kept_on_real_detections(real_data):
     final[rows] = ids
     both = (now > 0) & (final > 0)
     assert (now[both] == final[both]).all()
-    # The first answer is mostly the last word (python -m benchmarks.speed has the share).
+    # The first answer is mostly the last word (benchmarks.accuracy --tables at_once).
     assert (now == final).mean() > 0.85
 
 
