@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from models.request import Request
-from models.run import execute
-from models.segment_run import SegmentRequest, run_segment
-from models.settings import changed, settings_for
+from pipeline.request import Files, Request
+from pipeline.run import execute
+from pipeline.segmenting import SegmentRequest, segment
+from pipeline.settings import changed, settings_for
 from utils import synthetic
 from utils.cli import run, say
 from utils.data_sets import DataSet, data_set
@@ -25,7 +25,7 @@ def segmented(folder: Path, of: DataSet, network: Path) -> tuple[Path, float]:
     made, found = folder / "input", folder.with_name(f"{folder.name}_found")
     frames = str(made / of.images / "0001")
     truth = made / of.truth
-    summary = run_segment(SegmentRequest(frames, found, str(network), ground_truth=truth))
+    summary = segment(SegmentRequest(frames, found, str(network), ground_truth=truth))
     return found / summary["files"][0], summary["scores"]["AP50"]["mask"]["mean"]
 
 
@@ -34,10 +34,9 @@ def tracked(folder: Path, of: DataSet, detections: Path, least: float) -> dict[s
     made = folder / "input"
     request = Request(
         changed(settings_for(of), [f"rules.min_score={least}"]),
-        [detections],
+        Files([detections], made / of.images),
         folder,
         ground_truth=made,
-        images=made / of.images,
         visualize=True,
     )
     summary = execute(request)

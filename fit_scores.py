@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from models.command_line import SettingsFlags, add_flags
-from models.pipeline import Pipeline
+from pipeline.flags import SettingsFlags, add_flags
+from pipeline.stages import Pipeline
 from utils.cli import Parser, frame_size, note, run, say
 from utils.data_sets import named_after, own_names
 from utils.detections import Detections

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.command_line import SettingsFlags, add_flags
 from models.remots.config import RetrackingConfig
-from models.request import Request
-from models.run import execute
-from models.settings import BOXES
+from pipeline.flags import SettingsFlags, add_flags
+from pipeline.request import Files, Request
+from pipeline.run import execute
+from pipeline.settings import BOXES
 from utils.cli import Parser, frame_size, run, say
 from utils.config import parts_of, with_changes
 from utils.data_sets import DataSet
@@ -55,17 +55,20 @@ def refined(args: argparse.Namespace) -> dict[str, Any]:
     def named(of: DataSet) -> Any:
         return replace(late(of), refinement=config)
 
-    request = Request(
-        replace(settings, refinement=config),
+    files = Files(
         args.tracks,
-        args.output,
-        args.ground_truth,
         args.images,
         args.sequences,
-        options=Options(args.size, args.images, True),
+        options=Options(args.size, args.images),
         format_name=args.format,
-        write=args.write,
-        report=args.report,
+    )
+    request = Request(
+        replace(settings, refinement=config),
+        files,
+        args.output,
+        args.ground_truth,
+        args.write,
+        args.report,
         named=named,
     )
     return execute(request)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.segment_run import SegmentRequest, run_segment
+from pipeline.segmenting import SegmentRequest, segment
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import parse_class_names
 from utils.formats.writing import WRITERS
@@ -67,7 +67,7 @@ def main() -> None:
         args.resume,
         args.ground_truth,
     )
-    summary = run_segment(request)
+    summary = segment(request)
     counts = summary["counts"]
     say(
         f"{args.output / summary['files'][0]}: {counts['written']} detections in "

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.command_line import GONE, SettingsFlags, add_flags
-from models.parallel import Means
-from models.request import Request
-from models.run import execute
 from models.tracking import describe_trackers
 from models.usc_mots.embedding import AUTO, RUNTIMES
+from pipeline.flags import GONE, SettingsFlags, add_flags
+from pipeline.parallel import Means
+from pipeline.request import Files, Request
+from pipeline.run import execute
 from utils.cli import Parser, frame_size, positive, run, say
 from utils.formats.base import Options
 from utils.formats.registry import FORMATS
@@ -91,25 +91,28 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def request_of(args: argparse.Namespace) -> Request:
     """Return the Request that the command line makes."""
     settings, named = SettingsFlags.of(args).early_and_late()
-    return Request(
-        settings,
+    files = Files(
         args.detections,
-        args.output,
-        args.ground_truth,
         args.images,
         args.sequences,
         args.weights,
+        Options(args.size, args.images, args.ids == "keep"),
+        args.format,
+        Means(args.jobs, args.cluster),
+        args.chunk,
+    )
+    return Request(
+        settings,
+        files,
+        args.output,
+        args.ground_truth,
+        args.write,
+        args.report,
         args.score_frames == "annotated",
         args.visualize,
         args.seed,
         {"preset": args.preset},
-        Options(args.size, args.images, args.ids == "keep"),
-        args.format,
-        args.write,
-        args.report,
         named,
-        Means(args.jobs, args.cluster),
-        args.chunk,
     )
 
 

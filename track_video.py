@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from models.command_line import GONE, SettingsFlags, add_flags
-from models.video_run import VideoRequest, run_video
+from pipeline.flags import GONE, SettingsFlags, add_flags
+from pipeline.request import Request, Video
+from pipeline.run import execute
 from utils.cli import Parser, run, say
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
@@ -64,33 +64,36 @@ def rate(text: str) -> Fraction:
     return value.limit_denominator(1001)
 
 
-def request_of(args: argparse.Namespace) -> VideoRequest:
-    """Return the VideoRequest that the command line makes."""
+def request_of(args: argparse.Namespace) -> Request:
+    """Return the Request that the command line makes."""
     flags = SettingsFlags.of(args)
     settings, named = flags.early_and_late()
-    return VideoRequest(
+    video = Video(
         args.source,
-        args.output,
-        settings,
-        named,
         args.detections or (),
         args.segmenter,
-        args.format,
+        format_name=args.format,
+        rate=args.fps,
+        first_frame=args.first_frame,
+        resume=args.resume,
+        show=args.show,
+        marks={"format": args.format, **asdict(flags)},
+    )
+    return Request(
+        settings,
+        video,
+        args.output,
         args.ground_truth,
-        args.write,
-        args.fps,
-        args.first_frame,
-        args.resume,
-        args.show,
-        args.report,
-        {"format": args.format, **asdict(flags)},
+        write=args.write,
+        report=args.report,
+        named=named,
     )
 
 
 def main() -> None:
     """Run the command line."""
     args = parse_args()
-    summary: dict[str, Any] = run_video(request_of(args))
+    summary = execute(request_of(args))
     print_results(summary)
     files = [name for name in summary["files"] if not name.startswith("data/")]
     say(f"{args.output}: {', '.join([*summary['files'][:1], *files][:6])}")

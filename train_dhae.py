@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.checkpoints import JIT, PRECISIONS
-from models.usc_mots.training_data import TrainingSequence, load_training_sequences
+from models.networks.checkpoints import JIT, PRECISIONS, split
+from models.usc_mots.training_data import load_training_sequences
+from pipeline.settings import settings_for
 from utils.cli import Parser, import_keras, positive, run
 from utils.data_sets import DATA_SETS, data_set
 
@@ -90,23 +91,6 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def split_sequences(
-    sequences: Sequence[TrainingSequence], held_back: Sequence[str] | None
-) -> tuple[list[TrainingSequence], list[TrainingSequence]]:
-    """Return (training, held back) sequences; `held_back` None takes every fourth."""
-    names = [s.detections.sequence for s in sequences]
-    if held_back is None:
-        held_back = names[3::4]
-    for name in held_back:
-        if name not in names:
-            raise ValueError(f"--held-back must name sequences of {', '.join(names)}, got {name}")
-    training = [s for s in sequences if s.detections.sequence not in held_back and len(s.boxes)]
-    if not training:
-        raise ValueError("at least one sequence with detections must be left to train on, got none")
-    kept = [s for s in sequences if s.detections.sequence in held_back and len(s.boxes)]
-    return training, kept
-
-
 def box_statistics(boxes: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the DHAE arguments that give each of the (n, 4) box values mean 0 and std 1."""
     return {
@@ -131,13 +115,18 @@ def main() -> None:
         args.cache,
         args.sequences,
     )
-    whole, held_back = split_sequences(sequences, args.held_back)
+    names = [s.detections.sequence for s in sequences]
+    whole, held_back = (
+        [s for s in part if len(s.boxes)] for part in split(sequences, names, args.held_back)
+    )
+    if not whole:
+        raise ValueError("a sequence that is trained on must have detections, got none")
     training = [s.thinned(args.stride) for s in whole]
     if chosen.object_size is None:
         network |= box_statistics(np.concatenate([s.boxes for s in training]))
     keras = import_keras()  # slow: only after the input is checked
     keras.mixed_precision.set_dtype_policy(args.precision)
-    from models.usc_mots.training import Trainer
+    from models.usc_mots.training import DhaeTrainer
 
     defining: tuple[str, ...] = (
         "dataset",
@@ -158,11 +147,13 @@ def main() -> None:
     if args.precision != "float32":
         run_settings["precision"] = args.precision
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-    trainer = Trainer(args.output, run_settings, training, held_back, whole, network, command)
-    trainer.jit = JIT[args.jit]
-    best = trainer.run(
-        args.epochs, args.resume, args.tensorboard, verbose=1 if sys.stdout.isatty() else 0
+    tracker = settings_for(chosen, "paper").tracker
+    trainer = DhaeTrainer(
+        args.output, run_settings, chosen, command, training, held_back, whole, network, tracker
     )
+    trainer.jit = JIT[args.jit]
+    board = [keras.callbacks.TensorBoard(str(args.tensorboard))] if args.tensorboard else []
+    best = trainer.run(args.epochs, args.resume, board, verbose=1 if sys.stdout.isatty() else 0)
     print(f"{args.output}: best epoch {best['epoch']}; card, history and curves beside it")
 
 

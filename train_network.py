@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from models.checkpoints import JIT, PRECISIONS
-from models.maskrcnn.data import FrameSequence, class_names, load_sequences
-from models.maskrcnn.frame_config import FrameConfig
-from models.maskrcnn.profiles import CONFIGS, PROFILES, Plan, network_class
+from models.frame_networks import NETWORKS, load_network, network_class, trainer_class
+from models.networks.checkpoints import JIT, PRECISIONS, split
+from models.networks.config import FrameConfig
+from models.networks.data import FrameSequence, class_names, load_sequences
+from models.networks.plan import Plan
 from utils.cli import Parser, import_keras, run, say
 from utils.config import override, parts_of
 from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
@@ -26,7 +27,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
     add = parser.add_argument
-    add("--model", choices=PROFILES, help="the network")
+    add("--model", choices=NETWORKS, help="the network")
     add("--data", type=Path, help="holds images/SEQ/ and instances_txt/SEQ.txt")
     add("--images", type=Path, help="holds SEQ/ with the frames (default: in --data)")
     add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"names the classes ({CUSTOM})")
@@ -69,8 +70,8 @@ def settings_of(
     Raises:
         ValueError: no such field, or a value without a meaning, or not that of given weights.
     """
-    chosen = PROFILES[model][profile]
-    config, plan = CONFIGS[model](**chosen.network), chosen.plan
+    chosen = NETWORKS[model].profiles[profile]
+    config, plan = NETWORKS[model].config(**chosen.network), chosen.plan
     if given is not None:
         config = config.like(given)
     own: dict[str, dict[str, str]] = {"network": {}, "plan": {}}
@@ -88,21 +89,6 @@ def settings_of(
     if given is not None:
         config.check_like(given)
     return config, override(plan, own["plan"], {})
-
-
-def split(
-    sequences: Sequence[FrameSequence], held_back: Sequence[str] | None
-) -> tuple[list[FrameSequence], list[FrameSequence]]:
-    """Return (training, held back) sequences; `held_back` None takes every fourth."""
-    names = [s.name for s in sequences]
-    chosen = names[3::4] if held_back is None else held_back
-    for name in chosen:
-        if name not in names:
-            raise ValueError(f"--held-back must name sequences of {', '.join(names)}, got {name}")
-    training = [s for s in sequences if s.name not in chosen]
-    if not training:
-        raise ValueError("at least one sequence must be left to train on, got none")
-    return training, [s for s in sequences if s.name in chosen]
 
 
 def check_identities(sequences: Sequence[FrameSequence], of: DataSet, model: str) -> None:
@@ -143,12 +129,12 @@ def main() -> None:
         return show(args)
     of = data_set(args.dataset)
     sequences = load_sequences(args.data, of, args.sequences, args.images)
-    training, held_back = split(sequences, args.held_back)
+    training, held_back = split(sequences, [s.name for s in sequences], args.held_back)
     tracking = args.model != "maskrcnn"
     if tracking:
         check_identities(sequences, of, args.model)
     keras = import_keras()
-    from models.maskrcnn.files import fingerprint, load_network
+    from models.networks.files import fingerprint
 
     given = load_network(args.start) if args.start else None
     config, plan = settings_of(args.model, args.profile, args.set, given and given.config)
@@ -166,21 +152,20 @@ def main() -> None:
         "start": f"{args.start} sha256 {fingerprint(given)}" if given else None,
     }
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-    kind = network_class(args.model)
-    trainer = kind.trainer()(
+    trainer = trainer_class(args.model)(
         args.output,
         settings,
-        (kind, config),
-        plan,
         of,
+        command,
+        (network_class(args.model), config),
+        plan,
         training,
         held_back,
         tracking,
-        command,
         given,
     )
     trainer.jit = JIT[args.jit]
-    best = trainer.run(args.resume, verbose=1 if sys.stdout.isatty() else 0)
+    best = trainer.run(plan.epochs, args.resume, verbose=1 if sys.stdout.isatty() else 0)
     say(f"{args.output}: kept epoch {best['epoch']}; card, history and pictures beside it")
 
 

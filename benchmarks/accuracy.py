@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from models.parallel import Means
-from models.pipeline import Pipeline, frames_of
 from models.remots.config import RetrackingConfig
-from models.settings import Settings, settings_for
 from models.tracking import iterate_frames
+from pipeline.parallel import Means
+from pipeline.settings import Settings, settings_for
+from pipeline.stages import Pipeline, reader_of
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
@@ -267,7 +267,7 @@ def refined(scenes: Sequence[Scene], data: Path, seeds: Sequence[int]) -> None:
     for source in dict.fromkeys(s.source for s in scenes):
         own = [s for s in scenes if s.source == source]
         of = own[0].settings.data_set
-        pictures = [frames_of(data / of.folder / of.images, s.detections) for s in own]
+        pictures = [reader_of(data / of.folder / of.images, s.detections) for s in own]
         numbers = [np.unique(s.detections.frames).tolist() for s in own]
         pairs = zip(pictures, numbers, strict=True)
         if any(p is None or p.missing(n) for p, n in pairs):

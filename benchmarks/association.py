@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scenes import crowd
-from models.pipeline import Pipeline
-from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from utils.boxes import scaled_boxes, xywh_to_xyxy
 from utils.cli import Parser, positive, run
 from utils.compiling import compile_all

@@ -35,9 +35,9 @@ from pycocotools import mask as coco_mask
 from benchmarks.association import package_boxes
 from benchmarks.peers import call
 from models.assignment import assign_exactly
-from models.pipeline import Pipeline, Tracked
-from models.settings import PRESETS, settings_for
 from models.tracking import Array
+from pipeline.settings import PRESETS, settings_for
+from pipeline.stages import Pipeline, Tracked
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import MOTS_CLASSES, DataSet, data_set

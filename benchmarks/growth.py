@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks.association import compiled_bytetrack, frames_per_second, package_boxes
 from benchmarks.scenes import crowd
-from models.pipeline import Pipeline
-from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, track
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from utils.cli import Parser, positive, run, say
 from utils.compiling import compile_all
 from utils.data_sets import data_set

@@ -5,10 +5,10 @@ python -m benchmarks.location_gain --data DIR --weights pretrained/dhae_kitti_sh
 
 from pathlib import Path
 
-from models.settings import settings_for
 from models.usc_mots.calibration import LOCATION_GAINS, associate
 from models.usc_mots.embedding import load_model
 from models.usc_mots.training_data import load_training_sequences
+from pipeline.settings import settings_for
 from utils.cli import Parser, run
 from utils.data_sets import data_set
 from utils.tables import format_table

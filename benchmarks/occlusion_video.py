@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.pipeline import Pipeline
-from models.settings import settings_for
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from utils import masks
 from utils.cli import Parser, run, say
 from utils.data_sets import data_set

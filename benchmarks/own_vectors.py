@@ -24,10 +24,10 @@ import numpy as np
 
 from benchmarks.compare_trackers import by_truth
 from benchmarks.tune_matchers import random_search
-from models.pipeline import Pipeline
-from models.segment_run import SegmentRequest, run_segment
-from models.settings import settings_for
 from models.tracking import Array, make_tracker, trackers
+from pipeline.segmenting import SegmentRequest, segment
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
 from utils.config import ByClass
@@ -65,7 +65,7 @@ def segmented(
         own = output / digest / name
         file = own / "detections" / f"{name}.txt"
         if not file.is_file():
-            run_segment(SegmentRequest(str(folder / of.images / name), own, weights))
+            segment(SegmentRequest(str(folder / of.images / name), own, weights))
         truth = truth.select(truth.classes != IGNORE)
         found.append(Found(read_detections(file), truth))
     if not found:

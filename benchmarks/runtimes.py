@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.association import frames_per_second
 from benchmarks.scenes import crowd
-from models.usc_mots.embedding import PRETRAINED
+from models.usc_mots.weights import PRETRAINED
 from utils.boxes import scaled_boxes
 from utils.cli import Parser, import_keras, positive, run, say
 from utils.detections import IGNORE, Detections

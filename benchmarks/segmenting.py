@@ -23,8 +23,8 @@ from pathlib import Path
 import cv2
 
 from benchmarks.long_and_large import ROOT, measure
-from models.maskrcnn.profiles import CONFIGS, PROFILES, network_class
-from models.spool import FOLDER
+from models.frame_networks import NETWORKS, network_class
+from pipeline.spool import FOLDER
 from utils.cli import Parser, import_keras, positive, run, say
 
 HEIGHT, WIDTH = 480, 640
@@ -34,8 +34,8 @@ def write_network(path: Path, model: str) -> None:
     """Write a fresh network of the profile `tiny`."""
     keras = import_keras()
     keras.utils.set_random_seed(0)
-    settings = {**PROFILES[model]["tiny"].network, "min_score": 0.0}
-    network_class(model)(CONFIGS[model](**settings)).save(path)
+    settings = {**NETWORKS[model].profiles["tiny"].network, "min_score": 0.0}
+    network_class(model)(NETWORKS[model].config(**settings)).save(path)
 
 
 def write_frames(folder: Path, count: int) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from models.parallel import Means
-from models.pipeline import Pipeline
-from models.settings import settings_for
 from models.tracking import EMBEDDINGS, Array, Tracker, make_tracker, track, trackers
+from pipeline.parallel import Means
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
 from utils.detections import IGNORE, Detections

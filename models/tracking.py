@@ -259,6 +259,7 @@ def iterate_frames(
     columns: Mapping[str, Any] | None = None,
     keep: Array | None = None,
     step: int = 1,
+    first: int = 0,
 ) -> Iterator[Frame]:
     """Yield the Frames of a sequence that hold detections, frames ascending.
 
@@ -268,6 +269,7 @@ def iterate_frames(
         columns: {name: (n, ...)}, row i that of detection i: embeddings, vectors, colours.
         keep: (n,) bool, detections that take part; None takes all.
         step: frame numbers that make one step of the video.
+        first: what the frames call the first detection; the others follow.
 
     Raises:
         ValueError: a step that makes one frame of two.
@@ -282,7 +284,8 @@ def iterate_frames(
         for name, values in _columns(detections, tracker, columns or {}, order).items()
     }
     rows, classes, scores = (
-        _locked(values) for values in (order, detections.classes[order], detections.scores[order])
+        _locked(values)
+        for values in (order + first, detections.classes[order], detections.scores[order])
     )
     last, start = None, 0
     for number, mine in by_frame:

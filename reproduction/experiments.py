@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from models.parallel import Failed, Means
-from models.pipeline import Tracked
 from models.tracking import EMBEDDINGS
+from pipeline.parallel import Failed, Means
+from pipeline.stages import Tracked
 from reproduction.runs import Run, weights_path
 from reproduction.sources import Missing, Sources, read_sequence
 from utils import evaluation

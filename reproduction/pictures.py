@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.pipeline import Pipeline
-from models.settings import settings_for
 from models.tracking import EMBEDDINGS
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from reproduction.experiments import Experiments, track_sequence
 from reproduction.figures import Panel, enlarged, plot_frames, plot_windows
 from reproduction.runs import Run

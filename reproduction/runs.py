@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.pipeline import Pipeline
-from models.settings import Settings, changed, settings_for
 from models.tracking import trackers
 from models.usc_mots.config import UscMotsConfig
-from models.usc_mots.embedding import PRETRAINED, read_card
+from models.usc_mots.weights import PRETRAINED, read_card
+from pipeline.settings import Settings, changed, settings_for
+from pipeline.stages import Pipeline
 from utils.data_sets import DataSet, data_set
 from utils.rules import DetectionRules
 

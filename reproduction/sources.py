@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.pipeline import frames_of
+from pipeline.stages import reader_of
 from reproduction.runs import Run, weights_path
 from utils.detections import Detections
 from utils.files import atomic_path, find_sequences
@@ -138,7 +138,7 @@ class Sources:
     def images(self, run: Run, detections: Detections) -> FrameFolder | None:
         """Return the reader of a sequence's frames, None where there are none."""
         folder = self.data / run.of.folder / run.of.images
-        return frames_of(folder if folder.is_dir() else None, detections)
+        return reader_of(folder if folder.is_dir() else None, detections)
 
 
 def read_sequence(name: str, file: Path | None, truth: Path) -> Detections:

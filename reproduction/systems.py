@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.pipeline import Pipeline, frames_of
 from models.remots.config import RetrackingConfig
-from models.segment_run import SegmentRequest, run_segment
-from models.settings import Settings, changed, settings_for
-from models.usc_mots.embedding import read_card
+from models.usc_mots.weights import read_card
+from pipeline.segmenting import SegmentRequest, segment
+from pipeline.settings import Settings, changed, settings_for
+from pipeline.stages import Pipeline, reader_of
 from reproduction import paper
 from reproduction.runs import weights_path
 from reproduction.tables import listed
@@ -114,7 +114,7 @@ def segmented(system: System, of: DataSet, scene: Scene, cache: Path) -> tuple[D
     output = cache / card.get("sha256", weights.stem)[:12] / scene.frames.parts[-3] / scene.name
     file = output / "detections" / f"{scene.name}.txt"
     if not file.is_file():
-        run_segment(SegmentRequest(str(scene.frames), output, str(weights)))
+        segment(SegmentRequest(str(scene.frames), output, str(weights)))
     rate = json.loads((output / "summary.json").read_text())["frames_per_second"]
     found = read_detections(file, scene.name)
     return found, scene.count / rate
@@ -156,7 +156,7 @@ def rows_of(
         scene: Scene. found: its detections. settings: of the tracker. spent: seconds before.
     """
     rows = {}
-    images = frames_of(scene.frames.parent, found)
+    images = reader_of(scene.frames.parent, found)
     for name, refine in (("", False), (REMOTS, True)):
         own = replace(settings, refine=refine, refinement=RetrackingConfig())
         pipeline, start = Pipeline(own), time.perf_counter()

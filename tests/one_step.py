@@ -19,9 +19,9 @@ def two_steps(path, batch):
     """Return the losses by name of two steps, each as it was before the step."""
     import keras
 
-    from models.maskrcnn.files import load_file
+    from models.frame_networks import load_network
 
-    network = load_file(path)
+    network = load_network(path)
     network.compile(keras.optimizers.SGD(0.01), jit_compile=keras.backend.backend() == "jax")
     found = []
     for _ in range(2):

@@ -65,7 +65,7 @@ def inference(network, arrays):
     """Return the worst difference of each stage of inference."""
     from keras import ops
 
-    from models.maskrcnn.transform import batch_of, paste, resize_boxes
+    from models.networks.transform import batch_of, paste, resize_boxes
 
     images = images_of(arrays)
     batch = batch_of(images, network.config)
@@ -133,7 +133,7 @@ def nearest(ours, theirs):
 
 def training_batch(network, arrays):
     """Return a training batch: pictures and their objects."""
-    from models.maskrcnn.transform import batch_of, resize_boxes, resize_masks
+    from models.networks.transform import batch_of, resize_boxes, resize_masks
 
     images = images_of(arrays)
     batch = batch_of(images, network.config)
@@ -180,7 +180,7 @@ def losses_of(network, batch, gradients=True):
     """Return {loss: value} and {"layer/variable": gradient} of a batch, whatever the backend."""
     import keras
 
-    from models.maskrcnn.weights import variables_of
+    from models.networks.frame_network import variables_of
 
     for layer in network.backbone.layers:  # as the fixture has it
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -10,7 +10,7 @@ import pytest
 
 import fit_scores
 import test_mots
-from models.api import Tracker, track
+from pipeline.api import Tracker, track
 from tests.conftest import make_detections, write_scored, write_tracks
 
 ROOT = Path(__file__).parents[1]

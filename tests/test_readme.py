@@ -22,7 +22,7 @@ import test_mots
 import track_video
 import train_dhae
 import train_network
-from models.api import track
+from pipeline.api import track
 from tests import independent
 from tests.conftest import random_scene
 from utils import synthetic_cli

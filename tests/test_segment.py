@@ -11,11 +11,11 @@ import pytest
 
 import segment
 import track_video
-from models import segment_run
 from models.maskrcnn.network import MaskRCNN
 from models.remots.suppression import intersection_over_minimum, kept_by_iom
 from models.trackrcnn.network import TrackRCNN
-from tests.models.maskrcnn.test_parts import SMALL as PLAIN
+from pipeline import segment_run
+from tests.models.networks.test_parts import SMALL as PLAIN
 from tests.models.trackrcnn.test_network import SMALL as TRACKING
 from utils import masks
 from utils.detections import Detections

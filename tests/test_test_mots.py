@@ -10,7 +10,7 @@ import pytest
 
 import test_mots
 from models.baselines.given import GivenConfig
-from models.command_line import SettingsFlags
+from pipeline.flags import SettingsFlags
 from tests.conftest import (
     box_mask,
     generate,
@@ -265,7 +265,7 @@ def test_a_bad_file_is_refused_before_tensorflow_is_imported(tmp_path):
 
 
 def test_importing_the_tracker_does_not_load_tensorflow():
-    code = "import sys, models.pipeline, utils.evaluation; print('tensorflow' in sys.modules)"
+    code = "import sys, pipeline.stages, utils.evaluation; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
 

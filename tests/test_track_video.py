@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import track_video
-from models.live import Live
-from models.spool import Spool
-from models.video_parts import Parts
-from models.video_run import VideoRun
+from pipeline.frame_masks import Parts
+from pipeline.live import Live
+from pipeline.spool import Spool
+from pipeline.video_source import VideoRun
 from tests import independent
 from tests.browser import look
 from tests.conftest import make_detections

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import train_network
-from models.maskrcnn.data import Clips, load_sequences, truth_of
+from models.networks.data import Clips, load_sequences, truth_of
 from utils import synthetic
 from utils.data_sets import data_set
 
@@ -44,15 +44,15 @@ def run(monkeypatch, folder, output, *more, model="trackrcnn", epochs=2, held_ba
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, monkeypatch):
-    from models.maskrcnn import training
+    from models.networks import training
 
     pixels = {"model": "pixel_embeddings"}
     plain, cut = training.NetworkTrainer._epoch, tmp_path / "cut"
 
-    def copied(self, model, epoch, verbose):
+    def copied(self, model, epoch, callbacks, verbose):
         if epoch == 2:  # what a run that is killed now leaves
             shutil.copytree(tmp_path, cut, ignore=shutil.ignore_patterns("cut"))
-        plain(self, model, epoch, verbose)
+        plain(self, model, epoch, callbacks, verbose)
 
     with monkeypatch.context() as patch:
         patch.setattr(training.NetworkTrainer, "_epoch", copied)
@@ -75,9 +75,10 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(folder, tmp_path, mon
             losses.append([{**row, "seconds": ""} for row in csv.DictReader(file)])
     assert losses[0] == losses[1] and len(losses[0]) == 2
     assert losses[0][1]["mask_ap50"] and losses[0][0]["loss"] != losses[0][1]["loss"]
-    from models.maskrcnn.files import fingerprint, load_file
+    from models.frame_networks import load_network
+    from models.networks.files import fingerprint
 
-    first, second = (load_file(place / "whole.keras") for place in (tmp_path, cut))
+    first, second = (load_network(place / "whole.keras") for place in (tmp_path, cut))
     assert fingerprint(first) == fingerprint(second)
     assert type(first).__name__ == "PixelEmbeddings"
 
@@ -87,14 +88,14 @@ def trained(folder, tmp_path_factory):
     """Return weights of a Mask R-CNN, a step away from its start in half precision, and types."""
     import keras
 
-    from models.maskrcnn import training
+    from models.networks import training
 
     output, types = tmp_path_factory.mktemp("given") / "given.keras", set()
     plain = training.NetworkTrainer._epoch
 
-    def watched(self, model, epoch, verbose):
+    def watched(self, model, epoch, callbacks, verbose):
         types.update(layer.compute_dtype for layer in model.backbone.layers)
-        plain(self, model, epoch, verbose)
+        plain(self, model, epoch, callbacks, verbose)
 
     more = ("--set", "steps=1", "--precision", "mixed_bfloat16")
     with pytest.MonkeyPatch.context() as patch:
@@ -107,11 +108,11 @@ def trained(folder, tmp_path_factory):
 
 
 def test_layers_may_work_in_half_precision_and_weights_stay_whole(trained):
-    from models.maskrcnn.files import load_file
+    from models.frame_networks import load_network
 
     output, types = trained
     assert types == {"bfloat16"}
-    network = load_file(output)
+    network = load_network(output)
     assert {w.dtype for w in network.trainable_weights} == {"float32"}
     assert {layer.compute_dtype for layer in network.backbone.layers} == {"float32"}
     row = dict(zip(*(r.split(",") for r in output.with_suffix(".csv").read_text().splitlines()),
@@ -125,10 +126,10 @@ def test_another_network_begins_with_given_weights(folder, trained, tmp_path, mo
     run(monkeypatch, folder, output, *slow, model="motsnet", epochs=1, held_back=())
     said = capsys.readouterr().out
     assert "classes pedestrian; new: tracking_bn, tracking_dense, tracking_vectors" in said
-    from models.maskrcnn.files import load_file
-    from models.maskrcnn.weights import variables_of
+    from models.frame_networks import load_network
+    from models.networks.frame_network import variables_of
 
-    first, second = (variables_of(load_file(path)) for path in (given, output))
+    first, second = (variables_of(load_network(path)) for path in (given, output))
     for name, variable in first.items():
         if "moving" not in name:
             assert abs(variable.numpy() - second[name].numpy()).max() < 1e-6, name
@@ -140,12 +141,12 @@ def test_another_network_begins_with_given_weights(folder, trained, tmp_path, mo
 def test_heads_take_the_classes_that_have_the_same_name(trained):
     from dataclasses import replace
 
-    from models.maskrcnn.files import load_file
+    from models.frame_networks import load_network
     from models.maskrcnn.network import MaskRCNN
-    from models.maskrcnn.starting import start_with
-    from models.maskrcnn.weights import variables_of
+    from models.networks.frame_network import variables_of
+    from models.networks.starting import start_with
 
-    given = load_file(trained[0])
+    given = load_network(trained[0])
     network = MaskRCNN(replace(given.config, classes=("dog", "Person"), numbers=()))
     before = {k: v.numpy() for k, v in variables_of(network).items()}
     taken = start_with(network, given)

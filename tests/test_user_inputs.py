@@ -92,7 +92,7 @@ def test_the_step_can_be_forced_and_must_keep_frames_apart(tmp_path, capsys):
     ],
 )
 def test_a_common_step_is_found(frames, step):
-    from models.pipeline import find_step
+    from pipeline.stages import find_step
 
     assert find_step(np.array(frames)) == step
     assert find_step(np.array(frames + frames)[::-1]) == step

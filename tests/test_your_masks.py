@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from models.api import track
+from pipeline.api import track
 from tests import independent
 from tests.conftest import random_scene
 from tests.utils.test_objects import Boxes, Tensor, outline

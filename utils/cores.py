@@ -13,7 +13,7 @@ Piece = TypeVar("Piece")
 def cores() -> int:
     """Return how many cores this process may use.
 
-    Who starts processes side by side, as `models.parallel` does, gives each its share in
+    Who starts processes side by side, as `pipeline.parallel` does, gives each its share in
     OMP_NUM_THREADS.
     """
     share = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]

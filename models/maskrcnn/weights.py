@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.maskrcnn.config import MaskRcnnConfig
-from models.maskrcnn.frame_config import BLOCKS
 from models.maskrcnn.network import MaskRCNN
+from models.networks.config import BLOCKS
+from models.networks.frame_network import variables_of
 
 Array = npt.NDArray[Any]
 
@@ -90,16 +91,6 @@ def _laid_out(value: Array, layer: str, variable: str, box_size: int) -> Array:
         cells = value.reshape(len(value), -1, box_size, box_size)
         return cells.transpose(2, 3, 1, 0).reshape(-1, len(value))
     return value.T
-
-
-def variables_of(network: Any) -> dict[str, Any]:
-    """Return {"layer/variable": variable} of all layers that have some."""
-    found = {}
-    for layer in network._flatten_layers():
-        for variable in layer._trainable_variables + layer._non_trainable_variables:
-            if layer.name != network.name:
-                found[f"{layer.name}/{variable.name}"] = variable
-    return {k: v for k, v in found.items() if not k.endswith("seed_generator_state")}
 
 
 def config_of(state: Mapping[str, Array], **settings: Any) -> MaskRcnnConfig:

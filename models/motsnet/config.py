@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.maskrcnn.config import MaskRcnnConfig
+from models.networks.detector_config import DetectorConfig
+from models.networks.plan import TINY_DETECTOR, Plan, Profile
 from utils.config import check_settings, setting
 
 
 @dataclass(frozen=True)
-class MotsNetNetworkConfig(MaskRcnnConfig):
+class MotsNetNetworkConfig(DetectorConfig):
     """Settings of the network."""
 
     tracking_units: int = setting(128, "of the tracking head's dense layer")
@@ -31,3 +32,17 @@ class MotsNetNetworkConfig(MaskRcnnConfig):
             ("loss_factor", self.loss_factor >= 0, "at least 0"),
         )
         check_settings(self, rules)
+
+
+PROFILES = {
+    "tiny": Profile(
+        "1.4 million weights, for a CPU",
+        TINY_DETECTOR,
+        Plan(steps=150, epochs=8, learning_rate=1.5e-3),
+    ),
+    "paper": Profile(
+        "ResNet-50 with a pyramid, 12 adjacent frames, the paper's heads, for a GPU",
+        {"norm": "batch", "head_norm": True},
+        Plan(batch=12, steps=1000, epochs=180, learning_rate=1e-4, warm_up=500),
+    ),
+}

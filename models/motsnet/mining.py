@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.assignment import assign_exactly
+from models.flow_links import chained, frame_pairs
 from utils.config import check_settings, setting
 from utils.detections import Detections
-from utils.flow import Array, Flow, areas, carried, label_map, shared
+from utils.flow import Array, areas, shared
 from utils.masks import Images
 
 
@@ -64,29 +64,6 @@ def payoff(
     return found, why
 
 
-def frame_pairs(
-    detections: Detections, images: Images | None, step: int
-) -> Iterator[tuple[Array, Array, Array, Array]]:
-    """Yield the rows of two frames a step apart, the label map of the later, the carried one.
-
-    Frames of which one has no detection are passed over.
-
-    Args:
-        detections: of one sequence. images: reads a frame; None carries nothing.
-        step: between frame numbers.
-    """
-    flow = Flow()
-    last: tuple[int, Array, Array] | None = None
-    for number, rows in detections.rows_by_frame():
-        labels = label_map(detections, rows)
-        if last is not None and number - last[0] == step:
-            moved = last[2]
-            if images is not None:
-                moved = carried(moved, flow.back(images(number), images(last[0])))
-            yield last[1], rows, labels, moved
-        last = number, rows, labels
-
-
 def mine(
     detections: Detections, images: Images | None, config: MiningConfig, step: int = 1
 ) -> tuple[npt.NDArray[np.int32], Counter[str]]:
@@ -116,19 +93,3 @@ def mine(
     ids = chained(before, detections.frames)
     report["links"], report["tracklets"] = len(before), int(ids.max(initial=0))
     return ids, report
-
-
-def chained(before: Mapping[int, int], frames: Array) -> npt.NDArray[np.int32]:
-    """Return (n,) int32 ids, from 1 in the order in which chains begin; every row has one.
-
-    Args:
-        before: {row: the row of an earlier frame that it goes on from}. frames: (n,) int.
-    """
-    ids, fresh = np.zeros(len(frames), np.int32), 0
-    for row in np.argsort(frames, kind="stable").tolist():
-        if row in before:
-            ids[row] = ids[before[row]]
-        else:
-            fresh += 1
-            ids[row] = fresh
-    return ids

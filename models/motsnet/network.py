@@ -5,13 +5,13 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from models.maskrcnn.backbone import MaskedNormalization
-from models.maskrcnn.heads import head_channels
-from models.maskrcnn.losses import masks_in_boxes
-from models.maskrcnn.network import MaskRCNN
-from models.maskrcnn.roi_align import align
-from models.maskrcnn.triplets import batch_hard, tracks_of
 from models.motsnet.config import MotsNetNetworkConfig
+from models.networks.backbone import MaskedNormalization
+from models.networks.detector import Detector
+from models.networks.heads import head_channels
+from models.networks.losses import masks_in_boxes
+from models.networks.roi_align import align
+from models.networks.triplets import batch_hard, tracks_of
 
 INSIDE = 0.5  # of a cell's share in the mask, from which phi is 1
 
@@ -45,10 +45,10 @@ def often(tracks):
 
 
 @keras.saving.register_keras_serializable("usc_mots")
-class MOTSNet(MaskRCNN):
+class MOTSNet(Detector):
     """Mask R-CNN whose detections have embeddings of their class on the unit sphere.
 
-    Inputs are those of `MaskRCNN`; in training `tracks` (B, G) int32, the objects' ids, come with
+    Inputs are those of `Detector`; in training `tracks` (B, G) int32, the objects' ids, come with
     them, and the batch is one of adjacent frames. Detections have `vectors` (B, D, N_e). Batch
     normalisation stands where the paper has InPlace-ABN.
 
@@ -105,7 +105,7 @@ class MOTSNet(MaskRCNN):
 
     def total(self, terms):
         """Return L_TH + lambda (L_RPH + L_RSH)."""
-        detection = sum(terms[name] for name in MaskRCNN.loss_names(self))
+        detection = sum(terms[name] for name in Detector.loss_names(self))
         return terms["association"] + self.config.loss_factor * detection
 
     def more_of(self, levels, found, sizes):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from models.maskrcnn.frame_config import FrameConfig
-from models.trackrcnn.config import STARTS
+from models.networks.config import FrameConfig
+from models.networks.plan import SMALL_SIDE, Plan, Profile
+from models.networks.temporal import STARTS
 from utils.config import check_settings, setting
 from utils.formats.track_rcnn import VECTOR
 
@@ -99,3 +100,37 @@ class PixelConfig(FrameConfig):
     def of_class(self, values: tuple[int, ...], label: int) -> int:
         """Return the value for a class (from 1) of a tuple that may be shorter."""
         return values[min(label, len(values)) - 1]
+
+
+TINY: dict[str, Any] = {
+    "depth": 18,
+    "width": 16,
+    "channels": 48,
+    "low_channels": 24,
+    "rates": (2, 4, 6),
+    "norm": "batch",
+    "samples": 1000,
+    "min_size": SMALL_SIDE,
+    "max_size": 2 * SMALL_SIDE,
+    "neighbours": (5,),
+    "least": (60,),
+}
+PROFILES = {
+    "tiny": Profile(
+        "1 million weights, for a CPU",
+        TINY,
+        Plan(steps=150, epochs=8, learning_rate=2e-3, gamma=1.5),
+    ),
+    "paper": Profile(
+        "ResNet-50, 10 adjacent frames, the thesis' losses and clusters, for a GPU",
+        {
+            "norm": "batch",
+            "neighbours": (15, 5),
+            "least": (250, 650),
+            "min_size": 384,
+            "single": False,
+            "upsampling": "nearest",
+        },
+        Plan(batch=10, steps=1000, epochs=60, learning_rate=5e-5, warm_up=2000, gamma=1.5),
+    ),
+}

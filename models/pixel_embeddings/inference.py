@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.maskrcnn.inference import NetworkSegmenter
-from models.maskrcnn.transform import batch_of
+from models.networks.inference import NetworkSegmenter
+from models.networks.transform import batch_of
 from models.pixel_embeddings.clusters import Cluster, clusters_of, enlarged
 from models.pixel_embeddings.config import STRIDE
 from utils import masks

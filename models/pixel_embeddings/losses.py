@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from models.maskrcnn.losses import mean_of
+from models.networks.losses import mean_of
 from models.pixel_embeddings.config import STRIDE
 
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 import keras
 from keras import layers, ops
 
-from models.maskrcnn.backbone import conv, freeze, normalised, stage, stages
-from models.maskrcnn.frame_network import FrameNetwork
+from models.networks.backbone import conv, freeze, normalised, stage, stages
+from models.networks.frame_network import FrameNetwork
+from models.networks.temporal import SeparableConv3D
 from models.pixel_embeddings import losses
 from models.pixel_embeddings.config import PixelConfig
-from models.trackrcnn.temporal import SeparableConv3D
 
 
 @keras.saving.register_keras_serializable("usc_mots")

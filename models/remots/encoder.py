@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from models.maskrcnn.starting import start_with
+from models.networks.starting import start_with
 from models.remots.encoder_config import EncoderConfig
 from models.remots.network import EncoderNetwork
 from models.remots.triplets import Patches, Seen, between_tracklets, plain, within_frames

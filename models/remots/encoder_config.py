@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.maskrcnn.frame_config import FrameConfig
+from models.networks.config import FrameConfig
+from models.networks.plan import Plan, Profile
 from utils.config import check_settings, setting
 
 
@@ -38,3 +39,17 @@ class EncoderConfig(FrameConfig):
             ("learning_rate", self.learning_rate > 0, "above 0"),
         )
         check_settings(self, rules)
+
+
+PROFILES = {
+    "tiny": Profile(
+        "0.8 million weights, for a CPU",
+        {},
+        Plan(batch=64, steps=100, epochs=6, learning_rate=1e-3, evaluate_every=1),
+    ),
+    "paper": Profile(
+        "ResNet-50 to its third stage, patches of 128 px, for a GPU",
+        {"depth": 50, "width": 64, "norm": "frozen", "side": 128, "vector_size": 256},
+        Plan(batch=64, steps=1000, epochs=20, learning_rate=1e-4, warm_up=500, evaluate_every=1),
+    ),
+}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from models.maskrcnn.backbone import freeze, stages
-from models.maskrcnn.frame_network import FrameNetwork
+from models.networks.backbone import freeze, stages
+from models.networks.frame_network import FrameNetwork
 from models.remots.encoder_config import EncoderConfig
 
 STAGES = 3  # of the ResNet, to stride 16: of a patch of 64 px four bands are left
@@ -53,13 +53,6 @@ class EncoderNetwork(FrameNetwork):
         """
         raise ValueError("a network must find masks in frames, got an encoder of looks: it is "
                          "for refine.py --set encoder=")  # fmt: skip
-
-    @staticmethod
-    def trainer():
-        """Return the class that trains it."""
-        from models.remots.training import EncoderTrainer
-
-        return EncoderTrainer
 
 
 def build_body(config):

@@ -77,14 +77,14 @@ def _appearance(
     detections: Detections, ids: Array, images: Images, config: RetrackingConfig
 ) -> Array:
     """Return (n, F) looks by a ResNet that is adapted to the video (sections 2.2 and 2.4)."""
-    from models.maskrcnn.data import load_sequences
-    from models.maskrcnn.files import load_file
+    from models.frame_networks import load_network
+    from models.networks.data import load_sequences
     from models.remots.encoder import Appearance
     from models.remots.encoder_config import EncoderConfig
     from models.remots.training import seen_in
     from models.remots.triplets import Seen
 
-    given = None if config.encoder == RESNET else load_file(Path(config.encoder))
+    given = None if config.encoder == RESNET else load_network(config.encoder)
     own = EncoderConfig(
         intra_frame_steps=config.encoder_steps, tracklet_steps=config.encoder_steps,
         seed=config.seed,

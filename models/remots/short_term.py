@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from models.motsnet.mining import chained, frame_pairs
+from models.flow_links import chained, frame_pairs
 from utils.detections import Detections
 from utils.flow import shared
 from utils.masks import Images

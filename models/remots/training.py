@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from models.maskrcnn.data import FrameSequence
-from models.maskrcnn.training import NetworkTrainer
+from models.networks.data import FrameSequence
+from models.networks.training import NetworkTrainer
 from models.remots.encoder import vectors_of
 from models.remots.encoder_config import EncoderConfig
 from models.remots.refinement import tracks_of
@@ -113,7 +113,7 @@ class EncoderTrainer(NetworkTrainer):
         """Return an epoch's batches."""
         return Triplets(self._videos, self.config, self.plan.batch, self.plan.steps, epoch)
 
-    def score(self, model: Any) -> dict[str, float]:
+    def held_back_scores(self, model: Any) -> dict[str, float]:
         """Return the mean area under the curve over the held-back sequences, percent."""
         found = [
             recognised(vectors_of(model, seen.patches), seen.frames, seen.tracklets)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from models.maskrcnn.config import MaskRcnnConfig
+from models.networks.detector_config import DetectorConfig
+from models.networks.plan import TINY_DETECTOR, Plan, Profile
+from models.networks.temporal import STARTS
 from utils.config import check_settings, setting
-
-STARTS = ("identity", "random", "average")
 
 
 @dataclass(frozen=True)
-class TrackRcnnNetworkConfig(MaskRcnnConfig):
+class TrackRcnnNetworkConfig(DetectorConfig):
     """Settings of the network; the thesis' variants are those of its tables 4.1 to 4.6."""
 
     time_convs: tuple[str, ...] = setting(
@@ -38,3 +39,33 @@ class TrackRcnnNetworkConfig(MaskRcnnConfig):
     def context(self) -> int:
         """Frames before and after one that its features depend on."""
         return len(self.time_convs)
+
+
+# ResNet-101 to its third stage, anchors of 15 kinds, 128 boxes (TrackR-CNN, section 5).
+PAPER_C4: dict[str, Any] = {
+    "depth": 101,
+    "pyramid": False,
+    "anchor_sizes": ((32, 64, 128, 256, 512),),
+    "frozen_stages": 2,
+    "rpn_channels": 1024,
+    "box_size": 14,
+    "mask_convs": 0,
+    "proposals_before": (12000, 6000),
+    "proposals_after": (2000, 1000),
+}
+PROFILES = {
+    "tiny": Profile(
+        "1.4 million weights, for a CPU",
+        # At lambda 1 the association loss keeps the shared box features from being learned.
+        TINY_DETECTOR | {"loss_factor": 0.02},
+        Plan(steps=150, epochs=8, learning_rate=1.5e-3, gamma=1.5),
+    ),
+    "paper": Profile(
+        "ResNet-101 to C4, 8 adjacent frames, the paper's settings, for a GPU",
+        PAPER_C4,
+        Plan(
+            batch=8, steps=1000, epochs=40, learning_rate=5e-7, warm_up=0, gamma=1.5,
+            decoupled_decay=0.0,
+        ),
+    ),
+}  # fmt: skip

@@ -5,17 +5,17 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from models.maskrcnn.network import MaskRCNN
-from models.maskrcnn.triplets import batch_hard, tracks_of
+from models.networks.detector import Detector
+from models.networks.temporal import SeparableConv3D
+from models.networks.triplets import batch_hard, tracks_of
 from models.trackrcnn.config import TrackRcnnNetworkConfig
-from models.trackrcnn.temporal import SeparableConv3D
 
 
 @keras.saving.register_keras_serializable("usc_mots")
-class TrackRCNN(MaskRCNN):
+class TrackRCNN(Detector):
     """Mask R-CNN on adjacent frames of one video, which come as the batch.
 
-    Inputs are those of `MaskRCNN`; in training `tracks` (B, G) int32, the objects' ids, come with
+    Inputs are those of `Detector`; in training `tracks` (B, G) int32, the objects' ids, come with
     them. Detections have `vectors` (B, D, F), too, whose Euclidean distances say who is who.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.usc_mots.embedding import read_network
 from models.usc_mots.fusing import check_inputs, gained
+from models.usc_mots.weights import read_network
 from utils.cores import on_cores
 from utils.files import FormatError
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.maskrcnn.profiles import NETWORKS, network_class
+from models.frame_networks import NETWORKS, network_class
 from tests import one_step
 from tests.conftest import JAX
 from tests.models.motsnet.test_network import SMALL as MOTSNET

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.settings import settings_for
+from pipeline.settings import settings_for
 from tests.conftest import make_detections, random_scene, track_with, write_tracks
 from utils import evaluation
 from utils.boxes import scaled_boxes

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from models.api import track
+from pipeline.api import track
 from tests import independent
 from tests.conftest import random_scene
 from utils.detections import IGNORE

@@ -6,9 +6,9 @@ import pytest
 from models.matching import MatchingConfig
 from models.motsnet.association import MotsNetConfig
 from models.remots.config import RefinementConfig
-from models.settings import settings_for
 from models.trackrcnn.association import TrackRcnnConfig
 from models.usc_mots.config import UscMotsConfig
+from pipeline.settings import settings_for
 from tests.conftest import make_detections
 from utils.boxes import xywh_to_cxcywh
 from utils.data_sets import DATA_SETS, data_set

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,16 @@ def write_output(path: Path, output: Output) -> None:
 
 def write(path: Path, detections: Detections) -> None:
     """Write the rows that have an id, frames ascending, whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.writelines(lines_of(detections))
+
+
+def lines_of(detections: Detections) -> Iterator[bytes]:
+    """Yield the lines of the rows that have an id, frames ascending."""
     rows = np.flatnonzero(detections.ids)
     order = rows[np.lexsort((rows, detections.frames[rows]))]
     size = f"{detections.height} {detections.width}"
     columns = (detections.frames, detections.ids, detections.classes)
     heads = zip(*(column[order].tolist() for column in columns), strict=True)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        for (frame, identity, cls), rle in zip(heads, detections.rles[order], strict=True):
-            file.write(f"{frame} {identity} {cls} {size} ".encode() + rle + b"\n")
+    for (frame, identity, cls), rle in zip(heads, detections.rles[order], strict=True):
+        yield f"{frame} {identity} {cls} {size} ".encode() + rle + b"\n"

@@ -8,8 +8,8 @@ import pytest
 from benchmarks.scenes import crowd
 from models.best.config import BestConfig
 from models.best.tracker import BestTracker
-from models.settings import settings_for
 from models.tracking import iterate_frames, track
+from pipeline.settings import settings_for
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils import masks
 from utils.boxes import scaled_boxes

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.maskrcnn import files
+from models.maskrcnn import download as files
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of
 from tests import parity
@@ -135,7 +135,7 @@ def state():
 def test_torchvisions_weights_become_a_keras_file(tmp_path, state):
     source = torch_zip(tmp_path / "w.pth", state)
     made = files.convert(source, tmp_path / "w.keras", norm_eps=0.0)
-    again = files.load_file(tmp_path / "w.keras")
+    again = files.load_network(tmp_path / "w.keras")
     assert again.config == made.config and again.config.norm_eps == 0.0
     expected = files.fingerprint(network_of(state))
     assert files.fingerprint(made) == files.fingerprint(again) == expected

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.maskrcnn import anchors, backbone, heads, losses, nms, roi_align, transform
-from models.maskrcnn import network as network_file
-from models.maskrcnn import rpn as rpn_file
 from models.maskrcnn import weights as weights_file
+from models.networks import anchors, backbone, heads, losses, nms, roi_align, transform
+from models.networks import detector as network_file
+from models.networks import rpn as rpn_file
 from tests import parity
 from tests.conftest import JAX
 

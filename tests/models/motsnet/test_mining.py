@@ -100,7 +100,7 @@ def test_mined_tracks_are_mots_txt_that_training_reads(video, monkeypatch, capsy
         assert (np.bincount(found.classes[found.ids == identity]) > 0).sum() == 1
     text = capsys.readouterr().out
     assert "0001: 2 tracklets of 6.0 segments, of 12" in text and ": 0 segments below" in text
-    from models.maskrcnn.data import load_sequences
+    from models.networks.data import load_sequences
     from utils.data_sets import data_set
 
     (sequence,) = load_sequences(video / "mined", data_set("custom"), None, video / "frames")

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from models.maskrcnn.inference import NetworkSegmenter
-from models.maskrcnn.profiles import CONFIGS, PROFILES
-from models.maskrcnn.starting import start_with
-from models.maskrcnn.triplets import batch_hard
-from models.maskrcnn.weights import variables_of
+from models.frame_networks import NETWORKS
 from models.motsnet.config import MotsNetNetworkConfig
 from models.motsnet.network import MOTSNet, mask_pool, often
+from models.networks.frame_network import variables_of
+from models.networks.inference import NetworkSegmenter
+from models.networks.starting import start_with
+from models.networks.triplets import batch_hard
 from tests.models.trackrcnn.test_network import batch, brute_force, frames_of, numpy
 
 SMALL = MotsNetNetworkConfig(
@@ -121,10 +121,10 @@ def test_a_batch_without_objects_teaches_the_normalisation_nothing():
 
 
 def test_the_papers_shapes_take_one_step():
-    chosen = PROFILES["motsnet"]["paper"]
+    chosen = NETWORKS["motsnet"].profiles["paper"]
     small = {"min_size": 64, "max_size": 64, "proposals_before": (60, 30), "box_samples": 8,
              "proposals_after": (20, 10), "detections": 4, "width": 8, "channels": 32}  # fmt: skip
-    config = CONFIGS["motsnet"](**{**chosen.network, **small})
+    config = NETWORKS["motsnet"].config(**{**chosen.network, **small})
     assert config.depth == 50 and config.vector_size == 32 and config.tracking_units == 128
     network = MOTSNet(config)
     network.compile(keras.optimizers.SGD(1e-2), jit_compile=False)

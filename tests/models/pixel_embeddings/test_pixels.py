@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from models.maskrcnn.profiles import CONFIGS, PROFILES
-from models.pipeline import Pipeline
+from models.frame_networks import NETWORKS
 from models.pixel_embeddings import losses
 from models.pixel_embeddings.association import PixelTrackerConfig, greedy
 from models.pixel_embeddings.clusters import Cluster, clusters_of, enlarged
 from models.pixel_embeddings.config import PixelConfig
 from models.pixel_embeddings.network import PixelEmbeddings
-from models.settings import settings_for
 from models.tracking import make_tracker, track
+from pipeline.settings import settings_for
+from pipeline.stages import Pipeline
 from tests.models.trackrcnn.test_network import frames_of, numpy
 from utils import masks
 from utils.data_sets import data_set
@@ -275,8 +275,8 @@ def test_the_losses_are_weighed_as_the_thesis_says(network):
 
 
 def test_the_papers_shapes_take_one_step():
-    chosen = PROFILES["pixel_embeddings"]["paper"]
-    config = CONFIGS["pixel_embeddings"](
+    chosen = NETWORKS["pixel_embeddings"].profiles["paper"]
+    config = NETWORKS["pixel_embeddings"].config(
         **{**chosen.network, "min_size": 64, "width": 8, "channels": 16, "samples": 50,
            "classes": ("car", "pedestrian")}
     )  # fmt: skip

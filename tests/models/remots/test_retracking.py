@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from models.pipeline import frames_of
 from models.remots.config import RetrackingConfig
 from models.remots.encoder import Appearance
 from models.remots.encoder_config import EncoderConfig
 from models.remots.retracking import retrack
 from models.remots.short_term import DEVIATIONS, limit_of, short_term
 from models.remots.triplets import Seen, augmented
+from pipeline.stages import frames_of
 from tests.models.motsnet.scene import moving
 from utils import synthetic
 from utils.colours import colour_histograms

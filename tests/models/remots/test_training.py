@@ -8,9 +8,9 @@ import pytest
 
 import segment
 import train_network
-from models.maskrcnn.data import load_sequences
-from models.maskrcnn.files import load_file
-from models.maskrcnn.starting import start_with
+from models.frame_networks import load_network
+from models.networks.data import load_sequences
+from models.networks.starting import start_with
 from models.remots.encoder import vectors_of
 from models.remots.encoder_config import EncoderConfig
 from models.remots.network import EncoderNetwork
@@ -116,7 +116,7 @@ def test_labelled_tracks_need_an_encoder_that_can_learn_from_them():
 def test_a_file_gives_the_same_vectors_bit_by_bit(tmp_path):
     network = EncoderNetwork(SMALL)
     network.save(tmp_path / "looks.keras")
-    loaded = load_file(tmp_path / "looks.keras")
+    loaded = load_network(tmp_path / "looks.keras")
     patches = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     assert (vectors_of(loaded, patches) == vectors_of(network, patches)).all()
     assert loaded.config == SMALL

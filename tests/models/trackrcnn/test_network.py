@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve
 
+from models.frame_networks import NETWORKS
 from models.maskrcnn.config import MaskRcnnConfig
-from models.maskrcnn.inference import NetworkSegmenter
 from models.maskrcnn.network import MaskRCNN
-from models.maskrcnn.profiles import CONFIGS, PROFILES
-from models.maskrcnn.triplets import batch_hard
+from models.networks.inference import NetworkSegmenter
+from models.networks.temporal import SeparableConv3D
+from models.networks.triplets import batch_hard
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 from models.trackrcnn.network import TrackRCNN
-from models.trackrcnn.temporal import SeparableConv3D
 
 SMALL = TrackRcnnNetworkConfig(
     depth=18, width=4, channels=8, norm="batch", box_units=8, mask_convs=1, mask_channels=8,
@@ -170,8 +170,8 @@ def test_lambda_weighs_the_association_loss_alone(networks):
 
 
 def test_the_papers_shapes_take_one_step():
-    chosen = PROFILES["trackrcnn"]["paper"]
-    config = CONFIGS["trackrcnn"](**{**chosen.network, "min_size": 64, "max_size": 64,
+    chosen = NETWORKS["trackrcnn"].profiles["paper"]
+    config = NETWORKS["trackrcnn"].config(**{**chosen.network, "min_size": 64, "max_size": 64,
                                      "proposals_before": (60, 30), "proposals_after": (20, 10),
                                      "box_samples": 8, "detections": 4})  # fmt: skip
     network = TrackRCNN(config)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from models.usc_mots import embedding
-from models.usc_mots.embedding import Embedder, choose_weights, read_card
+from models.usc_mots.embedding import Embedder
+from models.usc_mots.weights import choose_weights, read_card
 from tests.conftest import make_detections
 from utils.boxes import scaled_boxes
 from utils.data_sets import data_set

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.settings import settings_for
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from models.usc_mots.tracker import UscMotsTracker
+from pipeline.settings import settings_for
 from tests.conftest import make_detections, track_with
 from utils.data_sets import DATA_SETS
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import crowd
-from models.settings import settings_for
 from models.tracking import Frame
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from models.usc_mots.tracker import UscMotsTracker
+from pipeline.settings import settings_for
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils import masks
 from utils.boxes import scaled_boxes

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import train_dhae
+from models.networks.checkpoints import split
 from tests.conftest import generate
 from utils.cli import import_keras
 from utils.data_sets import data_set
@@ -221,15 +221,11 @@ def test_without_held_back_sequences_the_last_epoch_is_calibrated(data, tmp_path
 
 
 def test_every_fourth_sequence_is_held_back_unless_named():
-    def named(name, n=3):
-        return SimpleNamespace(detections=SimpleNamespace(sequence=name), boxes=np.zeros((n, 4)))
-
-    sequences = [named(str(i)) for i in range(8)]
-    training, held = train_dhae.split_sequences(sequences, None)
-    assert [s.detections.sequence for s in held] == ["3", "7"]
-    assert [s.detections.sequence for s in training] == ["0", "1", "2", "4", "5", "6"]
-    training, held = train_dhae.split_sequences([*sequences, named("empty", 0)], [])
-    assert len(training) == 8 and held == []
+    names = [str(i) for i in range(8)]
+    training, held = split(names, names, None)
+    assert (training, held) == (["0", "1", "2", "4", "5", "6"], ["3", "7"])
+    assert split(names, names, []) == (names, [])
+    assert split("ab", ["0001", "0002"], ["0002"]) == (["a"], ["b"])
 
 
 def test_boxes_are_standardised_by_mean_and_deviation():

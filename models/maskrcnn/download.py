@@ -1,0 +1,156 @@
+"""torchvision's weights: fetched, checked, converted once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.maskrcnn.published import PUBLISHED, Published
+from models.maskrcnn.torch_file import read_state
+from models.maskrcnn.weights import network_of
+from models.networks.files import fingerprint, load_file
+from utils.cli import say
+from utils.files import FormatError, atomic_path
+
+Image = npt.NDArray[np.uint8]
+
+CHUNK = 1 << 20
+# COCO's category numbers have gaps; torchvision's networks have a class for each number.
+COCO_NAMES = (
+    "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant - "
+    "stop_sign parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe - "
+    "backpack umbrella - - handbag tie suitcase frisbee skis snowboard sports_ball kite "
+    "baseball_bat baseball_glove skateboard surfboard tennis_racket bottle - wine_glass cup fork "
+    "knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake chair "
+    "couch potted_plant bed - dining_table - - toilet - tv laptop mouse remote keyboard "
+    "cell_phone microwave oven toaster sink refrigerator - book clock vase scissors teddy_bear "
+    "hair_drier toothbrush"
+).split()
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept: USC_MOTS_CACHE, else the user's cache folder."""
+    own = os.environ.get("USC_MOTS_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "usc-mots"
+
+
+def published_network(name: str) -> Any:
+    """Return the network of published weights, converted once and kept.
+
+    Args:
+        name: of PUBLISHED.
+
+    Raises:
+        ValueError: they cannot be had; the message says what to fetch and where to put it.
+    """
+    weights, folder = PUBLISHED[name], cache_folder()
+    converted = folder / f"{Path(weights.name).stem}.keras"
+    if converted.is_file():
+        return load_file(converted)
+    raw = folder / weights.name
+    if not raw.is_file():
+        _download(weights, raw)
+    check_digits(raw, weights.digits)
+    network = convert(raw, converted, weights.norm_eps)
+    say(f"{weights.name}: {weights.licence}")
+    for line in proof(network):
+        say(line)
+    return network
+
+
+def _download(weights: Published, to: Path) -> None:
+    """Fetch a file, whole or not at all.
+
+    Raises:
+        ValueError: it cannot be had; says what to fetch and where to put it.
+    """
+    say(f"downloading {weights.url}")
+    try:
+        with (
+            urllib.request.urlopen(weights.url, timeout=20) as answer,
+            atomic_path(to) as temporary,
+            temporary.open("wb") as file,
+        ):
+            while part := answer.read(CHUNK):
+                file.write(part)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise ValueError(
+            f"{weights.url}: could not be downloaded ({reason}); fetch it where there is a network "
+            f"and put it at {to}"
+        ) from None
+
+
+def check_digits(path: Path, digits: str) -> None:
+    """Refuse a file whose sha256 does not begin as its publisher says.
+
+    Raises:
+        FormatError: it does not.
+    """
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            found.update(part)
+    if not found.hexdigest().startswith(digits):
+        rule = f"sha256 must begin with {digits} (remove the file to fetch it again)"
+        raise FormatError(path, None, rule, found.hexdigest()[:16])
+
+
+def convert(source: Path, target: Path, norm_eps: float = 1e-5) -> Any:
+    """Write torchvision's weights as .keras; return the network.
+
+    Args:
+        source: state dict of a Mask R-CNN, as torch saved it. target: *.keras to write.
+        norm_eps: see `DetectorConfig`.
+
+    Raises:
+        ValueError: no such weights.
+    """
+    state = read_state(source)
+    try:
+        count = len(state["roi_heads.box_predictor.cls_score.bias"]) - 1
+        names = tuple(COCO_NAMES) if count == len(COCO_NAMES) else None
+        spoken = tuple(n.replace("_", " ") for n in names) if names else None
+        network = network_of(state, norm_eps=norm_eps, **({"classes": spoken} if spoken else {}))
+    except KeyError as error:
+        rule = "must be torchvision's Mask R-CNN"
+        raise FormatError(source, None, rule, f"no {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    with atomic_path(target) as temporary:
+        network.save(temporary)
+    return network
+
+
+def sample_picture() -> Image:
+    """Return a picture (240, 320, 3) that is the same everywhere: waves, a disc and a bar."""
+    y, x = np.mgrid[:240, :320]
+    waves = [(x * k + y * (4 - k)) // 2 % 256 for k in (1, 2, 3)]
+    picture = np.stack(waves, axis=-1).astype(np.uint8)
+    picture[(x - 100) ** 2 + (y - 120) ** 2 < 50**2] = (220, 60, 40)
+    picture[60:200, 220:260] = (30, 60, 200)
+    return picture
+
+
+def proof(network: Any) -> list[str]:
+    """Return lines by which a user can tell that the weights are the right ones."""
+    from models.networks.inference import NetworkSegmenter
+
+    found = NetworkSegmenter(network, 1)(sample_picture())
+    own = dict(zip(network.config.class_numbers, network.config.classes, strict=True))
+    lines = [
+        f"weights: sha256 {fingerprint(network)}",
+        f"in a generated picture: {len(found)} found",
+    ]
+    for row in range(min(3, len(found))):
+        box = " ".join(f"{v:.0f}" for v in found.boxes_xywh[row])
+        lines.append(f"  {own[int(found.classes[row])]} {found.scores[row]:.4f} at {box}")
+    return lines

@@ -1,0 +1,1 @@
+"""What the networks that see frames share: layers, data, losses, training, files."""

@@ -1,0 +1,270 @@
+"""Frames with MOTS txt as batches to train on: clips of adjacent frames, or frames at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from models.networks.detector_config import DetectorConfig
+from models.networks.transform import batch_of, padded_shape, resize_masks, resized_shape
+from utils.data_sets import DataSet
+from utils.detections import Detections
+from utils.files import instances_folder
+from utils.formats.registry import read_sequences
+from utils.frames import FrameFolder
+
+Array = npt.NDArray[Any]
+Batch = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class FrameSequence:
+    """The frames of one sequence and what is annotated in them.
+
+    Attributes:
+        detections: the objects, with ids, and regions of class `ignore`.
+        images: reads a frame by number.
+        numbers: the frames that have a picture, ascending; one without an object is background.
+        ignore: class of the regions that count for nothing, or None.
+    """
+
+    detections: Detections
+    images: FrameFolder
+    numbers: list[int]
+    ignore: int | None
+
+    @property
+    def name(self) -> str:
+        """The sequence's name."""
+        return self.detections.sequence
+
+    def rows(self) -> dict[int, Array]:
+        """Return {frame: rows of its detections}."""
+        return dict(self.detections.rows_by_frame())
+
+
+def load_sequences(
+    folder: Path,
+    of: DataSet,
+    names: Sequence[str] | None = None,
+    frames: Path | None = None,
+) -> list[FrameSequence]:
+    """Read the annotations of a data set and find its frames.
+
+    Args:
+        folder: holds `instances_txt` and `images`, or SEQ.txt beside SEQ/ with the frames.
+        of: DataSet. names: sequences to take; None takes all.
+        frames: holds SEQ/ with the frames; None looks in `folder`.
+
+    Raises:
+        ValueError: input that breaks a rule, or a sequence without frames.
+    """
+    found = []
+    pictures = frames or (folder / of.images if (folder / of.images).is_dir() else folder)
+    for detections in read_sequences(instances_folder(folder), names):
+        images = FrameFolder(pictures, detections.sequence, detections.size)
+        if not images.files:
+            raise ValueError(
+                f"{pictures / detections.sequence}: must hold the frames of "
+                f"{detections.sequence}, got none"
+            )
+        missing = images.missing(np.unique(detections.frames).tolist())
+        if missing:
+            raise ValueError(
+                f"{images.folder}: must hold a picture of frame {missing[0]}, got none"
+            )
+        images.check(sorted(images.files))
+        found.append(FrameSequence(detections, images, sorted(images.files), of.ignore))
+    return found
+
+
+def class_names(sequences: Sequence[FrameSequence], of: DataSet) -> dict[int, str]:
+    """Return {number: name} of the classes that the sequences have, but for `ignore`."""
+    every = {int(c) for s in sequences for c in np.unique(s.detections.classes)}
+    return {c: of.name_of(c) for c in sorted(every - {of.ignore})}
+
+
+class Clips(keras.utils.PyDataset):
+    """Batches of frames with their objects; which ones depends on seed and epoch alone.
+
+    Args:
+        sequences: [FrameSequence].
+        config: DetectorConfig. batch: frames of a batch.
+        adjacent: whether they are neighbours in one sequence, else drawn from all.
+        steps: batches of an epoch. seed, epoch: ints.
+        flip: whether half of the batches are mirrored. gamma: largest power of brightness, at
+            random from 1 / gamma to gamma; 1 leaves it.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[FrameSequence],
+        config: DetectorConfig,
+        batch: int,
+        adjacent: bool,
+        steps: int,
+        seed: int = 0,
+        epoch: int = 0,
+        flip: bool = True,
+        gamma: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.sequences, self.config, self.flip, self.gamma = sequences, config, flip, gamma
+        self.steps, self.seed, self.epoch = steps, seed, epoch
+        self.rows = [s.rows() for s in sequences]
+        self.most = max(_objects(s, r) for s, r in zip(sequences, self.rows, strict=True))
+        self.ignoring = any((s.detections.classes == s.ignore).any() for s in sequences)
+        # One size for all: a compiled step knows its shapes.
+        shapes = [resized_shape(*s.detections.size, config) for s in sequences]
+        self.padded = padded_shape(shapes, config)
+        self.places = _places(sequences, batch, adjacent, steps, seed, epoch)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[Batch]:
+        """Return one batch as the one-element tuple Keras takes for inputs without targets."""
+        rng = np.random.default_rng([self.seed, self.epoch, step])
+        flip = self.flip and rng.random() < 0.5
+        power = self.gamma ** rng.uniform(-1, 1)
+        frames = [self._frame(i, n, flip, power) for i, n in self.places[step]]
+        batch: Batch = batch_of([image for image, _ in frames], self.config, self.padded)
+        parts = [
+            _padded(t, s, self.padded) for (_, t), s in zip(frames, batch["sizes"], strict=True)
+        ]
+        batch |= {name: np.stack([p[name] for p in parts]) for name in parts[0]}
+        return (batch,)
+
+    def _frame(self, i: int, number: int, flip: bool, power: float) -> tuple[Array, Batch]:
+        """Return a picture and what is in it, at the picture's own size."""
+        sequence = self.sequences[i]
+        image = sequence.images(number).astype(np.float32) / 255
+        if power != 1:
+            image = image**power
+        rows = self.rows[i].get(number, np.zeros(0, int))
+        own = truth_of(sequence, rows, self.config, self.most)
+        if not self.ignoring:
+            del own["ignored"]
+        if flip:
+            image = image[:, ::-1]
+            own = {k: v[..., ::-1] if k in ("masks", "ignored") else v for k, v in own.items()}
+        return image, own
+
+
+def _objects(sequence: FrameSequence, rows: Mapping[int, Array]) -> int:
+    """Return the most objects of a frame, at least 1."""
+    classes = sequence.detections.classes
+    return max([1, *(int((classes[r] != sequence.ignore).sum()) for r in rows.values())])
+
+
+def _places(
+    sequences: Sequence[FrameSequence],
+    batch: int,
+    adjacent: bool,
+    steps: int,
+    seed: int,
+    epoch: int,
+) -> list[list[tuple[int, int]]]:
+    """Return (sequence, frame) of each batch's frames."""
+    rng = np.random.default_rng([seed, epoch])
+    every = [(i, k) for i, s in enumerate(sequences) for k in range(len(s.numbers))]
+    if not adjacent:
+        chosen = _endless(len(every), batch * steps, rng)
+        flat = [(every[j][0], sequences[every[j][0]].numbers[every[j][1]]) for j in chosen]
+        return [flat[k : k + batch] for k in range(0, len(flat), batch)]
+    starts = []
+    for i, s in enumerate(sequences):
+        if len(s.numbers) < batch:
+            raise ValueError(
+                f"a sequence must have {batch} frames for a clip, got {len(s.numbers)} of {s.name}"
+            )
+        starts += [(i, k) for k in range(len(s.numbers) - batch + 1)]
+    picked = [starts[j] for j in _endless(len(starts), steps, rng)]
+    return [[(i, n) for n in sequences[i].numbers[k : k + batch]] for i, k in picked]
+
+
+def _endless(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
+    """Return `wanted` of `count` places, each once before any comes again."""
+    rounds = [rng.permutation(count) for _ in range(-(-wanted // count))]
+    return [int(j) for j in np.concatenate(rounds)[:wanted]]
+
+
+def truth_of(
+    sequence: FrameSequence, rows: Array, config: DetectorConfig, most: int
+) -> dict[str, Array]:
+    """Return what a frame holds: `labels`, `tracks` (most,), `masks`, `ignored` at its own size.
+
+    Args:
+        sequence: FrameSequence. rows: its rows of the frame.
+        config: whose class numbers become labels. most: objects of the result, 0 beyond those
+            there are.
+    """
+    detections = sequence.detections
+    place = {number: label for label, number in enumerate(config.class_numbers, 1)}
+    decoded = _decoded(detections, rows)
+    regions = detections.classes[rows] == sequence.ignore
+    kept = rows[[int(c) in place for c in detections.classes[rows]]]
+    found: dict[str, Array] = {
+        "labels": np.zeros(most, np.int32),
+        "tracks": np.zeros(most, np.int32),
+        "masks": np.zeros((most, *detections.size), np.uint8),
+        "ignored": np.zeros(detections.size, np.uint8),
+    }
+    of_row = dict(zip(rows.tolist(), decoded, strict=True))
+    for k, row in enumerate(kept.tolist()):
+        found["labels"][k] = place[int(detections.classes[row])]
+        found["tracks"][k] = detections.ids[row]
+        found["masks"][k] = of_row[row]
+    for mask in decoded[regions]:
+        found["ignored"] |= mask
+    return found
+
+
+def _decoded(detections: Detections, rows: Array) -> Array:
+    """Return the masks (n, height, width) of rows."""
+    from pycocotools import mask as coco_mask
+
+    if not len(rows):
+        return np.zeros((0, *detections.size), np.uint8)
+    return np.ascontiguousarray(coco_mask.decode(detections.coco(rows)).transpose(2, 0, 1))
+
+
+def _padded(truth: Mapping[str, Array], size: Array, padded: Sequence[int]) -> Batch:
+    """Return a frame's truth at the size of a padded picture, with the objects' `boxes` xyxy."""
+    height, width = (int(n) for n in size)
+    result = {name: truth[name].copy() for name in ("labels", "tracks")}
+    small = resize_masks(truth["masks"], (height, width))
+    boxes = mask_boxes(small)
+    empty = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) <= 0
+    # An object that no pixel is left of at this size is none.
+    result["labels"][empty] = 0
+    room = np.zeros((len(small), *padded), np.uint8)
+    room[:, :height, :width] = small
+    result |= {"boxes": boxes, "masks": room}
+    if "ignored" in truth:
+        ignored = np.zeros(tuple(padded), np.uint8)
+        ignored[:height, :width] = resize_masks(truth["ignored"][None], (height, width))[0]
+        result["ignored"] = ignored
+    return result
+
+
+def mask_boxes(stack: Array) -> npt.NDArray[np.float32]:
+    """Return the boxes (n, 4) xyxy around masks (n, H, W), their last pixel included; else 0."""
+    rows: Array = stack.max(axis=2, initial=0) > 0
+    columns: Array = stack.max(axis=1, initial=0) > 0
+    height, width = stack.shape[1:]
+    found = [
+        columns.argmax(1),
+        rows.argmax(1),
+        width - columns[:, ::-1].argmax(1),
+        height - rows[:, ::-1].argmax(1),
+    ]
+    boxes = np.stack(found, axis=1).astype(np.float32)
+    boxes[rows.sum(axis=1) == 0] = 0
+    return boxes

@@ -1,0 +1,43 @@
+"""A network as a file: read back in Keras' safe mode, told apart by its weights."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.networks.frame_network import FrameNetwork, variables_of
+from utils.files import FormatError
+
+
+def load_file(path: Path) -> Any:
+    """Load a network that train_network.py wrote or that was converted, in Keras' safe mode.
+
+    Its class must have been imported, as `models.frame_networks.load_network` does.
+
+    Raises:
+        ValueError: no readable network there.
+    """
+    import keras
+
+    rule = "must be a network as .keras, or one of coco, coco-v1"
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds; none of them tells a user more
+        lines = str(error).strip().splitlines()
+        got = "no such file" if not path.is_file() else (lines[0][:120] if lines else "unreadable")
+        raise FormatError(path, None, rule, got) from None
+    if not isinstance(network, FrameNetwork):
+        raise FormatError(path, None, rule, type(network).__name__)
+    return network
+
+
+def fingerprint(network: Any) -> str:
+    """Return the sha256 of a network's weights, whatever file they are in."""
+    found = hashlib.sha256()
+    for name, variable in sorted(variables_of(network).items()):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
+    return found.hexdigest()

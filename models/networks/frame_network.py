@@ -1,0 +1,77 @@
+"""What all networks that see frames have in common, as Keras models."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+
+from models.networks.config import FrameConfig
+
+
+class FrameNetwork(keras.Model):
+    """A network that is called with frames for what it finds, and to be trained for its losses.
+
+    Inputs are a dict of `images` (B, H, W, 3) float32, normalised, resized and padded as
+    `models.networks.transform` does it, and `sizes` (B, 2), heights and widths before padding. In
+    training what `models.networks.data.Clips` adds comes with them; then a dict of losses is
+    returned.
+
+    Attributes:
+        seeds: of the random numbers in the losses.
+
+    Args:
+        config: of `config_class`, or the dict of it that a file holds.
+    """
+
+    config_class: type[FrameConfig]
+    # Last layers with values for each class: how many, and whether background comes first.
+    by_class: ClassVar[dict[str, tuple[int, bool]]] = {}
+
+    def __init__(self, config=None, **kwargs):
+        super().__init__(**kwargs)
+        if config is None or isinstance(config, dict):
+            config = self.config_class.from_dict(config or {})
+        self.config = config
+        self.seeds = keras.random.SeedGenerator(config.seed)
+        self.terms = [keras.metrics.Mean(name=name) for name in self.loss_names()]
+        self.built = True
+
+    def loss_names(self):
+        """Return the names of the losses."""
+        raise NotImplementedError
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the loss that is trained on, and log each."""
+        for term in self.terms:
+            term.update_state(y_pred[term.name])
+        return self.total(y_pred)
+
+    def total(self, terms):
+        """Return the loss that is trained on: the sum."""
+        return sum(terms[name] for name in self.loss_names())
+
+    def segmenter(self, batch):
+        """Return a `BatchSegmenter` that takes so many frames at once."""
+        from models.networks.inference import NetworkSegmenter
+
+        return NetworkSegmenter(self, batch)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"name": self.name, "config": self.config.as_dict()}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build the network from `get_config()`'s dict."""
+        return cls(**config)
+
+
+def variables_of(network: Any) -> dict[str, Any]:
+    """Return {"layer/variable": variable} of all layers that have some."""
+    found = {}
+    for layer in network._flatten_layers():
+        for variable in layer._trainable_variables + layer._non_trainable_variables:
+            if layer.name != network.name:
+                found[f"{layer.name}/{variable.name}"] = variable
+    return {k: v for k, v in found.items() if not k.endswith("seed_generator_state")}

@@ -1,0 +1,174 @@
+"""Frames in, detections out: a network as a segmenter, in batches and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from models.networks.transform import batch_of, paste, resize_boxes
+from utils import masks
+from utils.detections import Detections
+from utils.formats.base import Classes
+
+Array = npt.NDArray[Any]
+Image = npt.NDArray[np.uint8]
+Numbered = tuple[int, Image]
+Found = tuple[int, Image, Detections]
+Known = Callable[[int], Detections | None]
+
+INSIDE = 0.5  # of a mask's values, from which a pixel belongs to the object
+
+
+def unknown(number: int) -> Detections | None:
+    """Return that nothing was found before."""
+    return None
+
+
+def compiled(network: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
+    """Return a function that infers, compiled once for each shape that it meets."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        run: Any = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
+    elif backend == "jax":
+        import jax
+
+        stateless = jax.jit(lambda t, n, inputs: network.stateless_call(t, n, inputs)[0])
+
+        def run(inputs: dict[str, Any]) -> Any:
+            variables = network.trainable_variables, network.non_trainable_variables
+            return stateless(*([v.value for v in part] for part in variables), inputs)
+
+    else:
+        import torch
+
+        def run(inputs: dict[str, Any]) -> Any:
+            with torch.no_grad():
+                return network(inputs, training=False)
+
+    def infer(inputs: dict[str, Array]) -> dict[str, Array]:
+        made = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})
+        return {name: keras.ops.convert_to_numpy(value) for name, value in made.items()}
+
+    return infer
+
+
+class NetworkSegmenter:
+    """A network of this repository that finds the objects of frames.
+
+    Attributes:
+        batch: frames that go through the network at once.
+        context: frames before and after one that it is seen with; 0 for Mask R-CNN.
+        numbers: of its classes 0 (background), 1, ... in what it returns.
+
+    Args:
+        network: MaskRCNN or one built on it.
+        batch: see above.
+    """
+
+    def __init__(self, network: Any, batch: int = 4) -> None:
+        self.network, self.batch = network, batch
+        self.context = int(getattr(network.config, "context", 0))
+        self.numbers = [0, *network.config.class_numbers]
+        self._infer = compiled(network)
+
+    def use(self, classes: Classes) -> None:
+        """Number the classes as a run does."""
+        own = self.network.config
+        pairs = zip(own.class_numbers, own.classes, strict=True)
+        self.numbers = [0, *(classes.number(name, number) for number, name in pairs)]
+
+    def stream(self, frames: Iterable[Numbered], known: Known = unknown) -> Iterator[Found]:
+        """Yield (number, image, Detections) of each frame, in order.
+
+        What is found in a frame depends on the frame and its `context`, and on the place of the
+        batches, which begin at the first frame.
+
+        Args:
+            frames: (number, (H, W, 3) RGB uint8) of one video, in order.
+            known: function number -> Detections that were found before, or None; called for each
+                frame in order. A batch that is known does not go through the network.
+        """
+        before: list[Numbered] = []  # frames of the batch before, seen again as context
+        waiting: list[Numbered] = []
+        for frame in frames:
+            waiting.append(frame)
+            if len(waiting) == self.batch + self.context:
+                yield from self._part(before, waiting, self.batch, known)
+                before, waiting = self._next(before, waiting)
+        while waiting:
+            yield from self._part(before, waiting, min(self.batch, len(waiting)), known)
+            before, waiting = self._next(before, waiting)
+
+    def _next(
+        self, before: list[Numbered], waiting: list[Numbered]
+    ) -> tuple[list[Numbered], list[Numbered]]:
+        """Return the context and the waiting frames of the next batch."""
+        passed = (before + waiting[: self.batch])[-self.context :] if self.context else []
+        return passed, waiting[self.batch :]
+
+    def _part(
+        self, before: list[Numbered], waiting: list[Numbered], count: int, known: Known
+    ) -> Iterator[Found]:
+        """Yield what is found in the first `count` of the waiting frames."""
+        here = waiting[:count]
+        have = [known(number) for number, _ in here]
+        if any(found is None for found in have):
+            after = waiting[count : count + self.context]
+            found = self._found([image for _, image in (*before, *here, *after)])[len(before) :]
+        for k, (number, image) in enumerate(here):
+            own = have[k]
+            if own is None:
+                own = self._detections(number, (image.shape[0], image.shape[1]), found[k])
+            yield number, image, own
+
+    def _found(self, images: Sequence[Image]) -> list[dict[str, Array]]:
+        """Return each picture's detections, boxes in its own pixels."""
+        batch = batch_of(images, self.network.config)
+        made = self._infer(batch)
+        found = []
+        for i, image in enumerate(images):
+            real = made["real"][i]
+            columns = {k: v[i][real] for k, v in made.items() if k != "real"}
+            size = (image.shape[0], image.shape[1])
+            columns["boxes"] = resize_boxes(columns["boxes"], batch["sizes"][i], size)
+            found.append(columns)
+        return found
+
+    def __call__(self, image: Image) -> Detections:
+        """Return the Detections of a frame on its own, its number 0; none is empty."""
+        found = next(self.stream([(0, image)]))[2]
+        return found.select(found.filled)
+
+    def _detections(
+        self, number: int, size: tuple[int, int], columns: dict[str, Array]
+    ) -> Detections:
+        """Return a frame's Detections; a mask of which no pixel is left is empty."""
+        rles = []
+        for mask, box in zip(columns["masks"], columns["boxes"], strict=True):
+            values, x, y = paste(mask, box, *size)
+            inside = values > INSIDE
+            if not inside.any():
+                inside, x, y = np.zeros((1, 1), bool), 0, 0
+            rles.append(masks.encode_at(inside, x, y, *size))
+        n = len(rles)
+        column = np.empty(n, object)
+        column[:] = rles
+        numbers = np.array(self.numbers, np.int16)
+        vectors = columns.get("vectors")
+        return Detections(
+            "",
+            *size,
+            np.full(n, number, np.int32),
+            numbers[columns["labels"]],
+            columns["scores"].astype(np.float32),
+            masks.tight_boxes_xywh(rles, *size),
+            column,
+            np.zeros(n, np.int32),
+            None if vectors is None else vectors.astype(np.float32),
+        )

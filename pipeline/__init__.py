@@ -1,0 +1,1 @@
+"""From detections to tracks: sources, the run, what it writes; and tracking from Python."""

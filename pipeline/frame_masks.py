@@ -1,0 +1,130 @@
+"""Where the masks of a video's frames come from: detections that were read, or a segmenter."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from pipeline.segmenters import BatchSegmenter, Segmenter, segmented
+from pipeline.spool import Spool
+from pipeline.tracked import Image
+from utils.detections import Detections
+from utils.formats.base import Classes
+
+Segmented = tuple[int, Image, Detections]
+
+
+class Stop:
+    """Ends a run at the next frame: what Ctrl-C does the first time."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal; one more before `asked` is reset ends the run at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextlib.contextmanager
+def interrupted_by(stop: Stop) -> Iterator[None]:
+    """Let Ctrl-C ask a run to stop, for as long as it lasts."""
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def stamp(path: Path) -> str:
+    """Return what changes with a file, or any file of a folder: bytes, latest time in ns."""
+    files = sorted(path.rglob("*")) if path.is_dir() else []
+    stats = [p.stat() for p in (path, *files) if p.exists()]
+    if not stats:
+        return ""
+    return f"{sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)} {len(stats)}"
+
+
+@dataclass
+class FrameMasks:
+    """The masks of a video's frames, in order.
+
+    Attributes:
+        by_frame: {number: Detections} that were read; or segmenter: what finds them, by its `name`.
+        classes: numbers of classes by name. spool: keeps what a segmenter found.
+        emptied: how many masks without a pixel were left out.
+    """
+
+    by_frame: dict[int, Detections]
+    segmenter: Segmenter | BatchSegmenter | None
+    name: str
+    classes: Classes
+    spool: Spool
+    emptied: int = 0
+
+    def __post_init__(self) -> None:
+        self._stored: Iterator[tuple[int, Detections]] = self.spool.stored()
+        self._next = next(self._stored, None)
+
+    def each(self, frames: Iterable[tuple[int, Image]]) -> Iterator[Segmented]:
+        """Yield (number, image, Detections) of each frame, in order."""
+        if isinstance(self.segmenter, BatchSegmenter):
+            yield from self._in_batches(self.segmenter, frames)
+            return
+        for number, image in frames:
+            yield number, image, self._one(number, image)
+
+    def _in_batches(
+        self, segmenter: BatchSegmenter, frames: Iterable[tuple[int, Image]]
+    ) -> Iterator[Segmented]:
+        """Yield what a network of this repository finds, several frames at once."""
+        segmenter.use(self.classes)
+        self.spool.save_names(self.classes.names)
+        stored: set[int] = set()
+
+        def known(frame: int) -> Detections | None:
+            before = self._before(frame)
+            stored.update(() if before is None else (frame,))
+            return before
+
+        for number, image, detections in segmenter.stream(frames, known):
+            kept = detections if number in stored else self.spool.store(number, detections)
+            filled = kept.filled  # a network may find a box and no mask
+            self.emptied += int((~filled).sum())
+            yield number, image, kept.select(filled)
+
+    def _before(self, frame: int) -> Detections | None:
+        """Return what was found in a frame before the run was stopped."""
+        if self._next is not None and self._next[0] == frame:
+            before = self._next[1]
+            self._next = next(self._stored, None)
+            return before
+        self._next = None
+        return None
+
+    def _one(self, frame: int, image: Image) -> Detections:
+        """Return the Detections of a frame."""
+        if self.segmenter is None:
+            return self.by_frame.get(frame, Detections.empty("", *image.shape[:2]))
+        if (before := self._before(frame)) is not None:
+            return before
+        assert not isinstance(self.segmenter, BatchSegmenter)
+        known = len(self.classes.names)
+        detections = segmented(self.segmenter, self.name, image, frame, self.classes)
+        if len(self.classes.names) > known:
+            self.spool.save_names(self.classes.names)
+        return self.spool.store(frame, detections)
+
+    def again(self, numbers: Iterable[int], size: tuple[int, int]) -> Iterator[Detections]:
+        """Yield the Detections of the frames that `each` went through, once more."""
+        if self.segmenter is None:
+            for number in numbers:
+                yield self.by_frame.get(number, Detections.empty("", *size))
+            return
+        for _, (_, kept) in zip(numbers, self.spool.stored(), strict=False):
+            yield kept.select(kept.filled)

@@ -1,0 +1,292 @@
+"""A video as a run's source: frames in order, each with its masks; it can be stopped and resumed.
+
+First all frames are tracked. Then they are read once more, for the sinks, with the identities that
+are final; a camera's frames are recorded for that. What is slow to make, the masks of a segmenter
+and the parts of the drawn video, is kept on disk. A run that goes on tracks the kept masks anew,
+which gives the same identities, so that its files are those of a run that was never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from pipeline.drawn_video import DrawnVideoSink
+from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, stamp
+from pipeline.live import Live
+from pipeline.request import Request, Video, shown
+from pipeline.segmenters import find_segmenter
+from pipeline.sinks import Sink
+from pipeline.source import Source
+from pipeline.spool import Spool
+from pipeline.stages import Pipeline
+from pipeline.tracked import FrameResult, Image, Outcome, find_step, frames_of
+from utils import evaluation
+from utils.cli import check_backend, say
+from utils.data_sets import named_after, own_names
+from utils.detections import Detections
+from utils.drawing import Painter
+from utils.files import FormatError
+from utils.formats.base import Classes, Options
+from utils.inputs import read_inputs
+from utils.results import disjoint
+from utils.video import Frames, VideoWriter
+
+RECORDED = "recorded.mp4"  # of the work folder: a camera's frames
+
+
+class VideoSource(Source):
+    """One video, tracked as its frames come.
+
+    Args:
+        request: Request of a `Video`.
+
+    Raises:
+        ValueError: bad input; nothing was written then.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        assert isinstance(request.source, Video)
+        self.video, self.stop = request.source, Stop()
+        self.frames = Frames(self.video.source, self.video.rate)
+        base = request.settings.data_set
+        self.classes = Classes(own_names(base))
+        self._segmenter = None
+        if self.video.segmenter:
+            self._segmenter = find_segmenter(self.video.segmenter, self.video.batch)
+        if self.video.resume and self.frames.live:
+            raise ValueError(f"--resume needs a video or folder, got {self.frames.name}")
+        options = Options(self.frames.size, classes=self.classes)
+        detections, self.truth = self._read(options), self._read_truth(options)
+        known = [d for d in (detections, self.truth) if d is not None]
+        if self._segmenter is not None:
+            known.append(replace(Detections.empty(""), class_names=dict(self.classes.names)))
+        self.pipeline = Pipeline(request.settled(named_after(base, known)))
+        self.pipeline.check_online()
+        self._by_frame: dict[int, Detections] = {}
+        if detections is not None:
+            self._by_frame = dict(frames_of(self._prepared(detections)))
+        if self.pipeline.needs_embeddings(Detections.empty("")):
+            check_backend()
+        self.step = self._number()
+        self._spool = Spool(request.output, self._signature(), self.video.resume)
+        for number, name in self._spool.names.items():
+            self.classes.number(name, number)
+        self._scored = self._stopped = False
+        self._numbers: list[int] = []
+
+    def _read(self, options: Options) -> Detections | None:
+        """Read the masks that are on disk, those of one sequence."""
+        if not self.video.detections:
+            return None
+        inputs = read_inputs(
+            self.video.detections, options=options, format_name=self.video.format_name
+        )
+        self.notes += inputs.notes
+        if len(inputs.sequences) != 1:
+            names = ", ".join(s.sequence for s in inputs.sequences)
+            raise ValueError(f"--detections must hold one sequence for a video, got {names}")
+        return inputs.sequences[0]
+
+    def _read_truth(self, options: Options) -> Detections | None:
+        """Read the masks to score against: the only ones there, or those of the video's name."""
+        path = self.request.ground_truth
+        if path is None:
+            return None
+        truths = read_inputs([path], options=options).sequences
+        named = [t for t in truths if len(truths) == 1 or t.sequence == self.frames.name]
+        if not named:
+            rule = f"must hold the video's sequence {self.frames.name}"
+            raise FormatError(path, None, rule, ", ".join(t.sequence for t in truths))
+        truth = named[0]
+        evaluation.check_truth(truth, Detections.empty("", *self.frames.size), path)
+        if truth.size != self.frames.size:
+            rule = f"ground truth must have the video's frame size {self.frames.size}"
+            raise FormatError(path, None, rule, truth.size)
+        return truth
+
+    def _prepared(self, detections: Detections) -> Detections:
+        """Return the masks that were read, which must be of the video's size."""
+        if len(detections) and detections.size != self.frames.size:
+            rule = f"masks must have the video's frame size {self.frames.size} (height, width)"
+            raise FormatError(self.video.detections[0], None, rule, detections.size)
+        return self.pipeline.prepare(detections)
+
+    def _number(self) -> int:
+        """Find the number of the video's first frame; return the step from frame to frame."""
+        if self.frames.numbered:
+            step = find_step(np.array(self.frames.numbers))
+            if step > 1:
+                self.notes.append(f"frames come in steps of {step}: tracked in such steps")
+            self.notes += self.frames.notes
+            return step
+        first, count = self.video.first_frame, self.frames.count
+        if first is None:
+            first = 0
+            if self._by_frame and min(self._by_frame) > 0:
+                starts, ends = min(self._by_frame), max(self._by_frame)
+                first = int(ends == count)
+                length = f"the video has {count}" if count else "the video does not say how many"
+                self.notes.append(
+                    f"the masks' frames are {starts} to {ends}, {length}: its first frame is taken "
+                    f"as number {first} (--first-frame {1 - first} otherwise)"
+                )
+        self.frames.first = first
+        return 1
+
+    def _signature(self) -> dict[str, Any]:
+        """Return what must be the same for going on with a run."""
+        video, asked = self.video, self.video.marks
+        return {
+            "source": video.source,
+            "size": list(self.frames.size),
+            "rate": str(self.frames.rate),
+            "first frame": self.frames.first,
+            "detections": [f"{p} {stamp(p)}" for p in video.detections],
+            "scores": self.pipeline.settings.summary()["score_curves"],
+            "video": stamp(Path(video.source)),
+            "ground truth": str(self.request.ground_truth),
+            "segmenter": video.segmenter,
+            "settings": str(sorted(map(str, asked.items()))),
+        }
+
+    def sinks(self, folder: Path) -> list[Sink]:
+        """Return the sink that draws the video."""
+        self._drawn = DrawnVideoSink(self._spool, folder, self.frames.rate, self.frames.size)
+        return [self._drawn]
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Track all frames; yield the one sequence. Ctrl-C ends either at the next frame."""
+        masks = FrameMasks(
+            self._by_frame, self._segmenter, self.video.segmenter or "", self.classes, self._spool
+        )
+        with interrupted_by(self.stop):
+            live = Live(self.pipeline, self.step)
+            try:
+                self._follow(masks, live)
+            except ValueError:
+                if not self._spool.parts() and self._segmenter is None:
+                    self._spool.remove()  # nothing in it is worth keeping
+                raise
+            self._stopped = self.stop.asked
+            ids = live.flush()
+            self._note(masks, live)
+            self._drawn.frames, self._drawn.for_good = len(self._numbers), not self._stopped
+            self.stop.asked = False  # from now on Ctrl-C ends the drawing
+            yield Outcome(
+                self.frames.name,
+                self.frames.size,
+                self.step,
+                lambda: self._results(masks, ids, live.tracker.in_front),
+                lambda: self._scored,
+                self.truth,
+            )
+            hint = "" if self.frames.live else " (--resume goes on)"
+            if self._stopped:
+                self.notes.append(f"stopped after {len(self._numbers)} frames{hint}")
+            elif self.stop.asked:
+                self.notes.append(f"stopped while the video was drawn{hint}")
+            elif not self._numbers:
+                raise FormatError(self.video.source, None, "must have frames", "none")
+            self._stopped |= self.stop.asked
+
+    def _follow(self, masks: FrameMasks, live: Live) -> None:
+        """Track frame by frame until the end, or until the run is stopped."""
+        painter, record = Painter(), None
+        if self.frames.live:
+            record = VideoWriter(self._spool.folder / RECORDED, self.frames.size, self.frames.rate)
+        bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)
+        for number, image, detections in masks.each(bar):
+            if self.stop.asked:
+                break
+            self._numbers.append(number)
+            self.counts["frames"] += 1
+            self.counts["read"] += len(detections)
+            self._scored |= detections.scored and len(detections) > 0
+            ids = live.update(number, detections, image)
+            if record is not None:
+                record.write(image)
+            if self.video.show:
+                self._show(painter, image, replace(detections, ids=ids), number)
+        if record is not None:
+            record.close()
+
+    def _show(self, painter: Painter, image: Image, detections: Detections, number: int) -> None:
+        """Show a frame with the identities that are known now."""
+        import cv2
+
+        drawn = painter.draw(image, detections, np.flatnonzero(detections.ids), number)
+        cv2.imshow("tracks", np.ascontiguousarray(drawn[:, :, ::-1]))
+        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
+            self.stop.asked = True
+
+    def _note(self, masks: FrameMasks, live: Live) -> None:
+        """Count what was tracked; say which masks belong to no frame of the video."""
+        self.counts.update({f"dropped_{rule}": n for rule, n in live.dropped.items()})
+        self.counts.update({f"tracker_{name}": n for name, n in live.tracker.report.items()})
+        self.counts["dropped_empty"] += masks.emptied
+        left = {n: len(part) for n, part in self._by_frame.items() if len(part)}
+        for number in self._numbers:
+            left.pop(number, None)
+        if left and not self._stopped:
+            self.notes.append(
+                f"{sum(left.values())} masks are of {len(left)} frames that the video has not "
+                f"({shown(sorted(left))}): left out (--first-frame moves the numbers)"
+            )
+        self.notes += [] if self.frames.numbered else self.frames.notes
+        settings, data_set = self.pipeline.settings, self.pipeline.settings.data_set
+        if data_set.any_class:  # a segmenter names classes as it finds them
+            names = {**data_set.class_names, **self.classes.names}
+            data_set = replace(data_set, class_names=names)
+        self.pipeline.settings = replace(settings, data_set=data_set)
+
+    def _results(
+        self, masks: FrameMasks, ids: npt.NDArray[np.int32], in_front: bool
+    ) -> Iterator[FrameResult]:
+        """Yield the frames that were tracked once more, with their final identities."""
+        if not self._numbers:
+            return
+        recorded = str(self._spool.folder / RECORDED)
+        images = iter(Frames(recorded if self.frames.live else self.video.source, self.frames.rate))
+        self._seen: set[int] = set()
+        start, again = 0, masks.again(self._numbers, self.frames.size)
+        numbers = tqdm(self._numbers, "drawing", unit="frame", disable=None)
+        for number, detections in zip(numbers, again, strict=True):
+            image = None if self.stop.asked else next(images)[1]
+            detections = replace(detections, sequence=self.frames.name)
+            mine = ids[start : start + len(detections)]
+            start += len(detections)
+            result, hidden = disjoint(detections, mine, in_front)
+            self.counts["dropped_hidden"] += len(hidden)
+            self._seen |= set(result.classes[result.ids > 0].tolist())
+            yield number, result, image
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the summary says of a video; the same for a run that was stopped."""
+        video, name_of = self.video, self.pipeline.settings.data_set.name_of
+        names = {c: name_of(c) for c in sorted(getattr(self, "_seen", ()))}
+        return {
+            "source": video.source,
+            "detections": [str(p) for p in video.detections],
+            "segmenter": video.segmenter,
+            "stopped": self._stopped,
+            "frames_per_second": str(self.frames.rate),
+            "steps": {self.frames.name: self.step},
+            "classes": list(names.values()),
+            "class_names": {str(c): name for c, name in names.items()},
+            "counts": {k: v for k, v in sorted(self.counts.items()) if v},
+        }
+
+    def close(self) -> None:
+        """Remove what was kept for going on, unless the run was stopped."""
+        if not self._stopped or self.frames.live:  # a camera's run cannot be resumed
+            self._spool.remove()
+        if self._stopped:
+            say(f"stopped; {self.request.output} holds what was tracked until then")
