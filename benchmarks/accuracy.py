@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from models.remots.config import RetrackingConfig
-from models.tracking import iterate_frames
+from models.streaming import iterate_frames
 from pipeline.parallel import Means
 from pipeline.settings import Settings, settings_for
 from pipeline.stages import Pipeline, reader_of

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scenes import crowd
-from models.tracking import EMBEDDINGS, Array, track
+from models.streaming import track
+from models.tracking import EMBEDDINGS, Array
 from pipeline.settings import settings_for
 from pipeline.stages import Pipeline
 from utils.boxes import scaled_boxes, xywh_to_xyxy

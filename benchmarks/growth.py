@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmarks.association import compiled_bytetrack, frames_per_second, package_boxes
 from benchmarks.scenes import crowd
-from models.tracking import EMBEDDINGS, Array, track
+from models.streaming import track
+from models.tracking import EMBEDDINGS, Array
 from pipeline.settings import settings_for
 from pipeline.stages import Pipeline
 from utils.cli import Parser, positive, run, say

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from models.tracking import EMBEDDINGS, Array, Tracker, make_tracker, track, trackers
+from models.streaming import track
+from models.tracking import EMBEDDINGS, Array, Tracker, make_tracker, trackers
 from pipeline.parallel import Means
 from pipeline.settings import settings_for
 from pipeline.stages import Pipeline

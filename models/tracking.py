@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.config import ByClass, limits_of
-from utils.detections import Detections
 
 Array = npt.NDArray[Any]
 Final = tuple[Array, Array]  # (n,) rows and (n,) ids
@@ -66,9 +65,9 @@ class Frame:
         """Lock the arrays: what a tracker knows of a frame lives in the tracker."""
         own: dict[str, Any] = dict(self.columns)
         for name in ("rows", "classes", "scores"):
-            object.__setattr__(self, name, _locked(getattr(self, name)))
-        locked = {n: _locked(v) if isinstance(v, np.ndarray) else tuple(v) for n, v in own.items()}
-        object.__setattr__(self, "columns", locked)
+            object.__setattr__(self, name, locked(getattr(self, name)))
+        columns = {n: locked(v) if isinstance(v, np.ndarray) else tuple(v) for n, v in own.items()}
+        object.__setattr__(self, "columns", columns)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -94,7 +93,7 @@ class Frame:
         return self.columns[column]
 
 
-def _locked(values: Any) -> Array:
+def locked(values: Any) -> Array:
     """Return an array that cannot be written to: itself, or a view."""
     if isinstance(values, np.ndarray) and not values.flags.writeable:
         return values
@@ -107,7 +106,7 @@ def typed(values: Array, kind: type) -> Array:
     """Return a locked array as compiled functions take it, a copy where it is of another kind."""
     if values.dtype == kind and values.flags.c_contiguous and not values.flags.writeable:
         return values
-    return _locked(np.array(values, kind, order="C"))
+    return locked(np.array(values, kind, order="C"))
 
 
 class Tracker(ABC):
@@ -251,93 +250,3 @@ def describe_trackers() -> str:
             kind = str(f.type).replace("ByClass", "by class")
             lines.append(f"    {f.name} = {default}  ({kind}) {f.metadata['meaning']}")
     return "\n".join(lines)
-
-
-def iterate_frames(
-    detections: Detections,
-    tracker: Tracker,
-    columns: Mapping[str, Any] | None = None,
-    keep: Array | None = None,
-    step: int = 1,
-    first: int = 0,
-) -> Iterator[Frame]:
-    """Yield the Frames of a sequence that hold detections, frames ascending.
-
-    Args:
-        detections: n Detections.
-        tracker: says which columns are needed.
-        columns: {name: (n, ...)}, row i that of detection i: embeddings, vectors, colours.
-        keep: (n,) bool, detections that take part; None takes all.
-        step: frame numbers that make one step of the video.
-        first: what the frames call the first detection; the others follow.
-
-    Raises:
-        ValueError: a step that makes one frame of two.
-    """
-    by_frame = detections.rows_by_frame(keep)
-    if not by_frame:
-        return
-    # Every column is put into the order of frames once: a frame then has a slice of it.
-    order = np.concatenate([rows for _, rows in by_frame])
-    table = {
-        name: _locked(values[order])
-        for name, values in _columns(detections, tracker, columns or {}, order).items()
-    }
-    rows, classes, scores = (
-        _locked(values)
-        for values in (order + first, detections.classes[order], detections.scores[order])
-    )
-    last, start = None, 0
-    for number, mine in by_frame:
-        counted = number if step == 1 else round(number / step)
-        if counted == last:
-            rule = f"frames of {detections.sequence} must be at least a step of {step} apart"
-            raise ValueError(f"{rule}, got frame {number} after its neighbour")
-        last, part = counted, slice(start, start + len(mine))
-        start += len(mine)
-        chosen = {name: values[part] for name, values in table.items()}
-        yield Frame(counted, rows[part], classes[part], scores[part], detections.size, chosen)
-
-
-def _columns(
-    detections: Detections, tracker: Tracker, given: Mapping[str, Any], taking: Array
-) -> dict[str, Array]:
-    """Return {name: (n, ...)} of the columns that a tracker reads and that are there.
-
-    Args:
-        taking: rows whose masks are looked at.
-    """
-    found: dict[str, Array] = {}
-    for name in (*tracker.needs, *tracker.uses):
-        if name in (BOXES, IDS, MASKS):
-            found[name] = getattr(detections, name)
-        elif name == CELLS:
-            from utils.mask_cells import mask_cells  # Numba, for which only trackers wait
-
-            found[name] = np.zeros(len(detections), np.uint64)
-            rles, boxes = detections.rles[taking].tolist(), detections.boxes_xywh[taking]
-            found[name][taking] = mask_cells(rles, boxes, detections.size)
-        elif name in given:
-            found[name] = given[name]
-    return found
-
-
-def track(
-    detections: Detections,
-    tracker: Tracker,
-    columns: Mapping[str, Any] | None = None,
-    keep: Array | None = None,
-    step: int = 1,
-) -> tuple[npt.NDArray[np.int32], Counter[str]]:
-    """Track one sequence: a loop over `Tracker.update`; arguments as in `iterate_frames`.
-
-    Returns:
-        track_ids: (n,) int32, 0 for detections that belong to no track.
-        report: Counter, the tracker's.
-    """
-    track_ids = np.zeros(len(detections), np.int32)
-    for frame in iterate_frames(detections, tracker, columns, keep, step):
-        tracker.update(frame)
-    rows, ids = tracker.flush()
-    track_ids[rows] = ids
-    return track_ids, tracker.report

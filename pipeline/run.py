@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.usc_mots.embedding import KERAS
+from pipeline.frame_masks import Stop
 from pipeline.request import Request, Video
 from pipeline.results import OutputFolder
 from pipeline.sinks import FormatsSink, MotsSink, PicturesSink, ReportSink, ScoresSink, Sink
@@ -25,16 +26,21 @@ from utils.masks import tight_boxes_xywh
 PACKAGES = ("numpy", "scipy", "numba", "pycocotools", "opencv-python", "av", "trackeval")
 
 
-def execute(request: Request) -> dict[str, Any]:
+def execute(request: Request, stop: Stop | None = None) -> dict[str, Any]:
     """Read, track, write, score; return the summary that DIR/summary.json holds.
+
+    Args:
+        request: Request. stop: ends the run of a video at the next frame, when it is asked to.
 
     Raises:
         ValueError: bad input; nothing is written then.
     """
     with OutputFolder(request.output, request.inputs) as output:
-        source: Source = (
-            VideoSource(request) if isinstance(request.source, Video) else FileSource(request)
-        )
+        source: Source
+        if isinstance(request.source, Video):
+            source = VideoSource(request, stop or Stop())
+        else:
+            source = FileSource(request)
         sinks = sinks_of(request, source, output.staged)
         names = []
         for outcome in source.outcomes():

@@ -140,7 +140,7 @@ class ScoresSink(Sink):
         pipeline = self.pipeline
         classes = pipeline.scored_classes([d for pair in self.results for d in pair])
         parts = {
-            truth.sequence: pipeline.counts(truth, result, classes, self.annotated_only)
+            result.sequence: pipeline.counts(truth, result, classes, self.annotated_only)
             for truth, result in self.results
         }
         summary["scores"]["masks"] = evaluation.combine_masks([*parts.values()])

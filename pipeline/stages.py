@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.streaming import iterate_frames
 from models.tracking import (
     COLOURS,
     EMBEDDINGS,
     VECTORS,
     Array,
     Tracker,
-    iterate_frames,
     make_tracker,
     tracker_class,
 )

@@ -45,16 +45,16 @@ class VideoSource(Source):
     """One video, tracked as its frames come.
 
     Args:
-        request: Request of a `Video`.
+        request: Request of a `Video`. stop: ends the run at the next frame, as Ctrl-C does.
 
     Raises:
         ValueError: bad input; nothing was written then.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, stop: Stop) -> None:
         super().__init__(request)
         assert isinstance(request.source, Video)
-        self.video, self.stop = request.source, Stop()
+        self.video, self.stop = request.source, stop
         self.frames = Frames(self.video.source, self.video.rate)
         base = request.settings.data_set
         self.classes = Classes(own_names(base))

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.tracking import iterate_frames, track, trackers
+from models.streaming import iterate_frames, track
+from models.tracking import trackers
 from utils import masks, synthetic
 from utils.cli import quiet_tensorflow
 from utils.data_sets import data_set

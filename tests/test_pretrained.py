@@ -9,7 +9,8 @@ import pytest
 from benchmarks.own_vectors import f1, identities, segmented
 from models.motsnet.association import MotsNetConfig
 from models.pixel_embeddings.association import PixelTrackerConfig
-from models.tracking import make_tracker, track
+from models.streaming import track
+from models.tracking import make_tracker
 from models.trackrcnn.association import TrackRcnnConfig
 from tests.conftest import make_detections
 from utils import synthetic

@@ -14,7 +14,7 @@ import track_video
 from models.maskrcnn.network import MaskRCNN
 from models.remots.suppression import intersection_over_minimum, kept_by_iom
 from models.trackrcnn.network import TrackRCNN
-from pipeline import segment_run
+from pipeline.frame_masks import FrameMasks
 from tests.models.networks.test_parts import SMALL as PLAIN
 from tests.models.trackrcnn.test_network import SMALL as TRACKING
 from utils import masks
@@ -48,7 +48,7 @@ def run(monkeypatch, world, output, *more, weights="plain"):
 @pytest.mark.parametrize("weights", ["plain", "tracking"])
 def test_a_run_that_was_stopped_ends_with_the_same_file(world, tmp_path, monkeypatch, weights):
     whole = run(monkeypatch, world, tmp_path / "a", weights=weights)
-    plain = segment_run.Masks.each
+    plain = FrameMasks.each
     taken = []
 
     def killed(self, frames):
@@ -58,10 +58,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_file(world, tmp_path, monkeyp
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(segment_run.Masks, "each", killed)
+    monkeypatch.setattr(FrameMasks, "each", killed)
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, world, tmp_path / "b", weights=weights)
-    monkeypatch.setattr(segment_run.Masks, "each", plain)
+    monkeypatch.setattr(FrameMasks, "each", plain)
     assert not (tmp_path / "b" / "detections").exists()
     again = run(monkeypatch, world, tmp_path / "b", "--resume", weights=weights)
     first, second = ((tmp_path / n / "detections" / "walk.txt").read_bytes() for n in "ab")

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 import track_video
-from pipeline.frame_masks import Parts
+from pipeline.drawn_video import DrawnVideoSink
+from pipeline.frame_masks import Stop
 from pipeline.live import Live
+from pipeline.run import execute
 from pipeline.spool import Spool
-from pipeline.video_source import VideoRun
 from tests import independent
 from tests.browser import look
 from tests.conftest import make_detections
@@ -125,7 +126,7 @@ FAST = ("--tracker", "best", "--set", "memory=20")
 def test_a_video_with_its_masks(walk, tmp_path, capsys):
     arguments = [str(walk / "walk.mp4"), "--detections", str(walk / "seq.json"), *FAST,
                  "--output", str(tmp_path / "out"), "--write", "coco", "mot"]  # fmt: skip
-    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    summary = execute(track_video.request_of(track_video.parse_args(arguments)))
     made = files(tmp_path / "out")
     assert set(made) == {"data/walk.txt", "pictures/walk.mp4", "coco/walk.json", "mot/walk.txt",
                          "report.html", "summary.json"}  # fmt: skip
@@ -157,7 +158,7 @@ PLAY = """
 def test_a_browser_plays_the_video(walk, tmp_path):
     arguments = [str(walk / "walk.mp4"), "--detections", str(walk / "seq.json"), "--tracker",
                  "mask_iou", "--no-report", "--output", str(tmp_path / "out")]  # fmt: skip
-    track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    execute(track_video.request_of(track_video.parse_args(arguments)))
     assert not (tmp_path / "out" / "report.html").exists()
     page = tmp_path / "out" / "pictures" / "page.html"
     page.write_text("<html><head></head><body><video src=walk.mp4#t=2.6></video></body></html>")
@@ -311,7 +312,7 @@ def test_a_folder_of_frames_keeps_its_numbers(walk, tmp_path):
         cv2.imwrite(str(folder / f"{frame:04d}.png"), picture(frame)[:, :, ::-1])
     arguments = [str(folder), "--detections", str(walk / "seq.json"), "--tracker", "mask_iou",
                  "--output", str(tmp_path / "out"), "--fps", "12.5"]  # fmt: skip
-    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    summary = execute(track_video.request_of(track_video.parse_args(arguments)))
     result = read_detections(tmp_path / "out" / "data" / "street.txt")
     assert sorted(set(result.frames.tolist())) == list(range(10, 22))
     assert summary["frames_per_second"] == "25/2"
@@ -327,7 +328,7 @@ def test_masks_numbered_from_one_are_found_out_and_said(walk, tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(items))
     arguments = [str(walk / "walk.mp4"), "--detections", str(tmp_path / "one.json"), "--tracker",
                  "mask_iou", "--output", str(tmp_path / "out")]  # fmt: skip
-    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    summary = execute(track_video.request_of(track_video.parse_args(arguments)))
     assert any("its first frame is taken as number 1" in note for note in summary["notes"])
     assert summary["counts"]["read"] == len(items)
 
@@ -349,7 +350,7 @@ def test_masks_whose_numbers_leave_a_doubt_are_said(walk, tmp_path):
     (tmp_path / "late.json").write_text(json.dumps(items))
     arguments = [str(walk / "walk.mp4"), "--detections", str(tmp_path / "late.json"), "--tracker",
                  "mask_iou", "--output", str(tmp_path / "out")]  # fmt: skip
-    summary = track_video.run_video(track_video.request_of(track_video.parse_args(arguments)))
+    summary = execute(track_video.request_of(track_video.parse_args(arguments)))
     assert any("taken as number 0 (--first-frame 1 otherwise)" in n for n in summary["notes"])
 
 
@@ -403,16 +404,17 @@ def test_a_camera_is_read_until_it_ends(tmp_path, monkeypatch):
 
 
 def asked(source, output, *arguments):
-    """Return the run that a command line asks for."""
+    """Return the request that a command line makes."""
     line = [str(source), "--output", str(output), *arguments]
-    return VideoRun(track_video.request_of(track_video.parse_args(line)))
+    return track_video.request_of(track_video.parse_args(line))
 
 
 def test_a_stop_before_the_first_frame_is_no_error(walk, tmp_path):
     masks = next(walk.glob("*.json"))
-    stopped = asked(walk / "walk.mp4", tmp_path / "out", "--detections", str(masks))
-    stopped.stop.asked = True
-    summary = stopped.execute()
+    stop = Stop()
+    stop.asked = True
+    request = asked(walk / "walk.mp4", tmp_path / "out", "--detections", str(masks))
+    summary = execute(request, stop)
     assert summary["stopped"] and "stopped after 0 frames (--resume goes on)" in summary["notes"]
     assert (tmp_path / "out" / "data" / "walk.txt").read_bytes() == b""
 
@@ -427,7 +429,7 @@ def test_a_stopped_camera_leaves_its_tracks_and_nothing_to_resume(tmp_path, monk
         def read(self):
             self.count += 1
             if self.count == 7:
-                started.stop.asked = True
+                stop.asked = True
             return True, np.ascontiguousarray(picture(self.count)[:, :, ::-1])
 
         def get(self, what):
@@ -438,8 +440,8 @@ def test_a_stopped_camera_leaves_its_tracks_and_nothing_to_resume(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("COUNT", str(tmp_path / "count"))
-    started = asked("0", tmp_path / "out", "--segmenter", "mine:blobs")
-    summary = started.execute()
+    stop = Stop()
+    summary = execute(asked("0", tmp_path / "out", "--segmenter", "mine:blobs"), stop)
     frames = summary["counts"]["frames"]
     assert summary["stopped"] and 4 <= frames <= 7
     assert not [note for note in summary["notes"] if "--resume" in note]
@@ -452,26 +454,24 @@ def test_a_stopped_camera_leaves_its_tracks_and_nothing_to_resume(tmp_path, monk
 def test_parts_that_an_earlier_run_drew_further_are_not_joined(walk, tmp_path):
     masks = str(next(walk.glob("*.json")))
     arguments = [walk / "walk.mp4", tmp_path / "out", "--detections", masks]
-    first = asked(*arguments)
-    place_part = Parts.take
+    stop, draw, update = Stop(), DrawnVideoSink.take, Live.update
 
-    def stop_late(self, frame, result, image):
-        place_part(self, frame, result, image)
-        if frame == 110:
-            first.stop.asked = True
+    def stop_late(self, number, result, image):
+        draw(self, number, result, image)
+        if number == 110:
+            stop.asked = True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Parts, "take", stop_late)
-        assert first.execute()["stopped"]
-    second = asked(*arguments, "--resume")
-    update = Live.update
+        patch.setattr(DrawnVideoSink, "take", stop_late)
+        assert execute(asked(*arguments), stop)["stopped"]
+    stop.asked = False
 
     def stop_early(self, number, *rest):
-        second.stop.asked = number == 20
+        stop.asked = number == 20
         return update(self, number, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Live, "update", stop_early)
-        assert second.execute()["counts"]["frames"] == 21
+        assert execute(asked(*arguments, "--resume"), stop)["counts"]["frames"] == 21
     with av.open(str(tmp_path / "out" / "pictures" / "walk.mp4")) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == 21

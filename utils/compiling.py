@@ -35,7 +35,7 @@ SOURCES = (
     "utils/runs.py",
     "utils/mask_cells.py",
     "models/usc_mots/constraints.py",
-    "models/usc_mots/kmeans.py",
+    "models/usc_mots/kmeans_loops.py",
     "models/best/step.py",
 )
 PATIENCE = 1.0  # seconds of compiling before the user is told why the run waits

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from models.tracking import EMBEDDINGS, track
+from models.streaming import track
+from models.tracking import EMBEDDINGS
 from models.usc_mots.config import UscMotsConfig
 from models.usc_mots.tracker import UscMotsTracker
 from utils.data_sets import MOTS_CLASSES

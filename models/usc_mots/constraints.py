@@ -34,18 +34,14 @@ class ConstraintsGraph:
 
 
 def build_graph(frames: Array, classes: Array, labels: Array, apart: Array) -> ConstraintsGraph:
-    """Build G^t from Eqs. 4 to 6.
-
-    * Must-link: same non-empty label, same class, different frames; closed transitively.
-    * Cannot-link: same frame; different classes; different labels, both set; or `apart`, where at
-      least one of the two has no label.
+    """Return G^t = (V^t, E_cl, E_ml) of Eqs. 4 to 6.
 
     Two nodes with one label in one frame (or of two classes) contradict a cannot-link. The
     cannot-link wins: the node that comes later in node order leaves the group, stays barred from
     every other label, and is reported.
 
     Args:
-        frames: (n,) int, time stamps t_i.
+        frames: (n,) int, time stamps t_i of the nodes V^t.
         classes: (n,) int, gamma_i.
         labels: (n,) int identities l_i, 0 where none is set.
         apart: (n, n) bool, symmetric, the gate: |t_i - t_j| <= tau and mask IoU 0 (Eq. 6), or
@@ -65,69 +61,77 @@ def build_graph(frames: Array, classes: Array, labels: Array, apart: Array) -> C
             "frames, classes, labels and apart must describe the same nodes, got lengths "
             f"{n}, {len(classes)}, {len(labels)} and {apart.shape}"
         )
-    columns = (solid(column, np.int64) for column in (frames, classes, labels))
-    groups, heads, cannot, against = build(*columns, solid(apart, np.bool_))
+    frames, classes, labels = (solid(column, np.int64) for column in (frames, classes, labels))
+    groups, heads, against = must_link(frames, classes, labels)
+    cannot = cannot_link(frames, classes, labels, solid(apart, np.bool_), groups, heads)
     return ConstraintsGraph(groups, heads.tolist(), cannot, tuple(against.tolist()))
 
 
 @loop()
-def build(
-    frames: Array, classes: Array, labels: Array, apart: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Return groups, heads, cannot-links and contradictions of a ConstraintsGraph."""
+def must_link(frames: Array, classes: Array, labels: Array) -> tuple[Array, Array, Array]:
+    """Return the groups of nodes that f_ml = 1 ties (Eq. 6), closed transitively.
+
+    f_ml is 1 for nodes of one label, that is set, and of one class, in different frames.
+
+    Returns:
+        (n,) group of each node, (g,) first node of each group, (c,) contradicting nodes.
+    """
     n = len(frames)
-    # Must-link (Eq. 5): nodes of one label and class, in different frames, are a group.
     known = np.unique(labels)
-    group_of, latest = np.full(len(known), -1), np.full(len(known), -1)
-    groups, heads = np.empty(n, np.int64), np.empty(n, np.int64)
-    labelled, contradicting = np.empty(n, np.bool_), np.zeros(n, np.bool_)
+    group_of, latest = np.full(len(known), -1), np.full(len(known), -1)  # of each label
     before = np.full(n, -1)  # the node that joined a label's group before
+    groups, heads = np.empty(n, np.int64), np.empty(n, np.int64)
+    against = np.zeros(n, np.bool_)
     count = 0
     for node in range(n):
-        joined = False
-        if labels[node] != 0:
-            place = np.searchsorted(known, labels[node])
-            group = group_of[place]
-            if group >= 0 and classes[heads[group]] == classes[node]:
-                joined, other = True, latest[place]
-                while other >= 0:
-                    joined &= frames[other] != frames[node]
-                    other = before[other]
-            contradicting[node] = group >= 0 and not joined
-            if joined or group < 0:
-                before[node], latest[place] = latest[place], node
-            if joined:
-                groups[node] = group
-                continue
-            if group < 0:
-                group_of[place] = count
+        place = np.searchsorted(known, labels[node])
+        group = group_of[place] if labels[node] != 0 else -1
+        joined = group >= 0 and classes[heads[group]] == classes[node]
+        other = latest[place]
+        while joined and other >= 0:
+            joined, other = frames[other] != frames[node], before[other]
+        against[node] = group >= 0 and not joined
+        if labels[node] != 0 and not against[node]:
+            before[node], latest[place] = latest[place], node
+        if joined:
+            groups[node] = group
+            continue
+        if labels[node] != 0 and group < 0:
+            group_of[place] = count
         groups[node], heads[count] = count, node
-        labelled[count] = labels[node] != 0
         count += 1
-    # Cannot-link (Eq. 6): groups of different labels; of an unlabelled node those of its frame, of
-    # other classes, or apart from it.
+    return groups, heads[:count].copy(), np.flatnonzero(against)
+
+
+@loop()
+def cannot_link(
+    frames: Array, classes: Array, labels: Array, apart: Array, groups: Array, heads: Array
+) -> Array:
+    """Return (g, g) bool: whether f_cl is 1 (Eq. 6) for a pair of nodes of two groups.
+
+    f_cl is 1 for nodes of one frame or of different classes; for nodes that are `apart`, of which
+    one at least has no label; and, since a label is only ever joined by itself or by none, for
+    nodes of different labels.
+    """
+    count = len(heads)
     cannot = np.zeros((count, count), np.bool_)
     for i in range(count):
         for j in range(count):
-            cannot[i, j] = labelled[i] and labelled[j]
-    for node in range(n):
+            cannot[i, j] = i != j and labels[heads[i]] != 0 and labels[heads[j]] != 0
+    for node in range(len(frames)):
         if labels[node] != 0:
-            continue
+            continue  # its group bars every other label, and the other node the rest
         i = groups[node]
-        for other in range(n):
-            if (
-                apart[node, other]
-                or frames[node] == frames[other]
-                or classes[node] != classes[other]
-            ):
+        for other in range(len(frames)):
+            same = frames[node] == frames[other] or classes[node] != classes[other]
+            if node != other and (same or apart[node, other]):
                 cannot[i, groups[other]] = cannot[groups[other], i] = True
-    for i in range(count):
-        cannot[i, i] = False
-    return groups, heads[:count].copy(), cannot, np.flatnonzero(contradicting)
+    return cannot
 
 
 @cache
 def compile_ahead() -> None:
-    """Compile `build`, or load what was compiled before."""
-    one = np.ones(1, np.int64)
-    build(one, one, one, np.zeros((1, 1), bool))
+    """Compile the loops, or load what was compiled before."""
+    node = np.ones(1, np.int64)
+    groups, heads, _ = must_link(node, node, node)
+    cannot_link(node, node, node, np.zeros((1, 1), bool), groups, heads)

@@ -17,8 +17,8 @@ from models.tracking import (
     Tracker,
     register,
 )
+from models.usc_mots.algorithm import Window
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
-from models.usc_mots.window import Window
 
 ALL = 0  # the key of the one window of all classes
 

@@ -8,14 +8,8 @@ import pytest
 from models.best.config import BestConfig
 from models.motsnet.association import MotsNetConfig
 from models.pixel_embeddings.association import PixelTrackerConfig
-from models.tracking import (
-    Frame,
-    describe_trackers,
-    iterate_frames,
-    make_tracker,
-    track,
-    trackers,
-)
+from models.streaming import iterate_frames, track
+from models.tracking import Frame, describe_trackers, make_tracker, trackers
 from models.trackrcnn.association import TrackRcnnConfig
 from models.usc_mots.config import AuthorsConfig, UscMotsConfig
 from tests.conftest import make_detections, random_scene

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.scenes import crowd
 from models.best.config import BestConfig
 from models.best.tracker import BestTracker
-from models.tracking import iterate_frames, track
+from models.streaming import iterate_frames, track
 from pipeline.settings import settings_for
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils import masks

@@ -13,7 +13,8 @@ from models.pixel_embeddings.association import PixelTrackerConfig, greedy
 from models.pixel_embeddings.clusters import Cluster, clusters_of, enlarged
 from models.pixel_embeddings.config import PixelConfig
 from models.pixel_embeddings.network import PixelEmbeddings
-from models.tracking import make_tracker, track
+from models.streaming import track
+from models.tracking import make_tracker
 from pipeline.settings import settings_for
 from pipeline.stages import Pipeline
 from tests.models.trackrcnn.test_network import frames_of, numpy

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from models.usc_mots.constraints import ConstraintsGraph
-from models.usc_mots.kmeans import ROUNDING, Clustering
+from models.usc_mots.kmeans import Clustering
+from models.usc_mots.kmeans_loops import ROUNDING
 
 Array = Any
 

@@ -1,14 +1,19 @@
 import numpy as np
 import pytest
 
+from models.usc_mots.config import UscMotsConfig
 from models.usc_mots.constraints import build_graph
+from models.usc_mots.kmeans import constrained_kmeans as kmeans_of
 from models.usc_mots.kmeans import (
-    constrained_kmeans,
     farthest_first,
     fullest_frame,
     plain_kmeans,
 )
 from tests.models.usc_mots import oracle
+
+
+def constrained_kmeans(points, frames, graph, initial=None, adaptive=True, **settings):
+    return kmeans_of(points, frames, graph, UscMotsConfig(**settings), initial, adaptive)
 
 
 def cluster_nodes(points, frames, labels=None, apart=None, classes=None, **options):
@@ -175,10 +180,10 @@ def test_many_objects_at_once():
         (dict(points=np.zeros((3, 2))), "for the graph's n = 2"),
         (dict(points=np.array([[0.0], [np.nan]])), "must be finite"),
         (dict(frames=[1, 2]), "frames must descend"),
-        (dict(centre_rule="median"), "'mean' or 'nearest', got 'median'"),
+        (dict(centre_rule="median"), "centre_rule must be 'mean' or 'nearest', got median"),
         (dict(initial=[]), "at least one node"),
         (dict(max_iterations=0), "max_iterations must be at least 1"),
-        (dict(order="random"), "'time' or 'distance', got 'random'"),
+        (dict(order="random"), "order must be 'time' or 'distance', got random"),
     ],
 )
 def test_bad_arguments(change, message):
@@ -231,7 +236,7 @@ def test_the_tolerance_is_a_share_of_the_points_variance():
     frames, n = np.arange(5, -1, -1), 6
     graph = build_graph(frames, np.ones(n), np.zeros(n, int), np.zeros((n, n), bool))
     passes = [
-        constrained_kmeans(points, frames, graph, [0, 1], "mean", tolerance=t).iterations
+        constrained_kmeans(points, frames, graph, [0, 1], tolerance=t).iterations
         for t in (0.5, 1e-12)
     ]
     assert passes == [1, 2]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.usc_mots.config import UscMotsConfig
+
 Array = npt.NDArray[Any]
 
 NONE = 0  # label of a node without an identity
@@ -67,16 +69,15 @@ def distances_to_mean(points: Array, members: Array) -> npt.NDArray[np.float64]:
     return gaps
 
 
-def scores_enough(scores: Sequence[float], new: bool, rule: str, least: float, t_lag: int) -> bool:
-    """Return whether a cluster's score lets it hand out an identity.
+def scores_enough(scores: Sequence[float], new: bool, config: UscMotsConfig) -> bool:
+    """Return whether a cluster's score lets it hand out an identity (Alg. 1, lines 8 and 9).
 
     Args:
-        scores: confidences of its m members.
+        scores: confidences c_i of its members.
         new: whether none of them has an identity.
-        rule: "mean": their mean must exceed `least`, lambda, whichever cluster it is (Alg. 1, lines
-            8 and 9); "sum" (authors' code): of a new cluster, sum / t_lag must reach it.
-        least: lambda. t_lag: frames in the window.
+        config: `score_rule` "mean": the mean must exceed lambda, `min_score`, whichever cluster it
+            is; "sum" (authors' code): of a new cluster, sum / t_lag must reach it.
     """
-    if rule == "mean":
-        return sum(scores) / len(scores) > least
-    return not new or sum(scores) / t_lag >= least
+    if config.score_rule == "mean":
+        return sum(scores) / len(scores) > config.min_score
+    return not new or sum(scores) / config.t_lag >= config.min_score

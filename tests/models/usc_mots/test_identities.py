@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.usc_mots.labelling import identity_and_takers, newest_node, scores_enough
+from models.usc_mots.config import UscMotsConfig
+from models.usc_mots.identities import identity_and_takers, newest_node, scores_enough
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,14 @@ def test_of_several_newest_nodes_the_one_nearest_to_the_mean():
 
 def test_scores():
     scores = [0.2, 0.4]
-    assert scores_enough(scores, True, "mean", 0.29, 3)
-    assert not scores_enough([0.25, 0.25], True, "mean", 0.25, 3)
-    assert not scores_enough(scores, False, "mean", 0.31, 3)
-    assert scores_enough([0.25, 0.5], True, "sum", 0.25, 3)
-    assert not scores_enough(scores, True, "sum", 0.21, 3)
-    assert scores_enough(scores, False, "sum", 0.9, 3)
+
+    def enough(scores, new, rule, least):
+        config = UscMotsConfig(t_lag=3, score_rule=rule, min_score=least)
+        return scores_enough(scores, new, config)
+
+    assert enough(scores, True, "mean", 0.29)
+    assert not enough([0.25, 0.25], True, "mean", 0.25)
+    assert not enough(scores, False, "mean", 0.31)
+    assert enough([0.25, 0.5], True, "sum", 0.25)
+    assert not enough(scores, True, "sum", 0.21)
+    assert enough(scores, False, "sum", 0.9)
