@@ -52,9 +52,7 @@ test-fast: .venv/.installed-test
 	$(BIN)/python -m pytest -q -n auto $(FAST)
 
 benchmark: .venv/.installed-benchmark
-	$(BIN)/python -m benchmarks.association $(if $(DATA),--data $(DATA))
-	$(BIN)/python -m benchmarks.growth --plot results/growth.png
-	$(BIN)/python -m benchmarks.whole_runs $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m benchmarks.speed --plot results/growth.png $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv results/demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

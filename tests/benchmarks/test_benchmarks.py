@@ -1,22 +1,11 @@
 """What the benchmarks' figures rest on, on scenes small enough to work out by hand."""
 
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import train_dhae
-from benchmarks import (
-    accuracy,
-    growth,
-    occlusion_video,
-    readings,
-    repeat_training,
-    tune_matchers,
-)
-from benchmarks.association import frames_per_second
+from benchmarks import accuracy, readings, speed, tune_matchers
 from benchmarks.compare_trackers import (
     BOUND,
     DATA,
@@ -27,7 +16,6 @@ from benchmarks.compare_trackers import (
     pipeline_of,
 )
 from benchmarks.scenes import crowd
-from reproduction.tables import table_4
 from tests.conftest import make_detections, write_tracks
 from utils.data_sets import data_set
 
@@ -36,16 +24,16 @@ KITTI = data_set("kitti")
 
 def test_growth_is_the_power_of_the_objects():
     # From 100 to 10,000 objects 1,000 times as long: 100^1.5.
-    assert growth.exponent({10: 9.0, 100: 0.01, 1000: 1.0, 10000: 10.0}) == pytest.approx(1.5)
-    assert np.isnan(growth.exponent({10: 9.0, 100: 0.01}))
+    assert speed.exponent({10: 9.0, 100: 0.01, 1000: 1.0, 10000: 10.0}) == pytest.approx(1.5)
+    assert np.isnan(speed.exponent({10: 9.0, 100: 0.01}))
 
 
 def test_growth_times_each_tracker_until_it_takes_too_long(tmp_path):
-    found = growth.measured((3, 6, 9), ("best", "paper"), 1, 10.0)
+    found = speed.growth((3, 6, 9), ("best", "paper"), 1, 10.0)
     assert set(found) == {"best", "paper"} and set(found["best"]) == {3, 6, 9}
     assert min(found["best"].values()) > 0
-    assert set(growth.measured((3, 6), ("paper",), 1, 0.0)["paper"]) == {3}
-    growth.plot(found, tmp_path / "growth.png")
+    assert set(speed.growth((3, 6), ("paper",), 1, 0.0)["paper"]) == {3}
+    speed.plot(found, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size
 
 
@@ -165,16 +153,7 @@ def test_the_fastest_of_several_calls_counts():
     import time
 
     waits = iter((0.05, 0.01, 0.05))
-    rate = frames_per_second(lambda: time.sleep(next(waits)), 10, 3)
-    assert 10 / 0.05 < rate <= 10 / 0.01
-
-
-def test_pillars_hide_people_in_the_video():
-    found, images = occlusion_video.simulate()
-    assert len(images) == occlusion_video.FRAMES and set(found.ids.tolist()) == {1, 2, 3, 4, 5}
-    left, right = occlusion_video.PILLARS[0]
-    inside = (found.boxes_xywh[:, 0] > left) & (found.boxes_xywh[:, :3:2].sum(axis=1) < right)
-    assert not inside.any() and not found.scored
+    assert 0.01 <= speed.fastest(lambda: time.sleep(next(waits)), 3) < 0.05
 
 
 def test_the_bound_matches_from_an_iou_of_one_half_on():
@@ -182,45 +161,6 @@ def test_the_bound_matches_from_an_iou_of_one_half_on():
     for width, identity in ((6, 1), (5, 1), (4, 0)):
         found = make_detections([(0, 0, 1, 0.9, (2, 2, width, 10))])
         assert by_truth(found, truth).tolist() == [identity]
-
-
-def test_the_spread_of_seeds_by_hand():
-    cell = next(c for c in table_4() if c.row in repeat_training.ROWS and c.metric == "sMOTSA")
-    ids = replace(cell, column="IDS", metric="IDS", paper=12)
-    text = repeat_training.as_table([(cell, [97.0, 98.0, 99.0]), (ids, [10.0, 12.0, 14.0])])
-    first, second = text.splitlines()[2:]
-    assert first.endswith(f"| 98.0 | 1.0 | 97.0 to 99.0 | {cell.paper} |")
-    assert second.endswith("| IDS | 12 | 2 | 10 to 14 | 12 |")
-
-
-def test_seeds_are_compared_by_the_rows_and_weights_they_name(tmp_path, monkeypatch):
-    seen = []
-
-    class Fake:
-        def __init__(self, *_):
-            pass
-
-        def scores(self, runs):
-            seen.extend(runs)
-            names = ("car", "pedestrian")
-            by_run = {r: {"sMOTSA": float(r.weights[0][-1]), "IDS": 2} for r in seen}
-            return {r: dict.fromkeys(names, row) for r, row in by_run.items()}
-
-    monkeypatch.setattr(repeat_training, "Experiments", Fake)
-    args = repeat_training.parse_args(["--data", str(tmp_path), "--preset", "authors"])
-    found = repeat_training.headline(args, [["a/1", "b/1"], ["a/2", "b/2"]])
-    assert len(found) == len(repeat_training.ROWS) * 3 * 2
-    for cell, values in found:
-        assert values == ([1.0, 2.0] if cell.metric == "sMOTSA" else [2.0, 2.0])
-        assert cell.run.preset == "authors" and cell.row in repeat_training.ROWS
-    assert {r.weights for r in seen} == {("a/1", "b/1"), ("a/2", "b/2")}
-
-
-def test_seeds_that_say_nothing_are_refused(capsys):
-    for seeds in (["3"], ["1", "1"], ["0", "-1"]):
-        with pytest.raises(SystemExit):
-            repeat_training.parse_args(["--data", ".", "--seeds", *seeds])
-        assert "at least two different numbers" in capsys.readouterr().err
 
 
 def test_readings_change_one_rule_of_every_row():
@@ -234,31 +174,3 @@ def test_readings_change_one_rule_of_every_row():
     scores = {c.run: {n: {"sMOTSA": 98.25, "IDS": 7} for n in ("car", "pedestrian")} for c in cells}
     row = readings.as_row("x", readings.runs_of(cells, ()), scores)
     assert row == "| x | " + " | ".join([" ".join(["98.2 (7)"] * 3)] * 3) + " |"
-
-
-def test_a_training_without_a_card_goes_on_and_one_with_a_card_is_done(tmp_path, monkeypatch):
-    called = []
-
-    def started(command, **_):
-        called.append(command)
-        return SimpleNamespace(returncode=0)
-
-    monkeypatch.setattr(repeat_training.subprocess, "run", started)
-    args = repeat_training.parse_args(["--data", "data", "--output", str(tmp_path)])
-    weights = tmp_path / "kitti_b_2.keras"
-    weights.write_bytes(b"half trained")
-    assert repeat_training.train(args, "b", 2) == weights.resolve()
-    (command,) = called
-    script, *arguments = command[1:]
-    parsed = train_dhae.parse_args(arguments)
-    assert Path(script).is_file() and parsed.resume and parsed.output == weights.resolve()
-    assert (parsed.seed, parsed.held_back) == (2, ["0005", "0019"])
-    assert (parsed.choose, parsed.epochs, parsed.location_gain) == ("loss", 20, 4.0)
-    weights.with_suffix(".json").write_text("{}")
-    repeat_training.train(args, "b", 2)
-    assert len(called) == 1
-    monkeypatch.setattr(
-        repeat_training.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2)
-    )
-    with pytest.raises(ValueError, match="must be trained"):
-        repeat_training.train(args, "a", 2)

@@ -11,7 +11,6 @@ import pytest
 from pycocotools import mask as coco_mask
 
 import mine_tracks
-from benchmarks.mined_tracks import quality
 from models.motsnet.mining import MiningConfig, mine, payoff
 from tests.models.motsnet.scene import moving
 from utils.formats import mots_txt
@@ -67,11 +66,6 @@ def test_only_frames_a_step_apart_are_linked():
     every = detections.select(np.flatnonzero(detections.frames % 2 == 1))
     ids, _ = mine(every, images.__getitem__, MiningConfig(), step=2)
     assert ids.reshape(3, 2).tolist() == [[1, 2]] * 3
-
-
-def test_purity_and_completeness_by_hand():
-    tracklets, objects = np.array([1, 1, 1, 2, 2, 3]), np.array([5, 5, 7, 5, 0, 7])
-    assert quality(tracklets, objects) == (3 / 4, (2 + 1) / 5)
 
 
 @pytest.fixture
