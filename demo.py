@@ -20,23 +20,23 @@ LEAST = 0.5  # score of what a network found
 COLUMNS = ("mask AP50", "detections", "tracks", "IDF1", "IDS", "MOTA", "sMOTSA", "HOTA")
 
 
-def segmented(folder: Path, of: DataSet, network: Path) -> tuple[Path, float]:
+def segmented(folder: Path, dataset: DataSet, network: Path) -> tuple[Path, float]:
     """Find the objects of a generated sequence; return their file and the masks' AP50."""
-    made, found = folder / "input", folder.with_name(f"{folder.name}_found")
-    frames = str(made / of.images / "0001")
-    truth = made / of.truth
-    summary = segment(SegmentRequest(frames, found, str(network), ground_truth=truth))
-    return found / summary["files"][0], summary["scores"]["AP50"]["mask"]["mean"]
+    source, output = folder / "input", folder.with_name(f"{folder.name}_found")
+    frames = str(source / dataset.images / "0001")
+    truth = source / dataset.truth
+    summary = segment(SegmentRequest(frames, output, str(network), ground_truth=truth))
+    return output / summary["files"][0], summary["scores"]["AP50"]["mask"]["mean"]
 
 
-def tracked(folder: Path, of: DataSet, detections: Path, least: float) -> dict[str, Any]:
+def tracked(folder: Path, dataset: DataSet, detections: Path, least: float) -> dict[str, Any]:
     """Track, draw and score a sequence; return its row of the table."""
-    made = folder / "input"
+    source = folder / "input"
     request = Request(
-        changed(settings_for(of), [f"rules.min_score={least}"]),
-        Files([detections], made / of.images),
+        changed(settings_for(dataset), [f"rules.min_score={least}"]),
+        Files([detections], source / dataset.images),
         folder,
-        ground_truth=made,
+        ground_truth=source,
         visualize=True,
     )
     summary = execute(request)
@@ -45,26 +45,26 @@ def tracked(folder: Path, of: DataSet, detections: Path, least: float) -> dict[s
         "detections": summary["counts"]["read"],
         "tracks": summary["counts"]["tracker_tracks"],
     }
-    return counted | scores["boxes"][of.name] | scores["masks"]["pedestrian"]
+    return counted | scores["boxes"][dataset.name] | scores["masks"]["pedestrian"]
 
 
 def main() -> None:
     """Run the whole pipeline on both kinds; print one table."""
     rows = {}
     for kind in ("sprites", "mnist"):
-        folder, of = OUTPUT / kind, data_set(kind)
+        folder, dataset = OUTPUT / kind, data_set(kind)
         draw, origin = synthetic.source(kind)
-        say(f"{of.title}: objects {origin}")
+        say(f"{dataset.title}: objects {origin}")
         synthetic.generate(
-            folder / "input", kind, draw, of.margin or 0, "test", 1, FRAMES, OBJECTS, SEED
+            folder / "input", kind, draw, dataset.margin or 0, "test", 1, FRAMES, OBJECTS, SEED
         )
-        given, network = folder / "input" / of.detections, NETWORKS.get(kind)
+        given, network = folder / "input" / dataset.detections, NETWORKS.get(kind)
         row: dict[str, Any] = {}
         if network is not None:
-            given, row["mask AP50"] = segmented(folder, of, network)
+            given, row["mask AP50"] = segmented(folder, dataset, network)
             say(f"detections that score below {LEAST} are left out")
-        rows[f"{of.title}, {'from frames' if network else 'given masks'}"] = row | tracked(
-            folder, of, given, LEAST if network else 0.0
+        rows[f"{dataset.title}, {'from frames' if network else 'given masks'}"] = row | tracked(
+            folder, dataset, given, LEAST if network else 0.0
         )
     shown = {name: {c: row.get(c) for c in COLUMNS} for name, row in rows.items()}
     say(format_table("demo", list(COLUMNS), shown))

@@ -50,8 +50,8 @@ def observed(inputs: Inputs, pipeline: Pipeline) -> dict[str, list[tuple[str, Ob
     Raises:
         ValueError: detections without scores.
     """
-    of = pipeline.settings.data_set
-    found: dict[str, list[tuple[str, Observations]]] = {}
+    dataset = pipeline.settings.data_set
+    by_class: dict[str, list[tuple[str, Observations]]] = {}
     for detections in inputs.sequences:
         truth = inputs.truth.get(detections.sequence)
         if truth is None or not len(truth):
@@ -59,9 +59,9 @@ def observed(inputs: Inputs, pipeline: Pipeline) -> dict[str, list[tuple[str, Ob
         if not detections.scored:
             raise FormatError(detections.sequence, None, "detections must have scores", "none")
         keep, _ = pipeline.mark(detections)
-        for cls, seen in observe(detections, truth, keep, of.ignore).items():
-            found.setdefault(of.name_of(cls), []).append((detections.sequence, seen))
-    return found
+        for cls, seen in observe(detections, truth, keep, dataset.ignore).items():
+            by_class.setdefault(dataset.name_of(cls), []).append((detections.sequence, seen))
+    return by_class
 
 
 def report_class(name: str, sequences: Sequence[Observations]) -> tuple[Curve, dict[str, Any]]:
@@ -100,10 +100,10 @@ def fitted(args: argparse.Namespace) -> ScoreCurves:
     """
     check_writable(args.output.parent)
     flags = SettingsFlags.of(args, tracker="best", trusted="no")
-    of = flags.data_set()
-    options = Options(args.size, classes=Classes(own_names(of)))
+    dataset = flags.data_set()
+    options = Options(args.size, classes=Classes(own_names(dataset)))
     inputs = read_inputs(args.detections, args.ground_truth, args.sequences, options, args.format)
-    settings = flags.settings(named_after(of, [*inputs.sequences, *inputs.truth.values()]))
+    settings = flags.settings(named_after(dataset, [*inputs.sequences, *inputs.truth.values()]))
     for text in inputs.notes:
         note(text)
     by_class = observed(inputs, Pipeline(settings))
@@ -116,12 +116,12 @@ def fitted(args: argparse.Namespace) -> ScoreCurves:
     curves, facts = {}, {}
     for name, parts in by_class.items():
         curves[name], facts[name] = report_class(name, [seen for _, seen in parts])
-    made = ScoreCurves(curves, {"annotated_frames": frames, "fit": facts})
+    result = ScoreCurves(curves, {"annotated_frames": frames, "fit": facts})
     if args.plot is not None:
         plot(args.plot, curves)
-    made.write(args.output)
+    result.write(args.output)
     say(f"{args.output}: curves of {', '.join(curves)} (test_mots.py --scores {args.output})")
-    return made
+    return result
 
 
 def _frames(truth: Detections | None) -> int:

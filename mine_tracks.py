@@ -80,8 +80,11 @@ def with_regions(result: Detections) -> Detections:
     """
     rows = np.flatnonzero(result.ids)
     regions = []
-    for _, own in result.rows_by_frame():
-        left, taken = own[result.ids[own] == 0], own[result.ids[own] > 0]
+    for _, frame_rows in result.rows_by_frame():
+        left, taken = (
+            frame_rows[result.ids[frame_rows] == 0],
+            frame_rows[result.ids[frame_rows] > 0],
+        )
         if not len(left):
             continue
         size = {"size": list(result.size)}

@@ -52,8 +52,8 @@ def refined(args: argparse.Namespace) -> dict[str, Any]:
     flags = SettingsFlags.of(args, tracker="given", refine=True, trusted="yes")
     settings, late = flags.early_and_late()
 
-    def named(of: DataSet) -> Any:
-        return replace(late(of), refinement=config)
+    def named(dataset: DataSet) -> Any:
+        return replace(late(dataset), refinement=config)
 
     files = Files(
         args.tracks,

@@ -74,7 +74,7 @@ def settings_of(
     config, plan = NETWORKS[model].config(**chosen.network), chosen.plan
     if given is not None:
         config = config.like(given)
-    own: dict[str, dict[str, str]] = {"network": {}, "plan": {}}
+    texts: dict[str, dict[str, str]] = {"network": {}, "plan": {}}
     for change in changes:
         name, equals, value = (part.strip() for part in change.partition("="))
         if not equals or not name:
@@ -84,31 +84,31 @@ def settings_of(
         if not parts:
             known = ", ".join((*parts_of(config), *parts_of(plan)))
             raise ValueError(f"--set must name one of {known}, got {name}")
-        own[parts[0]][name] = value
-    config = override(config, own["network"], {})
+        texts[parts[0]][name] = value
+    config = override(config, texts["network"], {})
     if given is not None:
         config.check_like(given)
-    return config, override(plan, own["plan"], {})
+    return config, override(plan, texts["plan"], {})
 
 
-def check_identities(sequences: Sequence[FrameSequence], of: DataSet, model: str) -> None:
+def check_identities(sequences: Sequence[FrameSequence], dataset: DataSet, model: str) -> None:
     """Refuse objects that do not say who they are.
 
     Raises:
         FormatError: the first without an id.
     """
     for sequence in sequences:
-        found = sequence.detections
-        nameless = np.flatnonzero((found.ids == 0) & (found.classes != of.ignore))
+        detections = sequence.detections
+        nameless = np.flatnonzero((detections.ids == 0) & (detections.classes != dataset.ignore))
         if len(nameless):
             rule = f"objects must have ids for --model {model}"
-            got = f"none in frame {found.frames[nameless[0]]}"
+            got = f"none in frame {detections.frames[nameless[0]]}"
             raise FormatError(f"{sequence.name}.txt", None, rule, got)
 
 
-def with_classes(config: Any, sequences: Sequence[FrameSequence], of: DataSet) -> Any:
+def with_classes(config: Any, sequences: Sequence[FrameSequence], dataset: DataSet) -> Any:
     """Return the config with the classes that the sequences have."""
-    names = class_names(sequences, of)
+    names = class_names(sequences, dataset)
     if not names:
         raise ValueError("the sequences must have objects, got none")
     return replace(config, classes=tuple(names.values()), numbers=tuple(names))
@@ -127,18 +127,18 @@ def main() -> None:
     args = parse_args()
     if args.list:
         return show(args)
-    of = data_set(args.dataset)
-    sequences = load_sequences(args.data, of, args.sequences, args.images)
+    dataset = data_set(args.dataset)
+    sequences = load_sequences(args.data, dataset, args.sequences, args.images)
     training, held_back = split(sequences, [s.name for s in sequences], args.held_back)
     tracking = args.model != "maskrcnn"
     if tracking:
-        check_identities(sequences, of, args.model)
+        check_identities(sequences, dataset, args.model)
     keras = import_keras()
     from models.networks.files import fingerprint
 
     given = load_network(args.start) if args.start else None
     config, plan = settings_of(args.model, args.profile, args.set, given and given.config)
-    config = with_classes(config, sequences, of)
+    config = with_classes(config, sequences, dataset)
     if getattr(config, "past", 0) >= plan.batch:
         raise ValueError(f"past must be below batch ({plan.batch} frames), got {config.past}")
     keras.mixed_precision.set_dtype_policy(args.precision)
@@ -155,7 +155,7 @@ def main() -> None:
     trainer = trainer_class(args.model)(
         args.output,
         settings,
-        of,
+        dataset,
         command,
         (network_class(args.model), config),
         plan,

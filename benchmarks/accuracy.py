@@ -95,11 +95,13 @@ def scenes_of(data: Path) -> list[Scene]:
     """Return the sequences of all sources that are there."""
     scenes = []
     for source, (name, folder) in SOURCES.items():
-        of = data_set(name)
-        if (data / of.folder / folder).is_dir():
-            for found in read_sequences(data / of.folder / folder):
-                truth = read_detections(data / of.folder / of.truth / f"{found.sequence}.txt")
-                scenes.append(Scene(source, found, truth))
+        dataset = data_set(name)
+        if (data / dataset.folder / folder).is_dir():
+            for detections in read_sequences(data / dataset.folder / folder):
+                truth = read_detections(
+                    data / dataset.folder / dataset.truth / f"{detections.sequence}.txt"
+                )
+                scenes.append(Scene(source, detections, truth))
     if not scenes:
         raise ValueError(f"{data}: must hold kitti_mots or mots_challenge")
     return scenes
@@ -118,8 +120,8 @@ def combined(jobs: Sequence[Job], parts: Sequence[dict[str, Any]]) -> dict[str, 
     """Return {"source class": scores}."""
     rows: dict[str, dict[str, Any]] = {}
     for source in dict.fromkeys(job.scene.source for job in jobs):
-        own = [p for job, p in zip(jobs, parts, strict=True) if job.scene.source == source]
-        for name, row in evaluation.combine_masks(own).items():
+        source_parts = [p for job, p in zip(jobs, parts, strict=True) if job.scene.source == source]
+        for name, row in evaluation.combine_masks(source_parts).items():
             rows[f"{source} {name}"] = row
     return rows
 
@@ -145,8 +147,8 @@ def parts(scenes: Sequence[Scene], measure: Measure) -> None:
     """Print what each part adds."""
     rows: dict[str, dict[str, Any]] = {}
     for part, changes in PARTS.items():
-        found = measure([Job(scene, changes) for scene in scenes])
-        rows[part] = {name: shown(row) for name, row in found.items()}
+        results = measure([Job(scene, changes) for scene in scenes])
+        rows[part] = {name: shown(row) for name, row in results.items()}
     say(format_table("sMOTSA / IDS / IDF1 / HOTA", list(rows["best"]), rows))
 
 
@@ -170,14 +172,14 @@ def constants(scenes: Sequence[Scene], measure: Measure) -> None:
     preset = scenes[0].settings.tracker
     rows: dict[str, dict[str, Any]] = {}
     for name, values in GRID.items():
-        found = {v: averages(measure([Job(s, {name: v}) for s in scenes])) for v in values}
-        chosen, figure = left_out(found)
-        own = getattr(preset, name)
+        means = {v: averages(measure([Job(s, {name: v}) for s in scenes])) for v in values}
+        chosen, figure = left_out(means)
+        value = getattr(preset, name)
         rows[name] = {
             "values": " ".join(map(str, values)),
             "chosen without each": " ".join(str(v) for v in chosen.values()),
-            "preset": str(own),
-            "preset's mean": sum(found[own].values()) / len(found[own]),
+            "preset": str(value),
+            "preset's mean": sum(means[value].values()) / len(means[value]),
             "left out": figure,
         }
     say(format_table("constant", list(next(iter(rows.values()))), rows))
@@ -185,12 +187,12 @@ def constants(scenes: Sequence[Scene], measure: Measure) -> None:
 
 def observations_of(scene: Scene, frames: int | None = None) -> dict[str, Observations]:
     """Return {class name: Observations} of a scene, or of its first annotated frames."""
-    of, truth = scene.settings.data_set, scene.truth
+    dataset, truth = scene.settings.data_set, scene.truth
     if frames is not None:
         truth = truth.select(np.isin(truth.frames, np.unique(truth.frames)[:frames]))
     keep, _ = Pipeline(scene.settings).mark(scene.detections)
-    found = observe(scene.detections, truth, keep, of.ignore)
-    return {of.name_of(cls): seen for cls, seen in found.items()}
+    observations = observe(scene.detections, truth, keep, dataset.ignore)
+    return {dataset.name_of(cls): seen for cls, seen in observations.items()}
 
 
 def curves_of(parts: Sequence[dict[str, Observations]], shrinkage: float) -> ScoreCurves:
@@ -213,9 +215,9 @@ def scores(scenes: Sequence[Scene], measure: Measure) -> None:
             pairs = zip(scored, seen, strict=True)
             others = [o for s, o in pairs if s.source == scene.source and s is not scene]
             jobs.append(Job(scene, curves=curves_of(others, shrinkage)))
-        found = measure(jobs)
+        results = measure(jobs)
         label = f"fitted on the others, shrunk by {shrinkage:g}"
-        rows[label] = {name: shown(row) for name, row in found.items()}
+        rows[label] = {name: shown(row) for name, row in results.items()}
         for frames in FEW:
             losses = [
                 loss
@@ -253,8 +255,8 @@ def at_once(scenes: Sequence[Scene], measure: Measure) -> None:
             for frame in iterate_frames(scene.detections, tracker, keep=keep):
                 first[frame.rows] = tracker.update(frame)
             last = np.zeros(len(first), np.int64)
-            found, ids = tracker.flush()
-            last[found] = ids
+            flushed, ids = tracker.flush()
+            last[flushed] = ids
             same += int((first == last)[keep].sum())
             read += int(keep.sum())
         rows[source] = {"detections": read, "first answer is the last, %": 100 * same / read}
@@ -265,22 +267,24 @@ def refined(scenes: Sequence[Scene], data: Path, seeds: Sequence[int]) -> None:
     """Print what refining changes, where there are frames."""
     rows: dict[str, dict[str, Any]] = {}
     for source in dict.fromkeys(s.source for s in scenes):
-        own = [s for s in scenes if s.source == source]
-        of = own[0].settings.data_set
-        pictures = [reader_of(data / of.folder / of.images, s.detections) for s in own]
-        numbers = [np.unique(s.detections.frames).tolist() for s in own]
+        source_scenes = [s for s in scenes if s.source == source]
+        dataset = source_scenes[0].settings.data_set
+        pictures = [
+            reader_of(data / dataset.folder / dataset.images, s.detections) for s in source_scenes
+        ]
+        numbers = [np.unique(s.detections.frames).tolist() for s in source_scenes]
         pairs = zip(pictures, numbers, strict=True)
         if any(p is None or p.missing(n) for p, n in pairs):
             continue
-        ways = {f"{source}, best": own[0].settings}
-        if not own[0].detections.scored:
-            ways[f"{source}, true identities"] = settings_for(of, "given")
+        ways = {f"{source}, best": source_scenes[0].settings}
+        if not source_scenes[0].detections.scored:
+            ways[f"{source}, true identities"] = settings_for(dataset, "given")
         for label, settings in ways.items():
             for seed in (None, *seeds):
                 config = RetrackingConfig(seed=seed or 0)
                 asked = replace(settings, refine=seed is not None, refinement=config)
                 pipeline, counts, start = Pipeline(asked), [], time.perf_counter()
-                for scene, reader in zip(own, pictures, strict=True):
+                for scene, reader in zip(source_scenes, pictures, strict=True):
                     result, _ = pipeline.track(scene.detections, reader).result()
                     classes = pipeline.scored_classes([scene.truth])
                     counts.append(pipeline.counts(scene.truth, result, classes))

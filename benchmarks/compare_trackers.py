@@ -1,22 +1,17 @@
 """All trackers on identical detections: accuracy, frames per second and peak memory, in one table.
 
-    pip install trackers==2.6.1
-    python -m benchmarks.compare_trackers --data data --output results/compare
+    pip install -r requirements-benchmark.txt
+    python -m benchmarks.compare_trackers --data data --peers trackers=python pyxtrackers=python
 
-Ours (all presets), the competitors of the registry, and
-SORT, ByteTrack, OC-SORT and C-BIoU of the package `trackers` with its settings, but that the first
-frame counts, one instance per class. Everything gets the same files. `trackers` and the competitors
-see what the paper's thresholds leave of a detector's; ByteTrack, which is made for weak detections,
-is run with those that `best` gets, too. Each runs in a process of its own, from detections (and,
-where used, embeddings) in memory to identities; reading, embedding and scoring are not timed.
-
-`--peers boxmot=PYTHON pyxtrackers=PYTHON trackers=PYTHON` adds the trackers of packages that other
-environments have (`benchmarks.peers`), each with both kinds of detections.
+Ours (all presets), the competitors of the registry, and trackers of other packages, each in the
+Python that has the package (`benchmarks.peers`). Everything gets the same files. Competitors and
+peers see what the paper's thresholds leave of a detector's; peers are run with what `best` gets,
+too. Each runs in a process of its own, from detections (and, where used, embeddings) in memory to
+identities; reading, embedding and scoring are not timed.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import multiprocessing
 import pickle
@@ -32,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from benchmarks.association import package_boxes
 from benchmarks.peers import call
 from models.assignment import assign_exactly
 from models.tracking import Array
@@ -55,18 +49,11 @@ DATA = {
     "MOTSChallenge detections_yolov8n_seg": (data_set("mots"), "detections_yolov8n_seg"),
 }
 WEAK = ", weak too"  # ends the rows whose trackers get weak detections
-PACKAGE = {
-    "SORT": "SORTTracker",
-    "ByteTrack": "ByteTrackTracker",
-    f"ByteTrack{WEAK}": "ByteTrackTracker",
-    "OC-SORT": "OCSORTTracker",
-    "C-BIoU": "CBIoUTracker",
-}
 OURS = ("paper", "authors", "best")
 MATCHED = {"mask IoU": "mask_iou", "TrackR-CNN matching": "trackrcnn", "MOTSNet LAP": "motsnet"}
 PASSES = 3  # of which the fastest is timed; the first imports and warms up
 BOUND = "true identities"  # no tracker: what an association without a mistake would make
-ALL = (*MATCHED, *PACKAGE, *OURS, BOUND)
+ALL = (*MATCHED, *OURS, BOUND)
 COLUMNS = ("sMOTSA", "IDS", "Frag", "IDF1", "HOTA")
 
 
@@ -86,39 +73,36 @@ class Scene:
 def prepare(data: Path, output: Path) -> dict[str, Path]:
     """Embed every detection once; write one pickle per data set and return their paths."""
     files = {}
-    for name, (of, detections) in DATA.items():
-        folder = data / of.folder
+    for name, (dataset, detections) in DATA.items():
+        folder = data / dataset.folder
         if not (folder / detections).is_dir():
             continue
         # Every score: what a tracker gets of these rows, its rules decide.
-        least = settings_for(of, "best").rules.min_area
-        settings = replace(settings_for(of, "paper"), rules=DetectionRules(min_area=least))
+        least = settings_for(dataset, "best").rules.min_area
+        settings = replace(settings_for(dataset, "paper"), rules=DetectionRules(min_area=least))
         pipeline = Pipeline(settings)
         scenes = read_sequences(folder / detections)
         prepared = [Scene(scene, pipeline.track(scene).columns) for scene in scenes]
-        files[name] = output / f"{of.name}_{detections}.pickle"
+        files[name] = output / f"{dataset.name}_{detections}.pickle"
         files[name].write_bytes(pickle.dumps(prepared))
     return files
 
 
-def pipeline_of(tracker: str, of: DataSet) -> Pipeline:
+def pipeline_of(tracker: str, dataset: DataSet) -> Pipeline:
     """Return the pipeline whose rules a tracker's detections have to meet, and ours who track."""
     name, rules = MATCHED.get(tracker, tracker if tracker in PRESETS else "paper"), None
     if tracker in ("best", BOUND) or tracker.endswith(WEAK):
         name = rules = "best"
-    return Pipeline(settings_for(of, name, rules))
+    return Pipeline(settings_for(dataset, name, rules))
 
 
-def associate(tracker: str, of: DataSet, truth: Path, scene: Scene) -> npt.NDArray[np.int32]:
+def associate(tracker: str, dataset: DataSet, truth: Path, scene: Scene) -> npt.NDArray[np.int32]:
     """Return (n,) ids of one sequence; truth is the folder of its ground truth."""
-    pipeline = pipeline_of(tracker, of)
-    if tracker in PACKAGE or tracker == BOUND:
+    pipeline = pipeline_of(tracker, dataset)
+    if tracker == BOUND:
         rows = np.flatnonzero(pipeline.mark(scene.detections)[0])
         ids, part = np.zeros(len(scene.detections), np.int32), scene.detections.select(rows)
-        if tracker in PACKAGE:
-            ids[rows] = by_package(PACKAGE[tracker], part)
-        else:
-            ids[rows] = by_truth(part, read_detections(truth / f"{part.sequence}.txt"))
+        ids[rows] = by_truth(part, read_detections(truth / f"{part.sequence}.txt"))
         return ids
     return run_ours(pipeline, scene).track_ids
 
@@ -148,25 +132,6 @@ def by_truth(scene: Detections, truth: Detections) -> Array:
     return ids
 
 
-def by_package(name: str, scene: Detections) -> Array:
-    """Return (n,) ids by a class of the package `trackers`, one instance per class."""
-    import trackers
-
-    ids, start = np.zeros(len(scene), np.int32), 0
-    frames = range(int(scene.frames.min()), int(scene.frames.max()) + 1)
-    for cls in np.unique(scene.classes):
-        tracker = getattr(trackers, name)(minimum_consecutive_frames=1)
-        mine = np.flatnonzero(scene.classes == cls)
-        for rows, boxes in package_boxes(scene.select(mine), frames):
-            boxes.data["row"] = mine[rows]
-            found = tracker.update(boxes)
-            if len(found):
-                kept = found.tracker_id >= 0
-                ids[found.data["row"][kept].astype(int)] = start + 1 + found.tracker_id[kept]
-        start = int(ids.max())
-    return ids
-
-
 def by_peer(peer: call.Peer, pipeline: Pipeline, scenes: list[Scene]) -> call.Answer:
     """Return a peer's ids, (n,) per scene, of what a pipeline's rules leave; seconds and memory."""
     kept = [np.flatnonzero(pipeline.mark(scene.detections)[0]) for scene in scenes]
@@ -181,17 +146,17 @@ def by_peer(peer: call.Peer, pipeline: Pipeline, scenes: list[Scene]) -> call.An
 def measure(job: tuple[str, str, Path, Path, call.Peer | None]) -> dict[str, Any]:
     """Track and score one data set with one tracker; runs in a process of its own."""
     tracker, name, file, data, peer = job
-    of, _ = DATA[name]
+    dataset, _ = DATA[name]
     scenes: list[Scene] = pickle.loads(file.read_bytes())
-    truth, seconds = data / of.folder / of.truth, float("inf")
-    pipeline, parts = pipeline_of(tracker, of), []
+    truth, seconds = data / dataset.folder / dataset.truth, float("inf")
+    pipeline, parts = pipeline_of(tracker, dataset), []
     if peer is not None:
         answer = by_peer(peer, pipeline, scenes)
         tracked, seconds, memory = answer.ids, answer.seconds, answer.mib
     else:
         for _ in range(PASSES):
             start = time.perf_counter()
-            tracked = [associate(tracker, of, truth, scene) for scene in scenes]
+            tracked = [associate(tracker, dataset, truth, scene) for scene in scenes]
             seconds = min(seconds, time.perf_counter() - start)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for scene, ids in zip(scenes, tracked, strict=True):
@@ -218,8 +183,6 @@ def main() -> None:
     args = parser.parse_args()
     peers = {f"{peer}{weak}": peer for peer in call.peers_of(args.peers) for weak in ("", WEAK)}
     chosen = [*(args.trackers or ALL), *peers]
-    if not PACKAGE.keys().isdisjoint(chosen) and importlib.util.find_spec("trackers") is None:
-        raise ValueError("package trackers must be installed: requirements-benchmark.txt")
     args.output.mkdir(parents=True, exist_ok=True)
     # A fresh process each, so that the peak of memory is that tracker's own.
     context = multiprocessing.get_context("spawn")
@@ -227,7 +190,7 @@ def main() -> None:
         files = pool.submit(prepare, args.data, args.output).result()
     if not files:
         raise ValueError(
-            f"{args.data}: must hold {' or '.join(of.folder for of, _ in DATA.values())}"
+            f"{args.data}: must hold {' or '.join(dataset.folder for dataset, _ in DATA.values())}"
         )
     jobs = [
         (t, name, file, args.data, peers.get(t)) for name, file in files.items() for t in chosen

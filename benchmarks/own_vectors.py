@@ -51,31 +51,31 @@ class Found:
 
 
 def segmented(
-    weights: str, folder: Path, names: Sequence[str] | None, output: Path, of: DataSet
+    weights: str, folder: Path, names: Sequence[str] | None, output: Path, dataset: DataSet
 ) -> list[Found]:
     """Return what the network finds in sequences of a folder; files are kept in `output`."""
-    found = []
+    sequences = []
     # Of these weights and this folder, whatever else they are called.
     key = Path(weights).read_bytes() + str(folder.resolve()).encode()
     digest = hashlib.sha256(key).hexdigest()[:12]
-    for truth in read_sequences(folder / of.truth):
+    for truth in read_sequences(folder / dataset.truth):
         name = truth.sequence
         if names is not None and name not in names:
             continue
-        own = output / digest / name
-        file = own / "detections" / f"{name}.txt"
+        folder_of = output / digest / name
+        file = folder_of / "detections" / f"{name}.txt"
         if not file.is_file():
-            segment(SegmentRequest(str(folder / of.images / name), own, weights))
+            segment(SegmentRequest(str(folder / dataset.images / name), folder_of, weights))
         truth = truth.select(truth.classes != IGNORE)
-        found.append(Found(read_detections(file), truth))
-    if not found:
+        sequences.append(Found(read_detections(file), truth))
+    if not sequences:
         raise ValueError(f"{folder}: must hold sequences to use, got none")
-    return found
+    return sequences
 
 
-def identities(found: Found) -> Detections:
+def identities(sequence: Found) -> Detections:
     """Return the detections with the ids of the true objects they show, 0 where there is none."""
-    return replace(found.detections, ids=by_truth(found.detections, found.truth))
+    return replace(sequence.detections, ids=by_truth(sequence.detections, sequence.truth))
 
 
 def f1(truths: Sequence[int], tracked: Iterable[tuple[Detections, Array]]) -> float:
@@ -89,17 +89,17 @@ def f1(truths: Sequence[int], tracked: Iterable[tuple[Detections, Array]]) -> fl
 
 
 def tuned(
-    name: str, found: Sequence[Found], trials: int, min_score: ByClass | None
+    name: str, segmented_sequences: Sequence[Found], trials: int, min_score: ByClass | None
 ) -> tuple[Any, float]:
     """Return the settings of a matcher with the best IDF1, and that.
 
     Args:
-        name: of the tracker. found: to tune on. trials: how many settings are drawn.
+        name: of the tracker. segmented_sequences: to tune on. trials: how many settings are drawn.
         min_score: that of the settings; None draws it, too.
     """
-    truths = [len(f.truth) for f in found]
+    truths = [len(f.truth) for f in segmented_sequences]
     sequences = []
-    for each in found:
+    for each in segmented_sequences:
         marked = identities(each)
         vectors = marked.vectors
         sequences.append((marked, np.zeros((len(marked), 1)) if vectors is None else vectors))
@@ -118,11 +118,11 @@ def tuned(
     )
 
 
-def scores(pipeline: Pipeline, found: Sequence[Found], shuffled: bool) -> dict[str, Any]:
+def scores(pipeline: Pipeline, sequences: Sequence[Found], shuffled: bool) -> dict[str, Any]:
     """Return the masks' scores of a pipeline over all sequences."""
     parts = []
     rng = np.random.default_rng(0)
-    for each in found:
+    for each in sequences:
         detections = each.detections
         if shuffled and detections.vectors is not None:
             rows = rng.permutation(len(detections))
@@ -149,23 +149,23 @@ def main() -> None:
     add("--trials", type=positive, default=300)
     add("--output", type=Path, default=Path("results/own_vectors"))
     args = parser.parse_args()
-    of = data_set(args.dataset)
-    tune = segmented(args.weights, args.tune, args.tune_sequences, args.output, of)
-    test = segmented(args.weights, args.test, args.test_sequences, args.output, of)
+    dataset = data_set(args.dataset)
+    tune = segmented(args.weights, args.tune, args.tune_sequences, args.output, dataset)
+    test = segmented(args.weights, args.test, args.test_sequences, args.output, dataset)
     rows = {}
     min_score: ByClass | None = None
     for name in ("mask_iou", args.tracker):
         best, value = tuned(name, tune, args.trials, min_score)
         min_score = best.min_score
         say(f"{name}: IDF1 {100 * value:.1f} on the tuning sequences with {best}")
-        settings = replace(settings_for(of, name), tracker=best)
+        settings = replace(settings_for(dataset, name), tracker=best)
         rows[name] = scores(Pipeline(settings), test, False)
         if name == args.tracker:
             rows[f"{name}, vectors shuffled"] = scores(Pipeline(settings), test, True)
-    for name in of.presets:
-        rows[name] = scores(Pipeline(settings_for(of, name)), test, False)
+    for name in dataset.presets:
+        rows[name] = scores(Pipeline(settings_for(dataset, name)), test, False)
     say(format_table(f"{args.weights}, {args.test}", COLUMNS, rows))
-    names = {c: of.name_of(c) for f in test for c in np.unique(f.truth.classes).tolist()}
+    names = {c: dataset.name_of(c) for f in test for c in np.unique(f.truth.classes).tolist()}
     scores_of = average_precision([f.truth for f in test], [f.detections for f in test], names)
     say(", ".join(f"{kind} AP50 {values['mean']:.2f}" for kind, values in scores_of.items()))
 

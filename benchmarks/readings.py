@@ -54,11 +54,11 @@ def runs_of(cells: list[Cell], changes: Changes) -> dict[Cell, Run]:
 def as_row(name: str, cells: Mapping[Cell, Run], scores: Mapping[Run, Any]) -> str:
     """Return one line of the table: for each column the cells of all t_lags."""
     shown: dict[str, list[str]] = {}
-    for cell, made in cells.items():
-        if isinstance(scores[made], str):
-            raise ValueError(scores[made])
-        found = scores[made][cell.name]
-        shown.setdefault(cell.column, []).append(f"{found['sMOTSA']:.1f} ({found['IDS']})")
+    for cell, cell_run in cells.items():
+        if isinstance(scores[cell_run], str):
+            raise ValueError(scores[cell_run])
+        row = scores[cell_run][cell.name]
+        shown.setdefault(cell.column, []).append(f"{row['sMOTSA']:.1f} ({row['IDS']})")
     return f"| {name} | " + " | ".join(" ".join(parts) for parts in shown.values()) + " |"
 
 
@@ -83,8 +83,8 @@ def main() -> None:
         columns = list(dict.fromkeys(cell.column for cell in cells))
         say(f"\n| {'G' if graph else 'no G'} | {' | '.join(columns)} |")
         say("|---" * (len(columns) + 1) + "|")
-        for name, own in rows.items():
-            say(as_row(name, own, scores))
+        for name, cell_runs in rows.items():
+            say(as_row(name, cell_runs, scores))
 
 
 if __name__ == "__main__":

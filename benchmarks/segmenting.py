@@ -45,8 +45,8 @@ def write_frames(folder: Path, count: int) -> None:
 
 def command(folder: Path, frames: str, output: str, batch: int) -> list[str]:
     """Return the command that segments a folder of frames."""
-    own = ["--output", str(folder / output), "--weights", str(folder / "tiny.keras")]
-    return [sys.executable, "segment.py", str(folder / frames), *own, "--batch", str(batch)]
+    words = ["--output", str(folder / output), "--weights", str(folder / "tiny.keras")]
+    return [sys.executable, "segment.py", str(folder / frames), *words, "--batch", str(batch)]
 
 
 def main() -> None:

@@ -24,5 +24,5 @@ def assign_exactly(
     # What is no pair gains nothing, so that no pair is made for the sake of another.
     gain = np.maximum(similarity - least, 0.0)
     rows, columns = linear_sum_assignment(gain, maximize=True)
-    made = gain[rows, columns] > 0
-    return rows[made], columns[made]
+    paired = gain[rows, columns] > 0
+    return rows[paired], columns[paired]

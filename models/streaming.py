@@ -67,19 +67,19 @@ def _columns(
     Args:
         taking: rows whose masks are looked at.
     """
-    found: dict[str, Array] = {}
+    columns: dict[str, Array] = {}
     for name in (*tracker.needs, *tracker.uses):
         if name in (BOXES, IDS, MASKS):
-            found[name] = getattr(detections, name)
+            columns[name] = getattr(detections, name)
         elif name == CELLS:
             from utils.mask_cells import mask_cells  # Numba, for which only trackers wait
 
-            found[name] = np.zeros(len(detections), np.uint64)
+            columns[name] = np.zeros(len(detections), np.uint64)
             rles, boxes = detections.rles[taking].tolist(), detections.boxes_xywh[taking]
-            found[name][taking] = mask_cells(rles, boxes, detections.size)
+            columns[name][taking] = mask_cells(rles, boxes, detections.size)
         elif name in given:
-            found[name] = given[name]
-    return found
+            columns[name] = given[name]
+    return columns
 
 
 def track(

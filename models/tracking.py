@@ -63,10 +63,12 @@ class Frame:
 
     def __post_init__(self) -> None:
         """Lock the arrays: what a tracker knows of a frame lives in the tracker."""
-        own: dict[str, Any] = dict(self.columns)
+        given: dict[str, Any] = dict(self.columns)
         for name in ("rows", "classes", "scores"):
             object.__setattr__(self, name, locked(getattr(self, name)))
-        columns = {n: locked(v) if isinstance(v, np.ndarray) else tuple(v) for n, v in own.items()}
+        columns = {
+            n: locked(v) if isinstance(v, np.ndarray) else tuple(v) for n, v in given.items()
+        }
         object.__setattr__(self, "columns", columns)
 
     def __len__(self) -> int:
@@ -79,8 +81,8 @@ class Frame:
             name: values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
             for name, values in self.columns.items()
         }
-        own = self.rows[rows], self.classes[rows], self.scores[rows]
-        return Frame(self.number, *own, self.size, columns)
+        chosen_rows = self.rows[rows], self.classes[rows], self.scores[rows]
+        return Frame(self.number, *chosen_rows, self.size, columns)
 
     def __getitem__(self, column: str) -> Any:
         """Return a column.
@@ -236,8 +238,8 @@ def make_tracker(name: str, config: Any = None) -> Tracker:
         ValueError: no such tracker.
     """
     kind: Any = tracker_class(name)
-    made: Tracker = kind(kind.settings() if config is None else config)
-    return made
+    tracker: Tracker = kind(kind.settings() if config is None else config)
+    return tracker
 
 
 def describe_trackers() -> str:

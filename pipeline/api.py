@@ -119,10 +119,10 @@ def _settings(
     scores: Path | str | None = None,
 ) -> Settings:
     """Return the settings for any masks, with the names that the user and the source bring."""
-    of = data_set(CUSTOM)
+    dataset = data_set(CUSTOM)
     if class_names:
-        of = replace(of, class_names={**own_names(of), **class_names})
-    settings = settings_for(named_after(of, sequences), tracker)
+        dataset = replace(dataset, class_names={**own_names(dataset), **class_names})
+    settings = settings_for(named_after(dataset, sequences), tracker)
     curves = None if scores is None else ScoreCurves.read(Path(scores))
     return changed(
         replace(settings, curves=curves), [f"{name}={value}" for name, value in changes.items()]
@@ -139,12 +139,12 @@ def _read(source: Any, classes: Classes, size: Size | None, images: Path | None)
         raise ValueError("a sequence must have frames, got one label image (wrap it in a list)")
     if not isinstance(source, Iterable) or isinstance(source, Mapping):
         raise ValueError(f"a sequence must have frames, got {type(source).__name__}")
-    found: Detections | None = None
+    first: Detections | None = None
     parts = []
     for number, frame in enumerate(source):
-        part = detections_of(frame, number, size or (found.size if found else None), classes)
+        part = detections_of(frame, number, size or (first.size if first else None), classes)
         if len(part):
-            found = found or part
+            first = first or part
             parts.append(part)
     return _joined(parts)
 
@@ -196,8 +196,8 @@ class Tracker:
         **changes: Any,
     ) -> None:
         self._classes = Classes(class_names)
-        of = Detections.empty("")
-        named = replace(of, class_names=dict(class_names or {}))
+        dataset = Detections.empty("")
+        named = replace(dataset, class_names=dict(class_names or {}))
         self._live = Live(Pipeline(_settings(tracker, class_names, [named], changes, scores)))
         self._lengths: dict[int, int] = {}  # by frame
         self._next = 0
@@ -221,11 +221,11 @@ class Tracker:
         """
         number = self._next if frame is None else frame
         size = self._size if image is None else tuple(np.shape(image)[:2])
-        found = detections_of(source, number, size, self._classes)
-        if len(found):
-            self._size = found.size
-        ids = self._live.update(number, found, image)
-        self._lengths[number], self._next = len(found), number + 1
+        detections = detections_of(source, number, size, self._classes)
+        if len(detections):
+            self._size = detections.size
+        ids = self._live.update(number, detections, image)
+        self._lengths[number], self._next = len(detections), number + 1
         return ids
 
     def flush(self) -> dict[int, npt.NDArray[np.int32]]:

@@ -144,7 +144,7 @@ def _text_or_file(text: str) -> str:
         return text
 
 
-def class_numbers(names: Sequence[str], of: DataSet) -> tuple[int, ...]:
+def class_numbers(names: Sequence[str], dataset: DataSet) -> tuple[int, ...]:
     """Return the numbers of classes given by name or number, ascending.
 
     Raises:
@@ -152,10 +152,14 @@ def class_numbers(names: Sequence[str], of: DataSet) -> tuple[int, ...]:
     """
     numbers = set()
     for name in names:
-        number = of.numbers.get(name, int(name) if name.isdigit() else 0)
-        allowed = [c for c in of.numbers.values() if c != of.ignore]
-        if not number or number == of.ignore or (not of.any_class and number not in allowed):
-            known = ", ".join(of.name_of(c) for c in allowed) or "numbers"
-            raise ValueError(f"--classes must be classes of {of.name} ({known}), got {name!r}")
+        number = dataset.numbers.get(name, int(name) if name.isdigit() else 0)
+        allowed = [c for c in dataset.numbers.values() if c != dataset.ignore]
+        if (
+            not number
+            or number == dataset.ignore
+            or (not dataset.any_class and number not in allowed)
+        ):
+            known = ", ".join(dataset.name_of(c) for c in allowed) or "numbers"
+            raise ValueError(f"--classes must be classes of {dataset.name} ({known}), got {name!r}")
         numbers.add(number)
     return tuple(sorted(numbers))

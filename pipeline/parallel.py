@@ -64,10 +64,10 @@ class Means:
         Raises:
             ValueError: the cluster cannot be reached, or its package is not installed.
         """
-        found: list[Any] = [None] * len(pieces)
+        results: list[Any] = [None] * len(pieces)
         for k, result in self.each(call, pieces, sizes):
-            found[k] = result
-        return found
+            results[k] = result
+        return results
 
     def all(
         self,
@@ -80,12 +80,12 @@ class Means:
         Raises:
             ValueError: one of them failed, too.
         """
-        found = self.map(call, pieces, sizes)
-        for result in found:
+        results = self.map(call, pieces, sizes)
+        for result in results:
             if isinstance(result, Failed):
                 raise ValueError(f"{result.reason} (fewer --jobs need less memory)"
                                  if result.reason == LOST else result.reason)  # fmt: skip
-        return found
+        return results
 
     def each(
         self,

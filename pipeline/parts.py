@@ -85,7 +85,9 @@ def track_beside(
         results[k], seconds = result
         for stage, value in seconds.items():
             pipeline.watch.seconds[stage] += value
-    return _gathered(sequences, cuts, [[results[k] for k in own] for own in places])
+    return _gathered(
+        sequences, cuts, [[results[k] for k in sequence_places] for sequence_places in places]
+    )
 
 
 def _gathered(

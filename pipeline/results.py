@@ -45,14 +45,16 @@ class OutputFolder:
         check_writable(path)
         for name in inputs:
             given = name.resolve()
-            for own in FOLDERS:
-                target = (path / own).resolve()
+            for folder in FOLDERS:
+                target = (path / folder).resolve()
                 at_home = target.exists() and given in (path.resolve(), path.resolve() / given.name)
                 if target == given or target in given.parents or at_home:
                     raise ValueError(
                         f"--output must not be where the detections are, or the video, got {path}"
                     )
-        foreign = [f for own in FOLDERS if (path / own).is_dir() for f in _files(path / own)]
+        foreign = [
+            f for folder in FOLDERS if (path / folder).is_dir() for f in _files(path / folder)
+        ]
         if foreign and earlier_files(path) is None:
             rule = "must be a new folder, or one with the results of an earlier run"
             raise ValueError(f"{path}: {rule}, got {foreign[0]} and no {SUMMARY} of one")
@@ -126,20 +128,22 @@ class OutputFolder:
         for name in [*new, SUMMARY]:
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self.staged / name, self.path / name)
-        for own in FOLDERS:
+        for folder in FOLDERS:
             with contextlib.suppress(OSError):
-                (self.path / own).rmdir()
+                (self.path / folder).rmdir()
 
     def _entries(self) -> list[Path]:
         """Return what is staged: files, and the folders of formats with a file a frame."""
-        found: list[Path] = []
+        entries: list[Path] = []
         folders = {writer.folder for writer in WRITERS.values() if not writer.suffix}
         for path in sorted(self.staged.iterdir()):
             if path.is_dir():
-                found += [p for p in sorted(path.iterdir()) if p.is_file() or path.name in folders]
+                entries += [
+                    p for p in sorted(path.iterdir()) if p.is_file() or path.name in folders
+                ]
             else:
-                found.append(path)
-        return found
+                entries.append(path)
+        return entries
 
 
 def _locked(handle: int) -> bool:
@@ -200,5 +204,5 @@ def _stopped(output: Path) -> bool:
 
 def _ours(name: PurePosixPath) -> bool:
     """Return whether a run writes such a path: what a summary names is not believed blindly."""
-    own = len(name.parts) == 2 and name.parts[0] in FOLDERS and name.parts[1] != ".."
-    return own or name == PurePosixPath(REPORT)
+    in_folder = len(name.parts) == 2 and name.parts[0] in FOLDERS and name.parts[1] != ".."
+    return in_folder or name == PurePosixPath(REPORT)

@@ -92,11 +92,11 @@ def _function(module: str, function: str) -> Segmenter:
     """Return a user's own function."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    found = getattr(_imported(module, f"{module}:{function}"), function, None)
-    if not callable(found):
-        have = "nothing of that name" if found is None else type(found).__name__
+    function_found = getattr(_imported(module, f"{module}:{function}"), function, None)
+    if not callable(function_found):
+        have = "nothing of that name" if function_found is None else type(function_found).__name__
         raise ValueError(f"--segmenter {module}:{function}: must be a function, got {have}")
-    segmenter: Segmenter = found
+    segmenter: Segmenter = function_found
     return segmenter
 
 
@@ -135,9 +135,11 @@ def _torchvision(name: str) -> Segmenter:
     def segment(image: Image) -> Any:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).to(device) / 255
         with torch.no_grad():
-            found = model([pixels])[0]
-        chosen = found["scores"] >= LEAST_SCORE
-        return {key: found[key][chosen] for key in ("masks", "scores", "labels")} | {"names": names}
+            output = model([pixels])[0]
+        chosen = output["scores"] >= LEAST_SCORE
+        return {key: output[key][chosen] for key in ("masks", "scores", "labels")} | {
+            "names": names
+        }
 
     return segment
 
@@ -151,14 +153,14 @@ def segmented(
         ValueError: it fails, or returns what is not known; the message names it and the frame.
     """
     try:
-        found = segmenter(image)
+        output = segmenter(image)
     except Exception as error:
         # Whatever a foreign function raises, the user gets a line, and what was done stays.
         text = f"--segmenter {name}: frame {frame}: {type(error).__name__}: {error}"
         raise ValueError(text) from error
     size = (image.shape[0], image.shape[1])
     try:
-        return detections_of(found, frame, size, classes)
+        return detections_of(output, frame, size, classes)
     except Exception as error:  # of what it returned, anything may be missing or of another kind
         kind = "" if isinstance(error, ValueError) else f"frame {frame}: {type(error).__name__}: "
         raise ValueError(f"--segmenter {name}: {kind}{error}") from None

@@ -18,7 +18,7 @@ from utils.score_curves import ScoreCurves
 BOXES = ("check", "file", "mask")
 PARTS = ("tracker", "rules", "refinement")
 # Trackers that a data set has settings of its own for.
-PRESETS = tuple(dict.fromkeys(name for of in DATA_SETS.values() for name in of.presets))
+PRESETS = tuple(dict.fromkeys(name for dataset in DATA_SETS.values() for name in dataset.presets))
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def settings_for(
     kind = tracker_class(name)
     for wanted in (name, rules_of):
         if wanted is not None and wanted in PRESETS and wanted not in data_set.presets:
-            own = ", ".join(data_set.presets)
-            raise ValueError(f"{data_set.name} has the presets {own}, got {wanted}")
+            names = ", ".join(data_set.presets)
+            raise ValueError(f"{data_set.name} has the presets {names}, got {wanted}")
     rules = data_set.presets[rules_of or (name if name in data_set.presets else "paper")].rules
     chosen = data_set.presets[name].tracker if name in data_set.presets else {}
     return Settings(data_set, name, kind.settings(**chosen), rules, classes=data_set.tracked)

@@ -115,19 +115,21 @@ class Spool:
                 frame, _, height, width, scored = (int(f) for f in head)
                 yield frame, _detections(frame, (height, width), bool(scored), rows)
 
-    def store(self, frame: int, found: Detections) -> Detections:
+    def store(self, frame: int, detections: Detections) -> Detections:
         """Keep what was segmented in a frame; return it as it will be read again."""
         rows = []
-        columns = (found.classes, found.ids, found.scores, found.rles)
+        columns = (detections.classes, detections.ids, detections.scores, detections.rles)
         for cls, identity, score, rle in zip(*columns, strict=True):
             rows.append([str(v).encode() for v in (cls, identity, f"{score:.9g}")] + [rle])
-        if found.vectors is not None:
-            for row, vector in zip(rows, found.vectors.tolist(), strict=True):
+        if detections.vectors is not None:
+            for row, vector in zip(rows, detections.vectors.tolist(), strict=True):
                 row.append(",".join(f"{v:.9g}" for v in vector).encode())
-        head = f"{frame} {len(rows)} {found.height} {found.width} {int(found.scored)}\n"
+        head = (
+            f"{frame} {len(rows)} {detections.height} {detections.width} {int(detections.scored)}\n"
+        )
         with self._masks.open("ab") as file:
             file.write(head.encode() + b"".join(b" ".join(row) + b"\n" for row in rows))
-        return _detections(frame, found.size, found.scored, rows)
+        return _detections(frame, detections.size, detections.scored, rows)
 
     # Parts of the video, each complete once it has its name.
 
@@ -135,20 +137,20 @@ class Spool:
         """Return the file of a part."""
         return self.folder / "video" / f"{number:06d}.mp4"
 
-    def keep(self, made: Path, number: int) -> None:
+    def keep(self, video: Path, number: int) -> None:
         """Put a part that is whole in its place, on the disk and not only in memory."""
-        for path in (made, self._masks):
+        for path in (video, self._masks):
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        made.replace(self.part(number))
+        video.replace(self.part(number))
 
     def parts(self) -> list[Path]:
         """Return the complete parts in order, up to the first that is missing."""
-        found: list[Path] = []
-        while (path := self.part(len(found))).is_file():
-            found.append(path)
-        return found
+        files: list[Path] = []
+        while (path := self.part(len(files))).is_file():
+            files.append(path)
+        return files
 
     def remove(self) -> None:
         """Remove all of it: the run is finished."""

@@ -101,11 +101,11 @@ class Pipeline:
         if self.settings.boxes == "mask":
             return replace(detections, boxes_xywh=tight)
         real = (tight[:, 2] > 0) & (detections.classes != (self.settings.data_set.ignore or 0))
-        found = likely_reading(detections.boxes_xywh[real], tight[real], detections.size)
-        if found is not None:
+        reading = likely_reading(detections.boxes_xywh[real], tight[real], detections.size)
+        if reading is not None:
             rule = "boxes must be x y w h in pixels around the masks (--boxes mask takes the masks'"
             rule += ", --boxes file believes them)"
-            raise FormatError(detections.sequence, None, rule, found)
+            raise FormatError(detections.sequence, None, rule, reading)
         return detections
 
     def mark(self, detections: Detections) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
@@ -132,12 +132,12 @@ class Pipeline:
         if self.needs_embeddings(detections) and EMBEDDINGS not in columns:
             columns[EMBEDDINGS] = self.embedder.embed(detections, keep, images, self.watch)
         if VECTORS in tracker.needs and VECTORS not in columns:
-            own = detections.vectors
-            if own is None and tracker.own_vectors:
+            vectors = detections.vectors
+            if vectors is None and tracker.own_vectors:
                 rule = f"detections must have vectors for tracker {tracker.name}, as segment.py"
                 rule += " writes them with a network that has some"
                 raise FormatError(detections.sequence, None, rule, "none")
-            columns[VECTORS] = columns[EMBEDDINGS] if own is None else own
+            columns[VECTORS] = columns[EMBEDDINGS] if vectors is None else vectors
         return columns
 
     def track(
@@ -299,10 +299,10 @@ class Pipeline:
 
     def scored_classes(self, sequences: Sequence[Detections]) -> dict[int, str]:
         """Return {number: name} of the classes to score: those tracked, or all there are."""
-        of = self.settings.data_set
-        present = {int(c) for s in sequences for c in np.unique(s.classes)} - {of.ignore}
+        dataset = self.settings.data_set
+        present = {int(c) for s in sequences for c in np.unique(s.classes)} - {dataset.ignore}
         numbers = self.settings.classes or sorted(c for c in present if c is not None)
-        return {cls: of.name_of(cls) for cls in numbers}
+        return {cls: dataset.name_of(cls) for cls in numbers}
 
 
 def refinement_notes(sequence: str, merged: Mapping[str, int]) -> list[str]:

@@ -66,11 +66,11 @@ class Experiments:
     def _file_digests(self, run: Run, name: str, file: Path | None, truth: Path) -> list[Any]:
         """Return digests of all files that a sequence's scores depend on."""
         digests: list[Any] = [self._digest(file) if file else None, self._digest(truth)]
-        of, folder = run.of, self.sources.data / run.of.folder
-        if of.box_truth:
-            digests.append(self._digest(folder / of.box_truth.format(sequence=name)))
+        dataset, folder = run.data_set, self.sources.data / run.data_set.folder
+        if dataset.box_truth:
+            digests.append(self._digest(folder / dataset.box_truth.format(sequence=name)))
         if run.images:
-            images = FrameFolder(folder / of.images, name, (0, 0))
+            images = FrameFolder(folder / dataset.images, name, (0, 0))
             digests.append(key_of([images.stamp(frame) for frame in sorted(images.files)]))
         return digests
 
@@ -110,7 +110,7 @@ class Experiments:
         for run, settings, _ in tqdm(todo, desc="embedding", unit="run", disable=None):
             folder = self.sources.cache / "tracks" / key_of(settings)
             sequences = self.embed(run)
-            if run.of.box_truth is None:
+            if run.data_set.box_truth is None:
                 jobs += [(run, folder, [s]) for s in sequences]
             else:
                 jobs.append((run, folder, sequences))  # boxes are scored over all sequences
@@ -137,7 +137,7 @@ class Experiments:
         # Every detection of the classes, so that other thresholds find their embeddings made.
         pipeline = run.pipeline()
         pipeline.settings = replace(pipeline.settings, rules=DetectionRules())
-        found: list[Embedded] = []
+        embedded: list[Embedded] = []
         for name, file, truth in self.sources.inputs(run):
             self._check_once(file, truth, name)
             weights = pipeline.embedder.weights_of(name)
@@ -152,8 +152,8 @@ class Experiments:
                 embeddings = pipeline.embedder.embed(detections, keep, images)
                 with atomic_path(path) as temporary, open(temporary, "wb") as stream:
                     np.save(stream, embeddings)
-            found.append((name, file, truth, path))
-        return found
+            embedded.append((name, file, truth, path))
+        return embedded
 
     def _check_once(self, file: Path | None, truth: Path, name: str) -> None:
         """Refuse a ground truth that does not fit its detections, once per call."""
@@ -179,18 +179,18 @@ def track_and_score(job: tuple[Run, Path, list[Embedded]]) -> dict[str, Any]:
 
 
 def _track_and_score(run: Run, folder: Path, sequences: list[Embedded]) -> dict[str, Any]:
-    pipeline, of = run.pipeline(), run.of
+    pipeline, dataset = run.pipeline(), run.data_set
     tracked: dict[str, tuple[Detections, Any]] = {}
     boxes: dict[str, Path] = {}
     for name, file, truth, embeddings in sequences:
-        one = track_sequence(run, name, file, truth, embeddings)
-        if of.box_truth is None:
-            result, _ = pipeline.write(one, folder)
+        sequence = track_sequence(run, name, file, truth, embeddings)
+        if dataset.box_truth is None:
+            result, _ = pipeline.write(sequence, folder)
             objects = read_detections(truth, name)
             return pipeline.counts(objects, result, pipeline.scored_classes([objects]))
-        tracked[name] = one.detections, one.track_ids
-        boxes |= evaluation.find_box_truth(truth.parent, [name], of.box_truth)
-    return {of.name: evaluation.score_boxes(boxes, tracked)}
+        tracked[name] = sequence.detections, sequence.track_ids
+        boxes |= evaluation.find_box_truth(truth.parent, [name], dataset.box_truth)
+    return {dataset.name: evaluation.score_boxes(boxes, tracked)}
 
 
 def track_sequence(
@@ -203,7 +203,7 @@ def track_sequence(
 
 def combine(run: Run, parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a run's scores from those of its sequences."""
-    return evaluation.combine_masks(parts) if run.of.box_truth is None else parts[0]
+    return evaluation.combine_masks(parts) if run.data_set.box_truth is None else parts[0]
 
 
 def read_scores(path: Path) -> dict[str, Any] | None:

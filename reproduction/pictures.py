@@ -52,13 +52,13 @@ def figure_3(experiments: Experiments, path: Path) -> None:
 def _digits(experiments: Experiments) -> Panel:
     """Return the panel of a window of MNIST-MOT with five digits."""
     file = experiments.sources.data / "mnist" / "mnist.npz"
-    of = data_set("mnist")
-    draw, _ = synthetic.source(of.name, "test", file if file.is_file() else None)
+    dataset = data_set("mnist")
+    draw, _ = synthetic.source(dataset.name, "test", file if file.is_file() else None)
     rng = np.random.default_rng(SEED)
     frames, detections = synthetic.generate_sequence(
-        "figure", draw, of.margin or 0, 150, DIGITS, rng
+        "figure", draw, dataset.margin or 0, 150, DIGITS, rng
     )
-    tracked = Pipeline(settings_for(of)).track(detections)
+    tracked = Pipeline(settings_for(dataset)).track(detections)
     embeddings, ids = tracked.columns[EMBEDDINGS], tracked.track_ids
     start = _longest_full_window(detections.frames, ids, DIGITS)
     inside = (detections.frames >= start) & (detections.frames < start + WINDOW)
@@ -67,7 +67,7 @@ def _digits(experiments: Experiments) -> Panel:
         (int(n), _drawn(detections, ids, int(n), frames[int(n) - 1], 3))
         for n in np.linspace(start, start + WINDOW - 1, SHOWN).round()
     ]
-    title = f"{of.title}, |O| = {DIGITS}"
+    title = f"{dataset.title}, |O| = {DIGITS}"
     return title, shown, _tsne(embeddings[rows]), detections.frames[rows], ids[rows]
 
 
@@ -83,8 +83,8 @@ def _longest_full_window(frames: Array, ids: Array, count: int) -> int:
 
 def _pedestrians(experiments: Experiments) -> Panel:
     """Return the panel of three pedestrians of MOTSChallenge that walk side by side."""
-    of = data_set("mots")
-    run = Run(of.name, of.weights, "truth", (("min_track_length", 1),))
+    dataset = data_set("mots")
+    run = Run(dataset.name, dataset.weights, "truth", (("min_track_length", 1),))
     name, file, truth, stored = experiments.embed(run)[-1]
     tracked = track_sequence(run, name, file, truth, stored)
     detections, ids = tracked.detections, tracked.track_ids
@@ -102,7 +102,7 @@ def _pedestrians(experiments: Experiments) -> Panel:
         image = reader(number) if reader else _blank(detections)
         drawn = _drawn(detections, kept, number, image, 1)
         shown.append((number, enlarged(drawn[y1:y2, x1:x2], 200)))
-    title = f"{of.title} {name}, {NEIGHBOURS} pedestrians"
+    title = f"{dataset.title} {name}, {NEIGHBOURS} pedestrians"
     return title, shown, _tsne(embeddings[rows]), frames[rows], ids[rows]
 
 
@@ -135,14 +135,14 @@ def figure_4(experiments: Experiments, path: Path) -> None:
     Detections are tracked where there are some, else the ground-truth masks.
     """
     rows = []
-    for of in (data_set("kitti"), data_set("mots")):
-        run = Run(of.name, of.weights, "detections")
+    for dataset in (data_set("kitti"), data_set("mots")):
+        run = Run(dataset.name, dataset.weights, "detections")
         try:
             if not experiments.sources.possible(run):
-                run = Run(of.name, of.weights, "truth")
-            rows.append(_row(experiments, run, of.title))
+                run = Run(dataset.name, dataset.weights, "truth")
+            rows.append(_row(experiments, run, dataset.title))
         except Missing as reason:
-            say(f"Figure 4, {of.title}, not run: {reason}")
+            say(f"Figure 4, {dataset.title}, not run: {reason}")
     if not rows:
         raise ValueError(
             f"{experiments.sources.data} must hold kitti_mots or mots_challenge, got neither"
@@ -155,8 +155,8 @@ def _row(experiments: Experiments, run: Run, label: str) -> tuple[str, list[tupl
     """Return (label, frames) of the sequence with most tracks in a frame."""
     tracked = []
     for name, file, truth, stored in experiments.embed(run):
-        one = track_sequence(run, name, file, truth, stored)
-        detections, ids = one.detections, one.track_ids
+        sequence = track_sequence(run, name, file, truth, stored)
+        detections, ids = sequence.detections, sequence.track_ids
         numbers, counts = np.unique(detections.frames[ids > 0], return_counts=True)
         if len(numbers):
             tracked.append((counts.max(), name, detections, ids, numbers[counts.argmax()]))

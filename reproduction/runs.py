@@ -51,14 +51,14 @@ class Run:
     preset: str = READINGS[0]
 
     @property
-    def of(self) -> DataSet:
+    def data_set(self) -> DataSet:
         """Return the data set."""
         return data_set(self.dataset)
 
     def settings(self) -> Settings:
         """Return the preset's Settings with the run's changes."""
         changes = [f"tracker.{name}={value}" for name, value in self.changes]
-        settings = changed(settings_for(self.of, self.preset), changes)
+        settings = changed(settings_for(self.data_set, self.preset), changes)
         rules = settings.rules
         if self.min_score is not None:
             rules = DetectionRules(dict.fromkeys(rules.min_score, self.min_score), rules.min_area)
@@ -90,12 +90,12 @@ def chosen_gain(weights: Sequence[str]) -> float | None:
     return gains.pop() if gains else None
 
 
-def appearance_weights(of: DataSet) -> tuple[str, ...]:
+def appearance_weights(dataset: DataSet) -> tuple[str, ...]:
     """Return the appearance weights of a data set: the user's own where there are some.
 
     Those of docs/training.md, `pretrained/dhae_kitti_appearance.keras` and `..._b.keras`, go before
     the committed ones of another data set.
     """
-    names = (f"dhae_{of.name}_appearance.keras", f"dhae_{of.name}_appearance_b.keras")
-    own = tuple(name for name in names if weights_path(name).is_file())
-    return own or of.appearance_weights
+    names = (f"dhae_{dataset.name}_appearance.keras", f"dhae_{dataset.name}_appearance_b.keras")
+    trained = tuple(name for name in names if weights_path(name).is_file())
+    return trained or dataset.appearance_weights

@@ -73,36 +73,36 @@ class Sources:
 
     def _find(self, run: Run) -> list[Source]:
         """List the files of a run's data set, cut to the first frames where all is quick."""
-        of, real = run.of, run.of.box_truth is None
-        folder = self.data / of.folder
-        truth = folder / of.truth
+        dataset, real = run.data_set, run.data_set.box_truth is None
+        folder = self.data / dataset.folder
+        truth = folder / dataset.truth
         if not truth.is_dir():
-            raise Missing(f"{truth} missing: {of.source}")
-        if run.images and not (folder / of.images).is_dir():
-            raise Missing(f"{folder / of.images} missing: the frames of {of.source}")
+            raise Missing(f"{truth} missing: {dataset.source}")
+        if run.images and not (folder / dataset.images).is_dir():
+            raise Missing(f"{folder / dataset.images} missing: the frames of {dataset.source}")
         source = truth
         if not real or run.source == "detections":
-            pattern = self.detections if real and self.detections else of.detections
-            found = sorted(path for path in folder.glob(pattern) if path.is_dir())
-            if not found:
-                raise Missing(f"{folder / pattern} missing: {of.source}")
-            if len(found) > 1:
-                choice = ", ".join(path.name for path in found)
+            pattern = self.detections if real and self.detections else dataset.detections
+            folders = sorted(path for path in folder.glob(pattern) if path.is_dir())
+            if not folders:
+                raise Missing(f"{folder / pattern} missing: {dataset.source}")
+            if len(folders) > 1:
+                choice = ", ".join(path.name for path in folders)
                 raise Missing(f"{folder}: --detections must name one of {choice}")
-            source = found[0]
+            source = folders[0]
         files, truths = find_sequences(source), find_sequences(truth)
         names = sorted({*files, *truths} & set(self.names) if self.names else {*files, *truths})
         if self.quick:  # the largest files: most is in them
             sized = sorted(set(names) & set(files), key=lambda n: -files[n].stat().st_size)
             names = sized[:QUICK_SEQUENCES]
         if not names:
-            raise Missing(f"{source} holds none of the sequences: {of.source}")
+            raise Missing(f"{source} holds none of the sequences: {dataset.source}")
         for name in names:
             if name not in truths:
                 raise Missing(f"{truth / name}.txt missing: the ground truth of {source}")
-            boxes = folder / (of.box_truth or "").format(sequence=name)
-            if of.box_truth and not boxes.is_file():
-                raise Missing(f"{boxes} missing: {of.source}")
+            boxes = folder / (dataset.box_truth or "").format(sequence=name)
+            if dataset.box_truth and not boxes.is_file():
+                raise Missing(f"{boxes} missing: {dataset.source}")
         if run.images:
             self._check_frames(run, {n: files[n] for n in names if n in files})
         self.undetected[run.dataset, run.source] = sorted(set(names) - set(files))
@@ -119,7 +119,7 @@ class Sources:
             missing = images.missing(np.unique(detections.frames).tolist()) if images else []
             if images and missing:
                 what = f"{len(missing)} frames of {images.folder} missing"
-                raise Missing(f"{what}: the frames of {run.of.source}")
+                raise Missing(f"{what}: the frames of {run.data_set.source}")
 
     def _cut(self, file: Path) -> Path:
         """Return a copy of a file with its first frames only."""
@@ -137,7 +137,7 @@ class Sources:
 
     def images(self, run: Run, detections: Detections) -> FrameFolder | None:
         """Return the reader of a sequence's frames, None where there are none."""
-        folder = self.data / run.of.folder / run.of.images
+        folder = self.data / run.data_set.folder / run.data_set.images
         return reader_of(folder if folder.is_dir() else None, detections)
 
 

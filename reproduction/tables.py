@@ -63,14 +63,14 @@ def cells_of(
     ]
 
 
-def names_of(of: DataSet) -> list[str]:
+def names_of(dataset: DataSet) -> list[str]:
     """Return the names of the classes that a data set tracks."""
-    return [of.name_of(cls) for cls in of.tracked or ()]
+    return [dataset.name_of(cls) for cls in dataset.tracked or ()]
 
 
-def column_of(of: DataSet, name: str) -> str:
+def column_of(dataset: DataSet, name: str) -> str:
     """Return the heading of a class: with its name where the data set tracks several."""
-    return f"KITTI {name}" if len(names_of(of)) > 1 else of.title
+    return f"KITTI {name}" if len(names_of(dataset)) > 1 else dataset.title
 
 
 def table_1() -> list[Cell]:
@@ -80,16 +80,18 @@ def table_1() -> list[Cell]:
         branch = {"shape embed": "mask_only", "loc embed": "location_only"}
         branch |= {"loc + G": "location_only"}
         changes = () if row.endswith("G") else NO_GRAPH
-        for of in GENERATED:
-            weights = (f"dhae_{of.name}_{branch.get(row, 'shape')}.keras",)
-            made = Run(of.name, weights, "detections", changes)
-            cells += cells_of(row, of.title, made, of.name, paper.BOXES, values[of.name])
+        for dataset in GENERATED:
+            weights = (f"dhae_{dataset.name}_{branch.get(row, 'shape')}.keras",)
+            run = Run(dataset.name, weights, "detections", changes)
+            cells += cells_of(
+                row, dataset.title, run, dataset.name, paper.BOXES, values[dataset.name]
+            )
     return cells
 
 
-def network(row: str, of: DataSet) -> tuple[tuple[str, ...], bool]:
+def network(row: str, dataset: DataSet) -> tuple[tuple[str, ...], bool]:
     """Return (weights, whether they need images) of a row of Tables 2 and 3."""
-    return (appearance_weights(of), True) if "app" in row else (of.weights, False)
+    return (appearance_weights(dataset), True) if "app" in row else (dataset.weights, False)
 
 
 def table_2() -> list[Cell]:
@@ -97,9 +99,9 @@ def table_2() -> list[Cell]:
     cells, metrics = [], ("sMOTSA", "MOTSA", "MOTSP", "F_DR")
     for row, values in paper.TABLE_2.items():
         weights, images = network(row, KITTI)
-        made = Run(KITTI.name, weights, "detections", images=images)
+        run = Run(KITTI.name, weights, "detections", images=images)
         for name in names_of(KITTI):
-            cells += cells_of(row, name, made, name, metrics, (*values[name], None))
+            cells += cells_of(row, name, run, name, metrics, (*values[name], None))
     return cells
 
 
@@ -109,8 +111,8 @@ def table_3() -> list[Cell]:
     for row, values in paper.TABLE_3.items():
         weights, images = network(row, MOTS)
         changes = () if row.endswith("G") else NO_GRAPH
-        made = Run(MOTS.name, weights, "detections", changes, images=images)
-        cells += cells_of(row, "", made, "pedestrian", metrics, (*values, None))
+        run = Run(MOTS.name, weights, "detections", changes, images=images)
+        cells += cells_of(row, "", run, "pedestrian", metrics, (*values, None))
     return cells
 
 
@@ -126,11 +128,13 @@ def table_4() -> list[Cell]:
         row = f"t_lag {t_lag}, {'G' if graph else 'no G'}, {'MTL' if mtl else 'equal'}, |K| "
         row += "estimated" if estimated else "known"
         changes = (("t_lag", t_lag), ("use_graph", graph), ("known_clusters", not estimated))
-        columns = [(of, name) for of in (MOTS, KITTI) for name in names_of(of)]
-        for (of, name), own in zip(columns, values, strict=True):
-            weights = of.mtl_weights if mtl else of.equal_weights
-            made = Run(of.name, weights, "truth", (*changes, *ORACLE), location_gain=gain)
-            cells += cells_of(row, column_of(of, name), made, name, metrics, (*own, None))
+        columns = [(dataset, name) for dataset in (MOTS, KITTI) for name in names_of(dataset)]
+        for (dataset, name), column_values in zip(columns, values, strict=True):
+            weights = dataset.mtl_weights if mtl else dataset.equal_weights
+            run = Run(dataset.name, weights, "truth", (*changes, *ORACLE), location_gain=gain)
+            cells += cells_of(
+                row, column_of(dataset, name), run, name, metrics, (*column_values, None)
+            )
     return cells
 
 
@@ -138,11 +142,11 @@ def figure_5() -> list[Cell]:
     """Return the cells of Figure 5: sMOTSA by detection threshold; the paper has a plot only."""
     cells = []
     for threshold in THRESHOLDS:
-        for of in (KITTI, MOTS):
-            made = Run(of.name, of.weights, "detections", min_score=threshold)
-            for name in names_of(of):
-                title = column_of(of, name)
-                cells += cells_of(f"{threshold:.2f}", title, made, name, ("sMOTSA",), None)
+        for dataset in (KITTI, MOTS):
+            run = Run(dataset.name, dataset.weights, "detections", min_score=threshold)
+            for name in names_of(dataset):
+                title = column_of(dataset, name)
+                cells += cells_of(f"{threshold:.2f}", title, run, name, ("sMOTSA",), None)
     return cells
 
 
@@ -194,20 +198,20 @@ def describe(
     lines: list[str] = []
     seen: set[tuple[str, str]] = set()
     for cell in cells:
-        made = cell.run
-        key = made.dataset, made.source
-        if key in seen or not experiments.sources.possible(made):
+        run = cell.run
+        key = run.dataset, run.source
+        if key in seen or not experiments.sources.possible(run):
             continue
         seen.add(key)
-        inputs = experiments.sources.inputs(made)
+        inputs = experiments.sources.inputs(run)
         names = listed([name for name, _, _ in inputs])
         folders = {file.parent.name for _, file, _ in inputs if file}
-        folder = "the ground-truth masks" if made.source == "truth" else ", ".join(folders)
-        lines.append(f"* {made.dataset}: {folder} of {len(inputs)} sequences ({names}).")
+        folder = "the ground-truth masks" if run.source == "truth" else ", ".join(folders)
+        lines.append(f"* {run.dataset}: {folder} of {len(inputs)} sequences ({names}).")
         if experiments.sources.undetected[key]:
             names = listed(experiments.sources.undetected[key])
             why = "which have ground truth: their objects count as missed"
-            lines.append(f"* {made.dataset}: no detections of {names}, {why}.")
+            lines.append(f"* {run.dataset}: no detections of {names}, {why}.")
     gains = {cell.run.location_gain for cell in cells if cell.run.location_gain is not None}
     for gain in sorted(gains):
         how = "chosen on held-back training sequences, by the cards of"
@@ -222,7 +226,7 @@ def check_sequences(
 ) -> None:
     """Refuse names of sequences that none of the cells' data sets has."""
     runs = {cell.run for cell in cells if experiments.sources.possible(cell.run)}
-    known = {name for made in runs for name, _, _ in experiments.sources.inputs(made)}
+    known = {name for run in runs for name, _, _ in experiments.sources.inputs(run)}
     for name in args.sequences or ():
         if name not in known:
             got = ", ".join(sorted(known)) or "none"
@@ -257,12 +261,14 @@ def make_table(
     """Make, print and save one table, by each preset that is asked for."""
     start, before = time.perf_counter(), experiments.made
     wanted = {preset: by_preset(cells, preset) for preset in args.preset}
-    results = experiments.scores([cell.run for own in wanted.values() for cell in own])
-    seconds, made = time.perf_counter() - start, experiments.made - before
+    results = experiments.scores(
+        [cell.run for preset_cells in wanted.values() for cell in preset_cells]
+    )
+    seconds, new = time.perf_counter() - start, experiments.made - before
     notes = [f"* Made by `{shlex.join(['python', Path(sys.argv[0]).name, *sys.argv[1:]])}`."]
     notes += describe(experiments, cells, args)
     # What cannot be run lacks files, whatever the preset.
-    compared = {preset: compare(own, results) for preset, own in wanted.items()}
+    compared = {preset: compare(preset_cells, results) for preset, preset_cells in wanted.items()}
     columns = {preset: lines for preset, (lines, _) in compared.items()}
     _, reasons = compared[args.preset[0]]
     notes += [f"* Not run ({len(what)} cells): {why}" for why, what in reasons.items()]
@@ -276,7 +282,7 @@ def make_table(
             with atomic_path(args.output / f"{stem}_presets.md") as temporary:
                 temporary.write_text(text)
     say(text)
-    say(f"{args.output}/{stem}*: {made} runs made, {seconds:.1f} s")
+    say(f"{args.output}/{stem}*: {new} runs made, {seconds:.1f} s")
 
 
 def as_text(head: str, columns: Sequence[list[Line]], notes: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ from utils.video import VideoWriter
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = "\n".join(page.read_text() for page in PAGES)
-PACKAGES = ("models", "utils", "reproduction")
+PACKAGES = ("models", "pipeline", "utils", "reproduction")
 CARDS = sorted((ROOT / "pretrained").glob("*.json"))
 
 
@@ -187,6 +187,7 @@ def test_imports_go_one_way():
     order = (
         "utils",
         "models",
+        "pipeline",
         "reproduction",
         "(test_mots|track_video|segment|train_dhae|train_network|mine_tracks|reproduce_tables|demo)",
     )

@@ -78,9 +78,9 @@ def import_keras() -> Any:
             tf.config.list_physical_devices()  # the first look at the devices logs, too
             tf.get_logger().setLevel("ERROR")  # sequences differ in length: retracing is expected
     for name, needed in (("image_data_format", "channels_last"), ("floatx", "float32")):
-        if (found := getattr(keras.config, name)()) != needed:
+        if (value := getattr(keras.config, name)()) != needed:
             getattr(keras.config, f"set_{name}")(needed)
-            note(f"keras.json says {name} {found}: {needed} is used, the networks are made so")
+            note(f"keras.json says {name} {value}: {needed} is used, the networks are made so")
     return keras
 
 
@@ -123,13 +123,13 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the parsed arguments; a flag that there is not ends the program, see `error`."""
-        found, unknown = self.parse_known_args(args, namespace)
+        parsed, unknown = self.parse_known_args(args, namespace)
         for flag in (text.partition("=")[0] for text in unknown):
             if flag in self.gone:
                 self.error(f"{flag} is gone: use {self.gone[flag]}")
             near = difflib.get_close_matches(flag, self._option_string_actions, 1)
             self.error(f"no such argument: {flag}" + (f", did you mean {near[0]}?" if near else ""))
-        return found
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Print the error and where help is, exit with 2."""

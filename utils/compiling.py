@@ -57,9 +57,9 @@ def folder() -> Path:
     digest = hashlib.sha256(what.encode())
     for file in sources():
         digest.update(file.read_bytes())
-    name, own = f"compiled-{digest.hexdigest()[:16]}", ROOT / "__pycache__"
-    if os.access(own if own.is_dir() else ROOT, os.W_OK):
-        return own / name
+    name, local = f"compiled-{digest.hexdigest()[:16]}", ROOT / "__pycache__"
+    if os.access(local if local.is_dir() else ROOT, os.W_OK):
+        return local / name
     users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(users) / "usc-mots" / name
 

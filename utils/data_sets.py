@@ -120,9 +120,9 @@ _EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
 _APPEARANCE = ("dhae_mots_appearance.keras", "dhae_mots_appearance_b.keras")
 
 
-def _readings(rules: DetectionRules, **own: Any) -> dict[str, Preset]:
+def _readings(rules: DetectionRules, **settings: Any) -> dict[str, Preset]:
     """Return the two presets that read the paper, with settings that they share."""
-    return {"paper": Preset(rules, own), "authors": Preset(rules, own)}
+    return {"paper": Preset(rules, settings), "authors": Preset(rules, settings)}
 
 
 def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
@@ -253,28 +253,30 @@ def data_set(name: str) -> DataSet:
     return DATA_SETS[name]
 
 
-def own_names(of: DataSet) -> dict[int, str]:
+def own_names(dataset: DataSet) -> dict[int, str]:
     """Return the class names that a data set, or the user, brings to files that name theirs.
 
     Of any masks, class 10 marks regions by the habit of the MOTS benchmarks alone.
     """
-    by_habit = of.any_class and of.class_names.get(IGNORE) == "ignore"
-    return {c: n for c, n in of.class_names.items() if not (by_habit and c == IGNORE)}
+    by_habit = dataset.any_class and dataset.class_names.get(IGNORE) == "ignore"
+    return {c: n for c, n in dataset.class_names.items() if not (by_habit and c == IGNORE)}
 
 
-def named_after(of: DataSet, sequences: Sequence[Detections]) -> DataSet:
+def named_after(dataset: DataSet, sequences: Sequence[Detections]) -> DataSet:
     """Return a data set with the class names of its files, where it takes any classes.
 
     Files that name their classes do not mean regions to ignore by class 10, unless they say so.
     """
-    if not of.any_class:
-        return of
-    found: dict[int, str] = {}
+    if not dataset.any_class:
+        return dataset
+    names: dict[int, str] = {}
     habit = not sequences
     for sequence in sequences:
         habit |= sequence.class_names is None
-        found |= sequence.class_names or {}
-    return replace(of, class_names={**(of.class_names if habit else own_names(of)), **found})
+        names |= sequence.class_names or {}
+    return replace(
+        dataset, class_names={**(dataset.class_names if habit else own_names(dataset)), **names}
+    )
 
 
 def parse_class_names(text: str) -> dict[int, str]:
@@ -283,7 +285,7 @@ def parse_class_names(text: str) -> dict[int, str]:
     Raises:
         ValueError: no such pairs, or a number or a name twice.
     """
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for part in text.replace("\n", ",").split(","):
         if not part.strip():
             continue
@@ -291,9 +293,9 @@ def parse_class_names(text: str) -> dict[int, str]:
         if not (equals and name and number.isdigit() and 0 < int(number) <= MAX_CLASS):
             rule = f"class names must be NUMBER=NAME with numbers in 1..{MAX_CLASS}"
             raise ValueError(f"{rule}, got {part.strip()!r}")
-        if int(number) in found or name in found.values():
+        if int(number) in names or name in names.values():
             raise ValueError(f"class names must differ, got {part.strip()!r} again")
-        found[int(number)] = name
-    if not found:
+        names[int(number)] = name
+    if not names:
         raise ValueError(f"class names must be NUMBER=NAME, got {text!r}")
-    return found
+    return names

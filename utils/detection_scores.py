@@ -17,7 +17,7 @@ MOST = 100  # detections of a frame that count, the best
 
 def average_precision(
     truth: Sequence[Detections],
-    found: Sequence[Detections],
+    detected: Sequence[Detections],
     names: Mapping[int, str],
     ignore: int | None = None,
     iou: float | Sequence[float] = 0.5,
@@ -25,7 +25,7 @@ def average_precision(
     """Return {"box" or "mask": {class name: AP, "mean": AP}}, in percent.
 
     Args:
-        truth, found: Detections by sequence, matched by their names; frames that have none of
+        truth, detected: Detections by sequence, matched by their names; frames that have none of
             either do not count.
         names: {number: name} of the classes to score.
         ignore: class of the regions in which detections do not count, or None.
@@ -49,7 +49,7 @@ def average_precision(
                     {**entry, "category_id": cls, "iscrowd": int(regions), "area": area,
                      "id": len(annotations) + 1}
                 )  # fmt: skip
-    results = [entry for sequence in found for entry in _entries(sequence, image_of)]
+    results = [entry for sequence in detected for entry in _entries(sequence, image_of)]
     data = {
         "images": list(sizes.values()),
         "categories": [{"id": c, "name": n} for c, n in names.items()],

@@ -91,8 +91,8 @@ class Detections:
     @property
     def filled(self) -> npt.NDArray[np.bool_]:
         """Return (n,) bool: whether a mask has a pixel, of boxes that are around their masks."""
-        found: npt.NDArray[np.bool_] = self.boxes_xywh[:, 2] > 0
-        return found
+        filled: npt.NDArray[np.bool_] = self.boxes_xywh[:, 2] > 0
+        return filled
 
     def select(self, rows: Rows | slice) -> Detections:
         """Return the given rows (boolean mask or indices) as new Detections."""

@@ -106,11 +106,11 @@ def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[
 
 def _matched(truth: Detections, detections: Detections, keep: Array, shift: int) -> float:
     """Return the share of true masks, of a sample of frames, that some detection matches."""
-    found, there = dict(detections.rows_by_frame(keep)), truth.rows_by_frame()
+    by_frame, there = dict(detections.rows_by_frame(keep)), truth.rows_by_frame()
     total = hits = 0
     for frame, rows in there[:: max(1, len(there) // SAMPLE)]:
         total += len(rows)
-        mine = found.get(frame + shift)
+        mine = by_frame.get(frame + shift)
         if mine is None or truth.size != detections.size:
             continue
         iou = coco_mask.iou(truth.coco(rows), detections.coco(mine), [0] * len(mine))
@@ -176,12 +176,12 @@ def mask_counts(
     return scores
 
 
-def _renumbered(own: Detections, truth: Detections, result: Detections) -> Detections:
+def _renumbered(masks_of: Detections, truth: Detections, result: Detections) -> Detections:
     """Return one of both with frames from 0 and ids from 1, without gaps."""
     numbers = np.union1d(truth.frames, result.frames)
-    ids = np.unique(own.ids, return_inverse=True)[1] + 1
-    frames = np.searchsorted(numbers, own.frames)
-    return replace(own, frames=frames.astype(np.int32), ids=ids.astype(np.int32))
+    ids = np.unique(masks_of.ids, return_inverse=True)[1] + 1
+    frames = np.searchsorted(numbers, masks_of.frames)
+    return replace(masks_of, frames=frames.astype(np.int32), ids=ids.astype(np.int32))
 
 
 def _score_class(folder: Path, length: int) -> Row:

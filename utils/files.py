@@ -118,16 +118,16 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    old = path.parent / f"{made.name}.old"
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    old = path.parent / f"{temporary.name}.old"
     try:
-        os.chmod(made, 0o755)
-        yield made
+        os.chmod(temporary, 0o755)
+        yield temporary
         if path.exists():
             os.replace(path, old)
-        os.replace(made, path)
+        os.replace(temporary, path)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 

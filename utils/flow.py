@@ -81,11 +81,11 @@ def shared(first: Array, second: Array, counts: tuple[int, int]) -> npt.NDArray[
     """
     both = (first >= 0) & (second >= 0)
     pairs = first[both].astype(np.int64) * counts[1] + second[both]
-    found: npt.NDArray[np.int64] = np.bincount(pairs, minlength=counts[0] * counts[1])
-    return found.reshape(counts)
+    counts_of_pairs: npt.NDArray[np.int64] = np.bincount(pairs, minlength=counts[0] * counts[1])
+    return counts_of_pairs.reshape(counts)
 
 
 def areas(labels: Array, count: int) -> npt.NDArray[np.int64]:
     """Return (count,) px of each label of a map."""
-    found: npt.NDArray[np.int64] = np.bincount(labels[labels >= 0], minlength=count)
-    return found
+    counts: npt.NDArray[np.int64] = np.bincount(labels[labels >= 0], minlength=count)
+    return counts

@@ -19,8 +19,8 @@ GREY = 40  # of a frame without a picture
 
 def frame_number(stem: str) -> int | None:
     """Return the last number in a file name without suffix, None if it has none."""
-    found = NUMBER.search(HASH.sub("", stem))
-    return int(found.group(1)) if found and len(found.group(1)) < 10 else None
+    match = NUMBER.search(HASH.sub("", stem))
+    return int(match.group(1)) if match and len(match.group(1)) < 10 else None
 
 
 def find_pictures(folder: Path | str, sequence: str) -> dict[int, Path]:

@@ -60,19 +60,31 @@ def read_inputs(
             known |= {source.sequence} if source.sequence else set()
             if names and source.sequence is not None and source.sequence not in names:
                 continue
-            for found in source.read(options):
-                name = found.sequence
+            for detections_read in source.read(options):
+                name = detections_read.sequence
                 known.add(name)
                 if names and name not in names:
                     continue
-                if name in merged and merged[name].scored != found.scored and len(found):
+                if (
+                    name in merged
+                    and merged[name].scored != detections_read.scored
+                    and len(detections_read)
+                ):
                     notes.append(f"{name}: scores in some of its files only: the others count as 1")
-                merged[name] = merge_sequences(merged[name], found) if name in merged else found
+                merged[name] = (
+                    merge_sequences(merged[name], detections_read)
+                    if name in merged
+                    else detections_read
+                )
     for name in names or ():
         if name not in merged and name not in truths:
             shown = ", ".join(sorted(known))
             raise ValueError(f"--sequences must name sequences of the input ({shown}), got {name}")
-    truth = {name: truths.of(name, found) for name, found in merged.items() if ground_truth}
+    truth = {
+        name: truths.of(name, detections_read)
+        for name, detections_read in merged.items()
+        if ground_truth
+    }
     folders = any(path.is_dir() for path in detections)
     for name in truths if folders or names else ():
         if name in merged or (names and name not in names):
@@ -107,8 +119,8 @@ class _Truth:
             if source.sequence is not None:
                 self._sources[source.sequence] = source
                 continue
-            for found in source.read(self._options):
-                self._sources[found.sequence], self._read[found.sequence] = source, found
+            for truth in source.read(self._options):
+                self._sources[truth.sequence], self._read[truth.sequence] = source, truth
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)
@@ -128,8 +140,8 @@ class _Truth:
             self._read[name] = self._sources[name].read(self._options)[0]
         return self._read[name]
 
-    def of(self, name: str, found: Detections) -> Detections:
+    def of(self, name: str, detections: Detections) -> Detections:
         """Return the truth of a sequence, checked against its detections."""
         truth = self.read(name)
-        evaluation.check_truth(truth, found, self._sources[name].path)
+        evaluation.check_truth(truth, detections, self._sources[name].path)
         return truth

@@ -71,13 +71,13 @@ class Look:
         scale = CROP / max(width, height)
         shape = (max(1, round(width * scale)), max(1, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        made = np.ascontiguousarray(cv2.resize(pixels, shape, interpolation=method), np.uint8)
+        drawn = np.ascontiguousarray(cv2.resize(pixels, shape, interpolation=method), np.uint8)
         outline = cv2.resize(self._inside(), shape, interpolation=cv2.INTER_LINEAR) > 127
         edges: Any = cv2.findContours(
             outline.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )[0]
-        cv2.drawContours(made, edges, -1, colour_of(self.identity), 2)
-        return made
+        cv2.drawContours(drawn, edges, -1, colour_of(self.identity), 2)
+        return drawn
 
     def _inside(self) -> Image:
         """Return the mask in the area that is shown, 0 or 255."""

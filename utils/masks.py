@@ -82,8 +82,8 @@ def _chunks(rles: Sequence[bytes] | Array) -> Iterator[tuple[int, Sequence[bytes
 
 def areas_of(rles: Sequence[bytes] | Array, pixels: int) -> npt.NDArray[np.int64]:
     """Return the (n,) int64 foreground pixels of masks; arguments and errors of `decode_runs`."""
-    found = [areas(*decode_runs(part, pixels)) for _, part in _chunks(rles)]
-    return np.concatenate([np.zeros(0, np.int64), *found])
+    parts = [areas(*decode_runs(part, pixels)) for _, part in _chunks(rles)]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
 def checked(rles: Sequence[bytes], height: int, width: int) -> npt.NDArray[np.object_]:
@@ -291,5 +291,5 @@ def touching(
     if not len(first) or not len(second):
         return np.zeros((len(first), len(second)), bool)
     runs, offsets = decode_runs([*first, *second], size[0] * size[1])
-    found: npt.NDArray[np.bool_] = kernels.touching(runs, offsets, len(first))
-    return found
+    pairs: npt.NDArray[np.bool_] = kernels.touching(runs, offsets, len(first))
+    return pairs

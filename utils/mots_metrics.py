@@ -32,15 +32,15 @@ def match_frames(data: dict[str, Any]) -> tuple[list[Array], float]:
         matches: list over objects of (k,) int arrays, the result's id or -1 in each of its frames.
         overlap: the IoUs of all matches added up.
     """
-    found: list[list[int]] = [[] for _ in range(data["num_gt_ids"])]
+    matched: list[list[int]] = [[] for _ in range(data["num_gt_ids"])]
     overlap = 0.0
     frames = zip(data["gt_ids"], data["tracker_ids"], data["similarity_scores"], strict=True)
     for true_ids, got_ids, iou in frames:
         for row, identity in enumerate(true_ids):
             hit = np.flatnonzero(iou[row] > MATCH_IOU)
-            found[identity].append(int(got_ids[hit[0]]) if len(hit) else -1)
+            matched[identity].append(int(got_ids[hit[0]]) if len(hit) else -1)
             overlap += float(iou[row, hit[0]]) if len(hit) else 0.0
-    return [np.array(matches) for matches in found], overlap
+    return [np.array(matches) for matches in matched], overlap
 
 
 def object_counts(matches: Array) -> dict[str, int]:

@@ -28,7 +28,7 @@ def loops(mask: Array) -> list[list[Point]]:
     for edge, (ax, ay), (bx, by) in sides:
         for y, x in np.argwhere(edge).tolist():
             following.setdefault((x + ax, y + ay), []).append((x + bx, y + by))
-    found = []
+    outlines = []
     while following:
         start = min(following)
         walk, at = [start], start
@@ -41,8 +41,8 @@ def loops(mask: Array) -> list[list[Point]]:
                 break
             walk.append(to)
             at = to
-        found.append(_corners(walk))
-    return found
+        outlines.append(_corners(walk))
+    return outlines
 
 
 def _sharpest(walk: list[Point], at: Point, ways: list[Point]) -> int:
@@ -70,11 +70,11 @@ def one_polygon(mask: Array) -> list[float]:
     Args:
         mask: (height, width) of 0 and 1.
     """
-    found = loops(mask)
-    if not found:
+    outlines = loops(mask)
+    if not outlines:
         return []
-    anchor = found[0][0]
-    path = [*found[0], anchor] if len(found) > 1 else found[0]
-    for loop in found[1:]:
+    anchor = outlines[0][0]
+    path = [*outlines[0], anchor] if len(outlines) > 1 else outlines[0]
+    for loop in outlines[1:]:
         path = [*path, *loop, loop[0], anchor]
     return [float(v) for point in path for v in point]

@@ -40,7 +40,7 @@ def write_page(path: Path, summary: Mapping[str, Any], reviews: Sequence[Review]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     share = max(5, ALL_EVENTS // max(1, len(reviews)))
-    made = template.render(
+    html = template.render(
         title=f"Tracks by {summary['tracker_name']}",
         subtitle=_subtitle(summary),
         warnings=[text] if (text := why_nothing(dict(summary))) else [],
@@ -50,7 +50,7 @@ def write_page(path: Path, summary: Mapping[str, Any], reviews: Sequence[Review]
         settings=_settings(summary),
         sequences=[_sequence(review, share) for review in reviews],
     )
-    path.write_text(made, encoding="utf-8")
+    path.write_text(html, encoding="utf-8")
 
 
 def _subtitle(summary: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def _settings(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _sequence(review: Review, share: int) -> dict[str, Any]:
     """Return what the template shows of a sequence."""
     first, last = min(review.frames, default=0), max(review.frames, default=0)
-    of = _Time(first, last + review.step)
+    axis = _Time(first, last + review.step)
     classes = sorted({t.cls for t in review.tracks.values()})
     colours = {c: COLOURS[i % len(COLOURS)] for i, c in enumerate(classes)}
     tracks = sorted(review.tracks.items(), key=lambda item: item[1].spans[0][0])
@@ -138,7 +138,7 @@ def _sequence(review: Review, share: int) -> dict[str, Any]:
         f"{sum(review.counts)} masks.",
         "key": [(review.names.get(c, f"class {c}"), colour) for c, colour in colours.items()],
         "rows": [
-            _row(review, of, i, identity, track, colours[track.cls])
+            _row(review, axis, i, identity, track, colours[track.cls])
             for i, (identity, track) in enumerate(tracks)
         ],
         "height": max(1, height),
@@ -146,7 +146,7 @@ def _sequence(review: Review, share: int) -> dict[str, Any]:
         "cut": cut,
         "first": first,
         "last": last,
-        "counts": _counts(review, of),
+        "counts": _counts(review, axis),
         "most": max(review.counts, default=0),
         "stills": [
             {"frame": frame, "count": count, "src": _data(picture)}
@@ -186,16 +186,16 @@ def _box(x: float, y: float, w: float, h: float) -> str:
 
 
 def _row(
-    review: Review, of: _Time, i: int, identity: int, track: Seen, colour: str
+    review: Review, axis: _Time, i: int, identity: int, track: Seen, colour: str
 ) -> dict[str, str]:
     """Return the drawing of a track."""
     top, tall, step = ROW * i + 1, ROW - 2, review.step
-    spans = "".join(_box(of(a), top, of(b + step) - of(a), tall) for a, b in track.spans)
+    spans = "".join(_box(axis(a), top, axis(b + step) - axis(a), tall) for a, b in track.spans)
     gaps = "".join(
-        _box(of(a[1] + step), top + tall / 2 - 0.5, of(b[0]) - of(a[1] + step), 1)
+        _box(axis(a[1] + step), top + tall / 2 - 0.5, axis(b[0]) - axis(a[1] + step), 1)
         for a, b in zip(track.spans, track.spans[1:], strict=False)
     )
-    end = of(track.last + step)
+    end = axis(track.last + step)
     over = track.last >= max(review.frames)
     name = review.names.get(track.cls, f"class {track.cls}")
     runs = f", {len(track.spans) - 1} gaps" if len(track.spans) > 1 else ""
@@ -209,16 +209,16 @@ def _row(
     }
 
 
-def _counts(review: Review, of: _Time) -> str:
+def _counts(review: Review, axis: _Time) -> str:
     """Return the drawing of the objects in a frame, the most of each bin."""
     if not review.frames:
         return ""
     bins: dict[int, int] = {}
     for frame, count in zip(review.frames, review.counts, strict=True):
-        at = int(of(frame) / WIDTH * BINS)
+        at = int(axis(frame) / WIDTH * BINS)
         bins[at] = max(bins.get(at, 0), count)
     most, wide = max(1, *review.counts), WIDTH / BINS
-    wide = max(wide, of(review.frames[0] + review.step))
+    wide = max(wide, axis(review.frames[0] + review.step))
     return "".join(
         _box(at * WIDTH / BINS, 60 - 58 * count / most, wide, 58 * count / most)
         for at, count in sorted(bins.items())
@@ -239,5 +239,5 @@ def _event(review: Review, event: Event) -> dict[str, Any]:
 def _data(picture: Image) -> str:
     """Return a picture as it stands in a page."""
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    _, made = cv2.imencode(".jpg", np.ascontiguousarray(picture[:, :, ::-1]), options)
-    return f"data:image/jpeg;base64,{base64.b64encode(made.tobytes()).decode()}"
+    _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(picture[:, :, ::-1]), options)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

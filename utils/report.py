@@ -36,12 +36,12 @@ def drops(summary: dict[str, Any]) -> list[tuple[int, str, str, str]]:
 
 def dropped_lines(summary: dict[str, Any]) -> list[str]:
     """Return lines that say what each rule dropped; none where nothing was."""
-    found = drops(summary)
-    if not found:
+    dropped = drops(summary)
+    if not dropped:
         return []
-    of = f"{summary['counts'].get('written', 0)} of {summary['counts'].get('read', 0)} written"
-    lines = [f"detections: {of}; dropped:"]
-    for count, name, meaning, flag in found:
+    total = f"{summary['counts'].get('written', 0)} of {summary['counts'].get('read', 0)} written"
+    lines = [f"detections: {total}; dropped:"]
+    for count, name, meaning, flag in dropped:
         lines.append(f"  {count} {meaning} ({name}{f'; {flag}' if flag else ''})")
     return lines
 
@@ -51,10 +51,10 @@ def why_nothing(summary: dict[str, Any]) -> str | None:
     counts = summary["counts"]
     if counts.get("written") or not counts.get("read"):
         return None
-    found = drops(summary)
-    if not found:
+    dropped = drops(summary)
+    if not dropped:
         return f"nothing was written of {counts['read']} detections"
-    count, name, meaning, flag = max(found)
+    count, name, meaning, flag = max(dropped)
     change = f": {flag} changes that" if flag else ""
     return (
         f"nothing was written: of {counts['read']} detections {count} are {meaning} "

@@ -207,7 +207,7 @@ class Review:
             if identity in self.tracks:
                 continue
             centre, size = _centre(now.boxes[k]), now.boxes[k, 2:]
-            found = []
+            candidates = []
             for old in gone:
                 track = self.tracks[old]
                 change = np.abs(np.log(np.maximum(size, 1) / np.maximum(track.box[2:], 1))).sum()
@@ -215,9 +215,9 @@ class Review:
                 gap = (now.frame - track.last) / self.step
                 like = track.cls == now.classes[k] and change < ALIKE
                 if like and gap <= GAP and far < NEAR:
-                    found.append((float(far), old, round(gap)))
-            if found and self._room():
-                far, old, gap = min(found)
+                    candidates.append((float(far), old, round(gap)))
+            if candidates and self._room():
+                far, old, gap = min(candidates)
                 text = f"{old} ends, and {gap} frames later {identity} begins nearby"
                 shown = [self.tracks[old].look, now.looks[k]]
                 self._add("gap", now, now.classes[k], text, shown, 1 / (1 + far))
@@ -240,10 +240,10 @@ class Review:
                 text = f"{now.ids[k]} moves {far[i]:.1f} of its diagonals in a frame"
                 shown = [track.look, now.looks[k]]
                 self._add("jump", now, now.classes[k], text, shown, float(far[i]))
-        own = paired_iou(was, boxes)
+        stayed = paired_iou(was, boxes)
         first, second = overlapping_pairs(was, boxes)
         shared = paired_iou(was[first], boxes[second])
-        rival = (first != second) & (shared > RIVAL) & (shared > own[first])
+        rival = (first != second) & (shared > RIVAL) & (shared > stayed[first])
         for i, j, iou in zip(
             first[rival].tolist(), second[rival].tolist(), shared[rival].tolist(), strict=True
         ):

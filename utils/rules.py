@@ -88,13 +88,13 @@ def _duplicates(
     detections: Detections, keep: npt.NDArray[np.bool_], max_overlap: float
 ) -> npt.NDArray[np.bool_]:
     """Return (n,) bool: is there one of the frame and class with a higher score in its place."""
-    found = np.zeros(len(detections), bool)
+    duplicate = np.zeros(len(detections), bool)
     for _, rows in detections.rows_by_frame(keep):
         coco = detections.coco(rows)
         overlap = coco_mask.iou(coco, coco, [0] * len(rows)) > max_overlap
         overlap &= detections.classes[rows][:, None] == detections.classes[rows]
         for later in np.flatnonzero(np.triu(overlap, 1).any(axis=0)).tolist():
             # Rows of a frame come by falling score; what is itself a duplicate bars nothing.
-            rivals = overlap[:later, later] & ~found[rows[:later]]
-            found[rows[later]] = rivals.any()
-    return found
+            rivals = overlap[:later, later] & ~duplicate[rows[:later]]
+            duplicate[rows[later]] = rivals.any()
+    return duplicate

@@ -136,7 +136,7 @@ def touching(runs: Array, offsets: Array, a: int) -> Array:
         for k in range(offsets[i], offsets[i + 1]):
             total += runs[k]
             ends[k] = total
-    found = np.zeros((a, n - a), np.bool_)
+    pairs = np.zeros((a, n - a), np.bool_)
     for i in range(a):
         for j in range(a, n):
             # Foreground reaches from the end of each even run to that of the odd one after it.
@@ -151,9 +151,9 @@ def touching(runs: Array, offsets: Array, a: int) -> Array:
                 elif ends[q] == ends[q + 1]:
                     q += 2
                 else:
-                    found[i, j - a] = True
+                    pairs[i, j - a] = True
                     break
-    return found
+    return pairs
 
 
 @cache

@@ -64,8 +64,8 @@ class Curve:
 
     def __call__(self, scores: Array) -> Array:
         """Return (n,) float64 probabilities of (n,) scores."""
-        found: Array = np.interp(scores, self.scores, self.probabilities)
-        return found
+        values: Array = np.interp(scores, self.scores, self.probabilities)
+        return values
 
 
 @dataclass(frozen=True)
@@ -161,17 +161,17 @@ def observe(
     from scipy.optimize import linear_sum_assignment  # for which runs that only read need not wait
 
     parts: dict[int, list[Observations]] = {}
-    found = dict(detections.rows_by_frame(keep))
+    by_frame = dict(detections.rows_by_frame(keep))
     for frame, rows in truth.rows_by_frame():
-        mine = found.get(frame, np.zeros(0, np.int64))
+        mine = by_frame.get(frame, np.zeros(0, np.int64))
         if not len(mine):
             continue
         regions = truth.coco(rows[truth.classes[rows] == ignore])
         for cls, chosen in each_class(detections.classes[mine]):
-            own = mine[chosen]
-            coco = detections.coco(own)
+            chosen_rows = mine[chosen]
+            coco = detections.coco(chosen_rows)
             true = truth.coco(rows[truth.classes[rows] == cls])
-            objects, inside = np.zeros(len(own), bool), np.zeros(len(own), bool)
+            objects, inside = np.zeros(len(chosen_rows), bool), np.zeros(len(chosen_rows), bool)
             if true:
                 iou = coco_mask.iou(coco, true, [0] * len(true))
                 i, j = linear_sum_assignment(np.where(iou >= MATCH_IOU, iou, 0), maximize=True)
@@ -179,7 +179,7 @@ def observe(
             if regions:
                 inside = coco_mask.iou(coco, regions, [1] * len(regions)).max(axis=1) > INSIDE
             use = objects | ~inside
-            seen = Observations(detections.scores[own][use].astype(float), objects[use])
+            seen = Observations(detections.scores[chosen_rows][use].astype(float), objects[use])
             parts.setdefault(cls, []).append(seen)
     return {cls: sum(seen[1:], seen[0]) for cls, seen in sorted(parts.items())}
 

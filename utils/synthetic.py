@@ -310,8 +310,8 @@ def generate(
     detections = tracks = 0
     for number in tqdm(range(1, sequences + 1), desc=f"{kind} {split}", unit="seq", disable=None):
         rng = np.random.default_rng([seed, SPLITS.index(split), number])
-        images, found = generate_sequence(f"{number:04d}", draw, margin, frames, objects, rng)
-        write_sequence(folder, images, found)
-        detections += len(found)
-        tracks += len(np.unique(found.ids))
+        images, scene = generate_sequence(f"{number:04d}", draw, margin, frames, objects, rng)
+        write_sequence(folder, images, scene)
+        detections += len(scene)
+        tracks += len(np.unique(scene.ids))
     return detections, tracks

@@ -184,8 +184,8 @@ class _Camera:
 
     def __init__(self, number: int) -> None:
         self._opened = cv2.VideoCapture(number)
-        found, image = self._opened.read()
-        if not found:
+        read, image = self._opened.read()
+        if not read:
             raise FormatError(f"camera {number}", None, "must give frames", "none")
         self._first = image
         self.size = image.shape[:2]
@@ -196,9 +196,9 @@ class _Camera:
         image, number = self._first, 0
         while image is not None:
             yield number, np.ascontiguousarray(image[:, :, ::-1], np.uint8)
-            found, image = self._opened.read()
+            read, image = self._opened.read()
             number += 1
-            if not found:
+            if not read:
                 return
 
 

@@ -56,12 +56,16 @@ PYXTRACKERS: Table = {
     "ByteTrack": ("BYTETracker", {}),
     "OC-SORT": ("OCSort", {"det_thresh": 0.3, "min_hits": 0}),
 }
-# trackers (Roboflow): minimum_consecutive_frames=1 as for its rows in compare_trackers, where SORT,
-# ByteTrack, OC-SORT and C-BIoU are. McByte is without masks, as it comes.
-ONE_FRAME: dict[str, Any] = {"enable_cmc": False, "minimum_consecutive_frames": 1}
+# trackers (Roboflow): minimum_consecutive_frames=1 counts the first frame. McByte is without masks,
+# as it comes.
+ONE_FRAME: dict[str, Any] = {"minimum_consecutive_frames": 1}
 TRACKERS: Table = {
-    "BoT-SORT": ("BoTSORTTracker", ONE_FRAME),
-    "McByte": ("McByteTracker", ONE_FRAME),
+    "SORT": ("SORTTracker", ONE_FRAME),
+    "ByteTrack": ("ByteTrackTracker", ONE_FRAME),
+    "OC-SORT": ("OCSORTTracker", ONE_FRAME),
+    "C-BIoU": ("CBIoUTracker", ONE_FRAME),
+    "BoT-SORT": ("BoTSORTTracker", ONE_FRAME | {"enable_cmc": False}),
+    "McByte": ("McByteTracker", ONE_FRAME | {"enable_cmc": False}),
 }
 PEERS = {"boxmot": BOXMOT, "pyxtrackers": PYXTRACKERS, "trackers": TRACKERS}
 
@@ -91,8 +95,8 @@ def start(package: str, name: str, size: Array) -> tuple[Update, Read]:
 def by_index(answer: Array, boxes: Array) -> Array:
     """Return (n,) ids of boxmot's (m, 8): box, id, score, class, row of the detection."""
     ids = np.full(len(boxes), NONE)
-    found = answer[answer[:, 7] >= 0]
-    ids[found[:, 7].astype(int)] = found[:, 4]
+    tracked = answer[answer[:, 7] >= 0]
+    ids[tracked[:, 7].astype(int)] = tracked[:, 4]
     return ids
 
 
@@ -144,8 +148,8 @@ def track(package: str, name: str, scene: dict[str, Array]) -> tuple[Array, floa
         answers = [update(*of_frame) for of_frame in given]
         seconds += time.perf_counter() - begin
         for rows, answer in zip(rows_of, answers, strict=True):
-            found = read(answer, boxes[rows])
-            ids[rows] = np.where(found == NONE, 0, before + 1 + found)
+            frame_ids = read(answer, boxes[rows])
+            ids[rows] = np.where(frame_ids == NONE, 0, before + 1 + frame_ids)
     return ids, seconds
 
 

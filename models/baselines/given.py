@@ -43,9 +43,9 @@ class GivenTracker(Tracker):
         if not (ids > 0).all():
             raise ValueError(f"tracker given needs ids, got 0 in frame {frame.number}")
         keys = list(zip(frame.classes.tolist(), ids.tolist(), strict=True))
-        found, counts = np.unique(np.array(keys).reshape(-1, 2), axis=0, return_counts=True)
+        unique, counts = np.unique(np.array(keys).reshape(-1, 2), axis=0, return_counts=True)
         if (counts > 1).any():
-            rule = f"id {found[counts.argmax()][1]} must be given once in frame {frame.number}"
+            rule = f"id {unique[counts.argmax()][1]} must be given once in frame {frame.number}"
             raise ValueError(f"{rule} by all --detections together, got it {counts.max()} times")
         for key in keys:
             self._numbers.setdefault(key, len(self._numbers) + 1)

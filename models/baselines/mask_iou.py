@@ -25,7 +25,7 @@ class MaskIouTracker(Matching):
         """Return (m, k) 1 - IoU of masks."""
         if not len(last) or not len(rows):
             return np.ones((len(last), len(rows)))
-        found = as_coco(frame[MASKS][rows], frame.size)
+        now = as_coco(frame[MASKS][rows], frame.size)
         before = as_coco([f[MASKS][i] for f, i in last], frame.size)
-        overlap: Array = coco_mask.iou(before, found, [0] * len(found))
+        overlap: Array = coco_mask.iou(before, now, [0] * len(now))
         return 1 - overlap

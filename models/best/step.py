@@ -186,7 +186,7 @@ def near_pairs(
     """
     m, n = len(expected), len(seen.boxes)
     room, count = 4 * (m + n) + 16, 0
-    found, gain = np.empty(room, np.int64), np.empty(room)
+    columns, gain = np.empty(room, np.int64), np.empty(room)
     starts = np.zeros(n + 1, np.int64)
     # Tracks by their middles along x: those too far away are hardly looked at.
     middles, largest = np.empty(m), 0.0
@@ -214,11 +214,11 @@ def near_pairs(
             if value > 0:
                 if count == room:
                     room *= 2
-                    found, gain = _longer(found, room), _longer(gain, room)
-                found[count], gain[count] = i, value
+                    columns, gain = _longer(columns, room), _longer(gain, room)
+                columns[count], gain[count] = i, value
                 count += 1
         starts[j + 1] = count
-    return Pairs(starts, found[:count], gain[:count])
+    return Pairs(starts, columns[:count], gain[:count])
 
 
 @loop()
@@ -377,14 +377,14 @@ def detections_of(
 ) -> Seen:  # fmt: skip
     """Return a frame's detections as the other functions take them; see `Seen`."""
     n = len(boxes_xywh)
-    boxes, of, probability = np.empty((n, 4)), np.empty(n, np.int64), np.empty(n)
+    boxes, owners, probability = np.empty((n, 4)), np.empty(n, np.int64), np.empty(n)
     for j in range(n):
         for axis in range(2):
             low = boxes_xywh[j, axis]
             # No object is smaller than a pixel.
             boxes[j, axis], boxes[j, axis + 2] = low, low + max(boxes_xywh[j, axis + 2], 1.0)
-        of[j], probability[j] = classes[j], scores[j]
-    return Seen(boxes, of, probability, cells, number, area, first)
+        owners[j], probability[j] = classes[j], scores[j]
+    return Seen(boxes, owners, probability, cells, number, area, first)
 
 
 @loop()

@@ -37,9 +37,9 @@ COCO_NAMES = (
 
 def cache_folder() -> Path:
     """Return where downloads are kept: USC_MOTS_CACHE, else the user's cache folder."""
-    own = os.environ.get("USC_MOTS_CACHE")
+    folder = os.environ.get("USC_MOTS_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
-    return Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "usc-mots"
+    return Path(folder) if folder else (Path(base) if base else Path.home() / ".cache") / "usc-mots"
 
 
 def published_network(name: str) -> Any:
@@ -95,13 +95,13 @@ def check_digits(path: Path, digits: str) -> None:
     Raises:
         FormatError: it does not.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(CHUNK):
-            found.update(part)
-    if not found.hexdigest().startswith(digits):
+            digest.update(part)
+    if not digest.hexdigest().startswith(digits):
         rule = f"sha256 must begin with {digits} (remove the file to fetch it again)"
-        raise FormatError(path, None, rule, found.hexdigest()[:16])
+        raise FormatError(path, None, rule, digest.hexdigest()[:16])
 
 
 def convert(source: Path, target: Path, norm_eps: float = 1e-5) -> Any:
@@ -144,13 +144,15 @@ def proof(network: Any) -> list[str]:
     """Return lines by which a user can tell that the weights are the right ones."""
     from models.networks.inference import NetworkSegmenter
 
-    found = NetworkSegmenter(network, 1)(sample_picture())
-    own = dict(zip(network.config.class_numbers, network.config.classes, strict=True))
+    detections = NetworkSegmenter(network, 1)(sample_picture())
+    names = dict(zip(network.config.class_numbers, network.config.classes, strict=True))
     lines = [
         f"weights: sha256 {fingerprint(network)}",
-        f"in a generated picture: {len(found)} found",
+        f"in a generated picture: {len(detections)} found",
     ]
-    for row in range(min(3, len(found))):
-        box = " ".join(f"{v:.0f}" for v in found.boxes_xywh[row])
-        lines.append(f"  {own[int(found.classes[row])]} {found.scores[row]:.4f} at {box}")
+    for row in range(min(3, len(detections))):
+        box = " ".join(f"{v:.0f}" for v in detections.boxes_xywh[row])
+        lines.append(
+            f"  {names[int(detections.classes[row])]} {detections.scores[row]:.4f} at {box}"
+        )
     return lines

@@ -141,7 +141,7 @@ def _read_legacy(path: Path) -> dict[str, Array]:
 def _arrays(state: Any) -> dict[str, Array]:
     if not isinstance(state, Mapping):
         raise ValueError("no dict")
-    found = {}
+    arrays = {}
     for name, tensor in state.items():
         if not isinstance(tensor, _Later) or not isinstance(name, str):
             raise ValueError("no tensor")
@@ -155,5 +155,5 @@ def _arrays(state: Any) -> dict[str, Array]:
             raise ValueError("a tensor beyond its storage")
         strides = [s * data.itemsize for s in tensor.strides]
         view = np.lib.stride_tricks.as_strided(data[tensor.offset :], tensor.shape, strides)
-        found[name] = view.copy()
-    return found
+        arrays[name] = view.copy()
+    return arrays

@@ -66,7 +66,7 @@ def translated(state: Mapping[str, Array], box_size: int = 7) -> dict[str, Array
     Raises:
         ValueError: a name that is none of torchvision's Mask R-CNN.
     """
-    found = {}
+    values = {}
     for name, value in state.items():
         for old, new in RENAMED:
             name = re.sub(old, new, name)
@@ -78,8 +78,8 @@ def translated(state: Mapping[str, Array], box_size: int = 7) -> dict[str, Array
             raise ValueError(f"names must be those of torchvision's Mask R-CNN, got {name}")
         is_norm = layer.endswith("_bn") or re.search(r"(^|_)bn\d$", layer)
         variable = NORM[kind] if is_norm else {"weight": "kernel"}.get(kind, kind)
-        found[f"{layer}/{variable}"] = _laid_out(value, layer, variable, box_size)
-    return found
+        values[f"{layer}/{variable}"] = _laid_out(value, layer, variable, box_size)
+    return values
 
 
 def _laid_out(value: Array, layer: str, variable: str, box_size: int) -> Array:

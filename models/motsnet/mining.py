@@ -45,23 +45,23 @@ def payoff(
         Counter of segments that overlap with some, but are refused: `ambiguous` (b1 - b2), `small`
             (b1), `uncovered` (b1 / r).
     """
-    own = np.where(same, overlap, 0)
-    ordered = np.sort(np.pad(own, ((2, 0), (0, 0))), axis=0)
+    same_class = np.where(same, overlap, 0)
+    ordered = np.sort(np.pad(same_class, ((2, 0), (0, 0))), axis=0)
     first, second = ordered[-1], ordered[-2]
-    left = now - own.sum(axis=0)
+    left = now - same_class.sum(axis=0)
     ambiguous = first - second < config.tau_0
     small = first < config.tau_1
     uncovered = first < config.tau_2 * left
     refused = ambiguous | small | uncovered
     union = now + before[:, None] - overlap
-    found = np.where(same & ~refused, overlap / np.maximum(union, 1), -np.inf)
+    gains = np.where(same & ~refused, overlap / np.maximum(union, 1), -np.inf)
     touched = first > 0
     why = Counter(
         ambiguous=int((touched & ambiguous & ~small).sum()),
         small=int((touched & small).sum()),
         uncovered=int((touched & uncovered & ~ambiguous & ~small).sum()),
     )
-    return found, why
+    return gains, why
 
 
 def mine(

@@ -76,14 +76,14 @@ class MOTSNet(Detector):
             used: (B, S) bool, rows that the normalisation heeds; None takes all.
             training: whether the head trains.
         """
-        own = self.config
-        features = align(levels[: self.pooled], boxes, sizes, own.mask_size)
+        config = self.config
+        features = align(levels[: self.pooled], boxes, sizes, config.mask_size)
         pooled = ops.reshape(mask_pool(features, inside), (-1, features.shape[-1]))
         used = ops.ones_like(labels, "bool") if used is None else used
-        made = self.tracking_head([pooled, ops.reshape(used, (-1,))], training=training)
-        room = (*ops.shape(labels), len(own.classes), own.vector_size)
-        by_class = ops.reshape(ops.cast(made, "float32"), room)
-        of_label = ops.one_hot(ops.maximum(labels - 1, 0), len(own.classes))
+        outputs = self.tracking_head([pooled, ops.reshape(used, (-1,))], training=training)
+        room = (*ops.shape(labels), len(config.classes), config.vector_size)
+        by_class = ops.reshape(ops.cast(outputs, "float32"), room)
+        of_label = ops.one_hot(ops.maximum(labels - 1, 0), len(config.classes))
         vectors = ops.sum(by_class * of_label[..., None], axis=2)
         # The root of a sum of squares has no slope at 0.
         return vectors / ops.sqrt(ops.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)
@@ -108,13 +108,17 @@ class MOTSNet(Detector):
         detection = sum(terms[name] for name in Detector.loss_names(self))
         return terms["association"] + self.config.loss_factor * detection
 
-    def more_of(self, levels, found, sizes):
+    def more_of(self, levels, detections, sizes):
         """Return the embeddings of the detections, under their own masks."""
-        masks, side = found["masks"], self.config.mask_size
+        masks, side = detections["masks"], self.config.mask_size
         rooms = (*masks.shape[:2], side, 2, side, 2)
         rooms = (ops.shape(masks)[0], *rooms[1:])
         inside = ops.mean(ops.reshape(masks, rooms), axis=(3, 5)) >= INSIDE
-        return {"vectors": self.embeddings(levels, found["boxes"], sizes, inside, found["labels"])}
+        return {
+            "vectors": self.embeddings(
+                levels, detections["boxes"], sizes, inside, detections["labels"]
+            )
+        }
 
 
 def build_tracking_head(config):

@@ -165,14 +165,14 @@ def stages(x, config, last):
     x = layers.ReLU()(normalised(x, config, "bn1"))
     # Above 0 everywhere: padding by zeros is padding by nothing.
     x = layers.MaxPooling2D(3, 2, name="pool")(layers.ZeroPadding2D(1)(x))
-    found = []
+    levels = []
     for i in range(1, last + 1):
         x = stage(x, i, config)
-        found.append(x)
-    return found
+        levels.append(x)
+    return levels
 
 
-def pyramid(found, config):
+def pyramid(stage_levels, config):
     """Return five levels of a feature pyramid over four stages."""
 
     def unit(x, size, name):
@@ -180,10 +180,10 @@ def pyramid(found, config):
         x = conv(x, config.channels, size, name, 1, not config.head_norm, "lecun_uniform")
         return normalised(x, config, f"{name}_bn") if config.head_norm else x
 
-    inner = unit(found[-1], 1, f"fpn_inner_{STAGES - 1}")
+    inner = unit(stage_levels[-1], 1, f"fpn_inner_{STAGES - 1}")
     levels = [unit(inner, 3, f"fpn_layer_{STAGES - 1}")]
     for i in range(STAGES - 2, -1, -1):
-        lateral = unit(found[i], 1, f"fpn_inner_{i}")
+        lateral = unit(stage_levels[i], 1, f"fpn_inner_{i}")
         inner = layers.Add()([lateral, UpsampleLike(name=f"fpn_up_{i}")([inner, lateral])])
         levels.insert(0, unit(inner, 3, f"fpn_layer_{i}"))
     return [*levels, Subsample(2, name="fpn_pool")(levels[-1])]

@@ -90,10 +90,10 @@ class FrameConfig:
             ValueError: one that decides a shape differs.
         """
         for name in self._common(given):
-            own, theirs = getattr(self, name), getattr(given, name)
-            if own != theirs:
+            mine, theirs = getattr(self, name), getattr(given, name)
+            if mine != theirs:
                 rule = f"{name} must be {theirs}, as in the weights to start with"
-                raise ValueError(f"{rule}, got {own}")
+                raise ValueError(f"{rule}, got {mine}")
 
 
 def _tuples(value: Any) -> Any:

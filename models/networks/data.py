@@ -51,7 +51,7 @@ class FrameSequence:
 
 def load_sequences(
     folder: Path,
-    of: DataSet,
+    dataset: DataSet,
     names: Sequence[str] | None = None,
     frames: Path | None = None,
 ) -> list[FrameSequence]:
@@ -59,14 +59,14 @@ def load_sequences(
 
     Args:
         folder: holds `instances_txt` and `images`, or SEQ.txt beside SEQ/ with the frames.
-        of: DataSet. names: sequences to take; None takes all.
+        dataset: DataSet. names: sequences to take; None takes all.
         frames: holds SEQ/ with the frames; None looks in `folder`.
 
     Raises:
         ValueError: input that breaks a rule, or a sequence without frames.
     """
-    found = []
-    pictures = frames or (folder / of.images if (folder / of.images).is_dir() else folder)
+    sequences = []
+    pictures = frames or (folder / dataset.images if (folder / dataset.images).is_dir() else folder)
     for detections in read_sequences(instances_folder(folder), names):
         images = FrameFolder(pictures, detections.sequence, detections.size)
         if not images.files:
@@ -80,14 +80,14 @@ def load_sequences(
                 f"{images.folder}: must hold a picture of frame {missing[0]}, got none"
             )
         images.check(sorted(images.files))
-        found.append(FrameSequence(detections, images, sorted(images.files), of.ignore))
-    return found
+        sequences.append(FrameSequence(detections, images, sorted(images.files), dataset.ignore))
+    return sequences
 
 
-def class_names(sequences: Sequence[FrameSequence], of: DataSet) -> dict[int, str]:
+def class_names(sequences: Sequence[FrameSequence], dataset: DataSet) -> dict[int, str]:
     """Return {number: name} of the classes that the sequences have, but for `ignore`."""
     every = {int(c) for s in sequences for c in np.unique(s.detections.classes)}
-    return {c: of.name_of(c) for c in sorted(every - {of.ignore})}
+    return {c: dataset.name_of(c) for c in sorted(every - {dataset.ignore})}
 
 
 class Clips(keras.utils.PyDataset):
@@ -148,13 +148,13 @@ class Clips(keras.utils.PyDataset):
         if power != 1:
             image = image**power
         rows = self.rows[i].get(number, np.zeros(0, int))
-        own = truth_of(sequence, rows, self.config, self.most)
+        truth = truth_of(sequence, rows, self.config, self.most)
         if not self.ignoring:
-            del own["ignored"]
+            del truth["ignored"]
         if flip:
             image = image[:, ::-1]
-            own = {k: v[..., ::-1] if k in ("masks", "ignored") else v for k, v in own.items()}
-        return image, own
+            truth = {k: v[..., ::-1] if k in ("masks", "ignored") else v for k, v in truth.items()}
+        return image, truth
 
 
 def _objects(sequence: FrameSequence, rows: Mapping[int, Array]) -> int:
@@ -210,7 +210,7 @@ def truth_of(
     decoded = _decoded(detections, rows)
     regions = detections.classes[rows] == sequence.ignore
     kept = rows[[int(c) in place for c in detections.classes[rows]]]
-    found: dict[str, Array] = {
+    truth: dict[str, Array] = {
         "labels": np.zeros(most, np.int32),
         "tracks": np.zeros(most, np.int32),
         "masks": np.zeros((most, *detections.size), np.uint8),
@@ -218,12 +218,12 @@ def truth_of(
     }
     of_row = dict(zip(rows.tolist(), decoded, strict=True))
     for k, row in enumerate(kept.tolist()):
-        found["labels"][k] = place[int(detections.classes[row])]
-        found["tracks"][k] = detections.ids[row]
-        found["masks"][k] = of_row[row]
+        truth["labels"][k] = place[int(detections.classes[row])]
+        truth["tracks"][k] = detections.ids[row]
+        truth["masks"][k] = of_row[row]
     for mask in decoded[regions]:
-        found["ignored"] |= mask
-    return found
+        truth["ignored"] |= mask
+    return truth
 
 
 def _decoded(detections: Detections, rows: Array) -> Array:
@@ -259,12 +259,12 @@ def mask_boxes(stack: Array) -> npt.NDArray[np.float32]:
     rows: Array = stack.max(axis=2, initial=0) > 0
     columns: Array = stack.max(axis=1, initial=0) > 0
     height, width = stack.shape[1:]
-    found = [
+    sides = [
         columns.argmax(1),
         rows.argmax(1),
         width - columns[:, ::-1].argmax(1),
         height - rows[:, ::-1].argmax(1),
     ]
-    boxes = np.stack(found, axis=1).astype(np.float32)
+    boxes = np.stack(sides, axis=1).astype(np.float32)
     boxes[rows.sum(axis=1) == 0] = 0
     return boxes

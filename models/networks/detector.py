@@ -83,16 +83,16 @@ class Detector(FrameNetwork):
 
     def proposals(self, levels, inputs, training):
         """Return proposals (B, P, 4), which are real (B, P), and what the RPN's losses need."""
-        own = self.config
-        found = [by_anchor(*map(_whole, self.rpn(level, training=training))) for level in levels]
-        logits, deltas = [f[0] for f in found], [f[1] for f in found]
+        config = self.config
+        outputs = [by_anchor(*map(_whole, self.rpn(level, training=training))) for level in levels]
+        logits, deltas = [f[0] for f in outputs], [f[1] for f in outputs]
         padded = tuple(int(n) for n in inputs["images"].shape[1:3])
-        anchors = anchors_of(levels, padded, own)
-        before, after = own.proposals_before, own.proposals_after
+        anchors = anchors_of(levels, padded, config)
+        before, after = config.proposals_before, config.proposals_after
         mode = 0 if training else 1
         sizes = inputs["sizes"]
         boxes, real = propose(
-            logits, deltas, anchors, sizes, before[mode], after[mode], own.proposals_nms
+            logits, deltas, anchors, sizes, before[mode], after[mode], config.proposals_nms
         )
         return boxes, real, (logits, deltas, anchors)
 
@@ -105,9 +105,9 @@ class Detector(FrameNetwork):
             training: whether the heads train.
         """
         features = self._of_boxes(self.box_head, levels, boxes, sizes, "box_size", used, training)
-        made = self.box_predictor(ops.reshape(features, (-1, features.shape[-1])))
+        outputs = self.box_predictor(ops.reshape(features, (-1, features.shape[-1])))
         room = ops.shape(boxes)[0], int(boxes.shape[1])
-        logits, deltas = (ops.reshape(_whole(m), (*room, m.shape[-1])) for m in made)
+        logits, deltas = (ops.reshape(_whole(m), (*room, m.shape[-1])) for m in outputs)
         return logits, deltas, features
 
     def mask_outputs(self, levels, boxes, sizes, used=None, training=False):
@@ -127,10 +127,10 @@ class Detector(FrameNetwork):
         flat = ops.reshape(inside, (-1, *inside.shape[2:]))
         if self.config.head_norm:
             used = ops.ones_like(boxes[..., 0], "bool") if used is None else used
-            made = head([flat, ops.reshape(used, (-1,))], training=training)
+            outputs = head([flat, ops.reshape(used, (-1,))], training=training)
         else:
-            made = head(flat, training=training)
-        return ops.reshape(made, (ops.shape(boxes)[0], int(boxes.shape[1]), *made.shape[1:]))
+            outputs = head(flat, training=training)
+        return ops.reshape(outputs, (ops.shape(boxes)[0], int(boxes.shape[1]), *outputs.shape[1:]))
 
     def call(self, inputs, training=False):
         """Return detections, or in training losses; see the class."""
@@ -143,23 +143,25 @@ class Detector(FrameNetwork):
 
     def losses_of(self, levels, proposals, real, rpn, inputs):
         """Return the losses by name."""
-        own, truth = self.config, ops.cast(inputs["boxes"], "float32")
+        config, truth = self.config, ops.cast(inputs["boxes"], "float32")
         labels, ignored = ops.cast(inputs["labels"], "int32"), inputs.get("ignored")
         logits, deltas = (ops.concatenate(part, axis=1) for part in rpn[:2])
         anchors = ops.concatenate([ops.convert_to_tensor(a) for a in rpn[2]], axis=0)
         result = {}
         result["rpn_score"], result["rpn_box"] = losses.rpn_losses(
-            logits, deltas, anchors, truth, labels > 0, ignored, self._chance(logits), own
+            logits, deltas, anchors, truth, labels > 0, ignored, self._chance(logits), config
         )
         every = ops.concatenate([proposals[..., 0], truth[..., 0]], axis=1)
         chance = self._chance(every)
-        chosen = losses.choose_boxes(proposals, real, truth, labels, ignored, chance, own)
+        chosen = losses.choose_boxes(proposals, real, truth, labels, ignored, chance, config)
         sizes = inputs["sizes"]
         logits, deltas, features = self.box_outputs(
             levels, chosen["boxes"], sizes, chosen["used"], True
         )
         result["class"], result["box"] = losses.box_losses(logits, deltas, chosen, truth)
-        most = max(1, min(int(own.box_samples * own.box_fraction), int(chosen["labels"].shape[1])))
+        most = max(
+            1, min(int(config.box_samples * config.box_fraction), int(chosen["labels"].shape[1]))
+        )
         objects = {name: value[:, :most] for name, value in chosen.items()}
         masks = self.mask_outputs(levels, objects["boxes"], sizes, objects["labels"] > 0, True)
         result["mask"] = losses.mask_loss(
@@ -182,38 +184,38 @@ class Detector(FrameNetwork):
 
     def detect(self, levels, proposals, real, sizes):
         """Return the detections among proposals; see the class."""
-        own, count = self.config, len(self.config.classes)
+        config, count = self.config, len(self.config.classes)
         logits, deltas, _ = self.box_outputs(levels, proposals, sizes)
         scores = ops.softmax(logits, axis=-1)[..., 1:]
         batch, rows = ops.shape(proposals)[0], int(proposals.shape[1])
         deltas = ops.reshape(deltas, (batch, rows, count + 1, 4))[:, :, 1:]
         # A proposal that is none has no sides; its boxes take no part.
         boxes = clip(decode(deltas, proposals[:, :, None], HEAD_WEIGHTS), sizes)
-        good = ops.logical_and(scores > own.min_score, sides_at_least(boxes, LEAST_SIDE))
+        good = ops.logical_and(scores > config.min_score, sides_at_least(boxes, LEAST_SIDE))
         good = ops.logical_and(good, real[..., None])
         flat_scores = ops.reshape(ops.where(good, scores, -1.0), (batch, -1))
         flat_boxes = ops.reshape(boxes, (batch, -1, 4))
         labels = ops.broadcast_to(ops.arange(1, count + 1), ops.shape(scores))
         labels = ops.reshape(ops.cast(labels, "int32"), (batch, -1))
-        most = min(own.detections, rows * count)
-        places, found = best_apart(flat_boxes, flat_scores, labels, own.nms, most)
-        boxes = ops.where(found[..., None], losses.rows_of(flat_boxes, places), 0.0)
-        labels = ops.where(found, losses.rows_of(labels, places), 0)
+        most = min(config.detections, rows * count)
+        places, real_rows = best_apart(flat_boxes, flat_scores, labels, config.nms, most)
+        boxes = ops.where(real_rows[..., None], losses.rows_of(flat_boxes, places), 0.0)
+        labels = ops.where(real_rows, losses.rows_of(labels, places), 0)
         masks = ops.sigmoid(self.mask_outputs(levels, boxes, sizes))
         of_label = ops.one_hot(labels, count + 1)[:, :, None, None]
         result = {
             "boxes": boxes,
-            "scores": ops.where(found, losses.rows_of(flat_scores, places), 0.0),
+            "scores": ops.where(real_rows, losses.rows_of(flat_scores, places), 0.0),
             "labels": labels,
             "masks": ops.sum(masks * of_label, axis=-1),
-            "real": found,
+            "real": real_rows,
         }
         return result | self.more_of(levels, result, sizes)
 
-    def more_of(self, levels, found, sizes):
+    def more_of(self, levels, detections, sizes):
         """Return further columns of detections (B, D, ...): what a network built on this adds.
 
         Args:
-            levels: (B, h, w, C) each. found: the columns so far. sizes: (B, 2).
+            levels: (B, h, w, C) each. detections: the columns so far. sizes: (B, 2).
         """
         return {}

@@ -36,8 +36,8 @@ def load_file(path: Path) -> Any:
 
 def fingerprint(network: Any) -> str:
     """Return the sha256 of a network's weights, whatever file they are in."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, variable in sorted(variables_of(network).items()):
-        found.update(name.encode())
-        found.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
+    return digest.hexdigest()

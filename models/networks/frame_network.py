@@ -69,9 +69,9 @@ class FrameNetwork(keras.Model):
 
 def variables_of(network: Any) -> dict[str, Any]:
     """Return {"layer/variable": variable} of all layers that have some."""
-    found = {}
+    variables = {}
     for layer in network._flatten_layers():
         for variable in layer._trainable_variables + layer._non_trainable_variables:
             if layer.name != network.name:
-                found[f"{layer.name}/{variable.name}"] = variable
-    return {k: v for k, v in found.items() if not k.endswith("seed_generator_state")}
+                variables[f"{layer.name}/{variable.name}"] = variable
+    return {k: v for k, v in variables.items() if not k.endswith("seed_generator_state")}

@@ -52,8 +52,8 @@ def compiled(network: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
                 return network(inputs, training=False)
 
     def infer(inputs: dict[str, Array]) -> dict[str, Array]:
-        made = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})
-        return {name: keras.ops.convert_to_numpy(value) for name, value in made.items()}
+        outputs = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})
+        return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
 
     return infer
 
@@ -79,8 +79,8 @@ class NetworkSegmenter:
 
     def use(self, classes: Classes) -> None:
         """Number the classes as a run does."""
-        own = self.network.config
-        pairs = zip(own.class_numbers, own.classes, strict=True)
+        config = self.network.config
+        pairs = zip(config.class_numbers, config.classes, strict=True)
         self.numbers = [0, *(classes.number(name, number) for number, name in pairs)]
 
     def stream(self, frames: Iterable[Numbered], known: Known = unknown) -> Iterator[Found]:
@@ -118,32 +118,32 @@ class NetworkSegmenter:
         """Yield what is found in the first `count` of the waiting frames."""
         here = waiting[:count]
         have = [known(number) for number, _ in here]
-        if any(found is None for found in have):
+        if any(columns is None for columns in have):
             after = waiting[count : count + self.context]
-            found = self._found([image for _, image in (*before, *here, *after)])[len(before) :]
+            columns = self._found([image for _, image in (*before, *here, *after)])[len(before) :]
         for k, (number, image) in enumerate(here):
-            own = have[k]
-            if own is None:
-                own = self._detections(number, (image.shape[0], image.shape[1]), found[k])
-            yield number, image, own
+            detections = have[k]
+            if detections is None:
+                detections = self._detections(number, (image.shape[0], image.shape[1]), columns[k])
+            yield number, image, detections
 
     def _found(self, images: Sequence[Image]) -> list[dict[str, Array]]:
         """Return each picture's detections, boxes in its own pixels."""
         batch = batch_of(images, self.network.config)
-        made = self._infer(batch)
-        found = []
+        outputs = self._infer(batch)
+        pictures = []
         for i, image in enumerate(images):
-            real = made["real"][i]
-            columns = {k: v[i][real] for k, v in made.items() if k != "real"}
+            real = outputs["real"][i]
+            columns = {k: v[i][real] for k, v in outputs.items() if k != "real"}
             size = (image.shape[0], image.shape[1])
             columns["boxes"] = resize_boxes(columns["boxes"], batch["sizes"][i], size)
-            found.append(columns)
-        return found
+            pictures.append(columns)
+        return pictures
 
     def __call__(self, image: Image) -> Detections:
         """Return the Detections of a frame on its own, its number 0; none is empty."""
-        found = next(self.stream([(0, image)]))[2]
-        return found.select(found.filled)
+        detections = next(self.stream([(0, image)]))[2]
+        return detections.select(detections.filled)
 
     def _detections(
         self, number: int, size: tuple[int, int], columns: dict[str, Array]

@@ -172,11 +172,11 @@ def box_losses(logits, deltas, chosen, truth):
     kind = mean_of(-ops.sum(log_shares * of_label, axis=-1), used)
     is_object = ops.expand_dims(labels > 0, -1)
     by_class = ops.reshape(deltas, (*ops.shape(deltas)[:2], count, 4))
-    own = ops.sum(by_class * ops.expand_dims(of_label, -1), axis=2)
+    of_own_class = ops.sum(by_class * ops.expand_dims(of_label, -1), axis=2)
     # A box that is not used may be empty; what is no object is compared with itself.
     references = ops.where(is_object, chosen["boxes"], _unit_like(chosen["boxes"]))
     targets = ops.where(is_object, rows_of(truth, chosen["truth"]), references)
-    errors = smooth_l1(own - encode(targets, references, HEAD_WEIGHTS))
+    errors = smooth_l1(of_own_class - encode(targets, references, HEAD_WEIGHTS))
     where = ops.sum(ops.where(is_object, errors, 0.0))
     return kind, where / _count(used)
 
@@ -207,6 +207,6 @@ def mask_loss(logits, labels, truth, boxes, masks, sizes):
     """
     targets = masks_in_boxes(truth, boxes, masks, sizes, int(logits.shape[2]))
     of_label = ops.one_hot(labels, int(logits.shape[-1]))[:, :, None, None]
-    own = ops.sum(logits * of_label, axis=-1)
-    errors = ops.mean(binary_crossentropy(own, targets), axis=(2, 3))
+    of_own_class = ops.sum(logits * of_label, axis=-1)
+    errors = ops.mean(binary_crossentropy(of_own_class, targets), axis=(2, 3))
     return mean_of(errors, labels > 0)

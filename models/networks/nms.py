@@ -61,14 +61,14 @@ def best_apart(boxes, scores, classes, threshold, most):
     def choose(i, state):
         left, chosen, real = state
         best = ops.expand_dims(ops.cast(ops.argmax(left, axis=-1), "int32"), -1)
-        found = ops.take_along_axis(left, best, axis=1) > 0
+        real_ones = ops.take_along_axis(left, best, axis=1) > 0
         box = ops.take_along_axis(boxes, ops.expand_dims(best, -1), axis=1)
         same = classes == ops.take_along_axis(classes, best, axis=1)
         gone = ops.logical_and(iou(box, boxes)[:, 0] > threshold, same)
         gone = ops.logical_or(gone, places == best)
         here = slots == i
         chosen = ops.where(here, best, chosen)
-        real = ops.where(here, found, real)
+        real = ops.where(here, real_ones, real)
         return ops.where(gone, -1.0, left), chosen, real
 
     batch = ops.shape(scores)[0]

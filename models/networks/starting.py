@@ -43,9 +43,9 @@ def _same_class(name: str) -> str:
     return PEDESTRIAN if lower == PERSON else lower
 
 
-def _by_class(own: Array, theirs: Array, places: Sequence[int | None], values: int) -> Array:
+def _by_class(values_now: Array, theirs: Array, places: Sequence[int | None], values: int) -> Array:
     """Return own values with those of the classes whose places among theirs are known."""
-    mixed = own.copy()
+    mixed = values_now.copy()
     for k, place in enumerate(places):
         if place is not None:
             mixed[..., k * values : (k + 1) * values] = theirs[
@@ -54,9 +54,9 @@ def _by_class(own: Array, theirs: Array, places: Sequence[int | None], values: i
     return mixed
 
 
-def _alike(own: Any, theirs: Any, classes: int, count: int, ground: bool) -> bool:
+def _alike(first_layer: Any, theirs: Any, classes: int, count: int, ground: bool) -> bool:
     """Return whether two last layers differ in the number of classes alone."""
-    first, second = tuple(own.shape), tuple(theirs.shape)
+    first, second = tuple(first_layer.shape), tuple(theirs.shape)
     whole = (classes + ground) * count
     return first[:-1] == second[:-1] and first[-1] == whole and second[-1] % count == 0
 
@@ -69,11 +69,11 @@ def start_with(network: Any, given: Any) -> Taken:
     Args:
         network: to train, see `FrameConfig.like`. given: network whose weights are taken.
     """
-    own, theirs = variables_of(network), variables_of(given)
+    variables, theirs = variables_of(network), variables_of(given)
     known = {_same_class(name): i for i, name in enumerate(given.config.classes, 1)}
     places = [0, *(known.get(_same_class(name)) for name in network.config.classes)]
     taken, begun, by_class = set(), set(), False
-    for name, variable in own.items():
+    for name, variable in variables.items():
         layer, value = name.split("/")[0], theirs.get(name)
         if layer in network.by_class and value is not None:
             count, ground = network.by_class[layer]

@@ -61,11 +61,11 @@ class SeparableConv3D(keras.layers.Layer):
             x,
             ops.concatenate([x[1:], nothing], axis=0),
         )
-        made = 0.0
+        total = 0.0
         for k, frames in enumerate(shifted):
-            made = made + ops.depthwise_conv(frames, self.depthwise[k], padding="same")
-        made = ops.matmul(made, self.pointwise)
-        return ops.relu(made) if self.relu else made
+            total = total + ops.depthwise_conv(frames, self.depthwise[k], padding="same")
+        total = ops.matmul(total, self.pointwise)
+        return ops.relu(total) if self.relu else total
 
     def compute_output_shape(self, shape):
         """Return the shape of what `call` returns."""

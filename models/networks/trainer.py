@@ -29,7 +29,7 @@ class Trainer(ABC):
     Args:
         output: the weights' path, *.keras.
         settings: everything that defines the run; resuming demands the same.
-        of: DataSet, whose licence the card names.
+        dataset: DataSet, whose licence the card names.
         command: the command line, for the card.
 
     Attributes:
@@ -37,8 +37,13 @@ class Trainer(ABC):
         jit: Keras' `jit_compile`.
     """
 
-    def __init__(self, output: Path, settings: Row, of: DataSet, command: str) -> None:
-        self.output, self.settings, self.of, self.command = Path(output), settings, of, command
+    def __init__(self, output: Path, settings: Row, dataset: DataSet, command: str) -> None:
+        self.output, self.settings, self.dataset, self.command = (
+            Path(output),
+            settings,
+            dataset,
+            command,
+        )
         self.files = Checkpoints(self.output, settings)
         self.history: list[Row] = []
         self.best: Row | None = None
@@ -75,7 +80,7 @@ class Trainer(ABC):
             **self.facts(),
             **where_made(),
         }
-        write_card(self.output.with_suffix(".json"), card, self.of)
+        write_card(self.output.with_suffix(".json"), card, self.dataset)
         return self.best
 
     def _epoch(self, model: Any, epoch: int, callbacks: Sequence[Any], verbose: int) -> None:
@@ -163,14 +168,14 @@ class Trainer(ABC):
         """Return what the card says of this kind of run; see `write_card`."""
 
 
-def write_card(path: Path, card: Mapping[str, Any], of: DataSet) -> None:
+def write_card(path: Path, card: Mapping[str, Any], dataset: DataSet) -> None:
     """Write a card as NAME.json and, for people, as NAME.md.
 
     Args:
         path: of the JSON file.
         card: what `Trainer.run` collects; `kept` (the row of the kept epoch) or, of a DHAE,
             `scores_of_best_epoch`. `measured`, a list of {"command", "scores"}, is optional.
-        of: DataSet.
+        dataset: DataSet.
     """
     kept = card.get("kept") or card["scores_of_best_epoch"]
     versions = card["versions"]
@@ -178,7 +183,7 @@ def write_card(path: Path, card: Mapping[str, Any], of: DataSet) -> None:
         f"# {path.stem}",
         "",
         f"* **Command:** `{card['command']}`",
-        f"* **Data:** {of.licence}. Trained on {_listed(card['trained_on'])}; held back: "
+        f"* **Data:** {dataset.licence}. Trained on {_listed(card['trained_on'])}; held back: "
         f"{_listed(card['held_back'])}.",
         f"* **Size:** {card['weights_count']:,} weights." if "weights_count" in card else "",
         f"* **Masks:** {card['training_masks']:,}." if "training_masks" in card else "",

@@ -27,7 +27,7 @@ class NetworkTrainer(Trainer):
     """Trains a network on frames with masks; see `Trainer`.
 
     Args:
-        output, settings, of, command: see `Trainer`.
+        output, settings, dataset, command: see `Trainer`.
         network: (class, config) of the network.
         plan: Plan.
         training, held_back: [FrameSequence]; without held-back ones the last epoch is kept.
@@ -46,7 +46,7 @@ class NetworkTrainer(Trainer):
         self,
         output: Path,
         settings: Row,
-        of: DataSet,
+        dataset: DataSet,
         command: str,
         network: tuple[Any, Any],
         plan: Plan,
@@ -57,7 +57,7 @@ class NetworkTrainer(Trainer):
     ) -> None:
         self.kind, self.config = network
         described = {"network": self.config.as_dict(), "plan": asdict(plan)}
-        super().__init__(output, {**settings, **described}, of, command)
+        super().__init__(output, {**settings, **described}, dataset, command)
         self.plan, self.adjacent, self.given = plan, adjacent, given
         self.training, self.held_back = training, held_back
 
@@ -124,10 +124,10 @@ class NetworkTrainer(Trainer):
 
     def held_back_scores(self, model: Any) -> Row:
         """Return AP50 of boxes and masks and AP of masks on held-back frames, in percent."""
-        truth, found = self._compared(model, self.plan.evaluate_frames)
-        names = class_names([*self.training, *self.held_back], self.of)
-        half = average_precision(truth, found, names, self.of.ignore)
-        every = average_precision(truth, found, names, self.of.ignore, STEPS)
+        truth, detected = self._compared(model, self.plan.evaluate_frames)
+        names = class_names([*self.training, *self.held_back], self.dataset)
+        half = average_precision(truth, detected, names, self.dataset.ignore)
+        every = average_precision(truth, detected, names, self.dataset.ignore, STEPS)
         scores = {f"{kind}_ap50": half[kind]["mean"] for kind in ("box", "mask")}
         scores[self.chooses] = every["mask"]["mean"]
         return {name: round(value, 3) for name, value in scores.items()}
@@ -136,7 +136,7 @@ class NetworkTrainer(Trainer):
         """Return truth and what is found, in runs of adjacent frames of the held-back sequences."""
         run = self.plan.batch + 2 * int(getattr(self.config, "context", 0))
         segmenter = model.segmenter(self.plan.batch)
-        truth, found = [], []
+        truth, detected = [], []
         share = max(1, most // (self.plan.batch * len(self.held_back)))
         for sequence in self.held_back:
             starts = np.linspace(0, max(0, len(sequence.numbers) - run), share).astype(int)
@@ -147,8 +147,8 @@ class NetworkTrainer(Trainer):
                 for number, _, part in segmenter.stream(frames):
                     rows = np.flatnonzero(sequence.detections.frames == number)
                     truth.append(replace(sequence.detections.select(rows), sequence=name))
-                    found.append(replace(part.select(part.filled), sequence=name))
-        return truth, found
+                    detected.append(replace(part.select(part.filled), sequence=name))
+        return truth, detected
 
     def finish(self, best: Any) -> None:
         """Draw the curves and what the kept weights find; see `Trainer`."""
@@ -170,8 +170,8 @@ class NetworkTrainer(Trainer):
         shown = []
         for sequence in (self.held_back or self.training)[:4]:
             image = sequence.images(sequence.numbers[len(sequence.numbers) // 2])
-            found = best.segmenter(1)(image)
-            named = replace(found, ids=np.arange(1, len(found) + 1, dtype=np.int32))
-            drawn = Painter().draw(image, named, np.arange(len(found)), 0)
-            shown.append((f"{len(found)} found", drawn))
+            detections = best.segmenter(1)(image)
+            named = replace(detections, ids=np.arange(1, len(detections) + 1, dtype=np.int32))
+            drawn = Painter().draw(image, named, np.arange(len(detections)), 0)
+            shown.append((f"{len(detections)} found", drawn))
         return shown

@@ -108,16 +108,16 @@ def _bilinear(image: Floats, h: int, w: int, y0: int, y1: int, x0: int, x1: int)
     """Return rows y0 to y1 and columns x0 to x1 of a picture enlarged to (h, w)."""
     top, bottom, down = _neighbours(image.shape[0], h, y0, y1)
     left, right, across = _neighbours(image.shape[1], w, x0, x1)
-    one, deep = np.float32(1), (1,) * (image.ndim - 2)
+    unit, deep = np.float32(1), (1,) * (image.ndim - 2)
     across = across.reshape(-1, *deep)
 
     def row(places: Array) -> Floats:
         lines = image[places]
-        mixed: Floats = (one - across) * lines[:, left] + across * lines[:, right]
+        mixed: Floats = (unit - across) * lines[:, left] + across * lines[:, right]
         return mixed
 
     down = down.reshape(-1, 1, *deep)
-    result: Floats = (one - down) * row(top) + down * row(bottom)
+    result: Floats = (unit - down) * row(top) + down * row(bottom)
     return result
 
 

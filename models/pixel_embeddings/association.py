@@ -50,8 +50,8 @@ def greedy(costs: Array, limit: float) -> tuple[Array, Array]:
             rows.add(row)
             columns.add(column)
             pairs.append((row, column))
-    found = np.array(pairs, np.int64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+    linked = np.array(pairs, np.int64).reshape(-1, 2)
+    return linked[:, 0], linked[:, 1]
 
 
 @register
@@ -78,8 +78,8 @@ class PixelEmbeddingTracker(Matching):
         now = self._points(frame[VECTORS][rows])
         before = self._points(np.stack([f[VECTORS][i] for f, i in last]))
         apart = before[:, None, :, None] - now[None, :, None]
-        found: Array = np.sqrt((apart**2).sum(axis=-1)).min(axis=(2, 3))
-        return found
+        least: Array = np.sqrt((apart**2).sum(axis=-1)).min(axis=(2, 3))
+        return least
 
     def _points(self, vectors: Array) -> Array:
         """Return (n, R, features) representatives of (n, V) vectors, which may end in zeros.

@@ -65,7 +65,7 @@ def clusters_of(
     """
     features = features_of(embeddings, votes, config)
     best = classes.argmax(axis=-1)
-    found = []
+    clusters = []
     for label in range(1, classes.shape[-1]):
         rows, columns = np.nonzero(best == label)
         shares = classes[rows, columns, label]
@@ -75,14 +75,16 @@ def clusters_of(
         if len(groups) <= 1 and config.single:
             groups = _single(shares, groups, least)
         for cells, strength in groups:
-            own = rows[cells], columns[cells]
+            inside_cells = rows[cells], columns[cells]
             inside = np.zeros(best.shape, np.float32)
-            inside[own] = shares[cells]
+            inside[inside_cells] = shares[cells]
             core = cells[_core(strength, config.representatives)]
             points = features[rows[core], columns[core]]
             score = float(shares[cells].mean())
-            found.append(Cluster(label, inside, score, points, _votes(votes, own, config)))
-    return found
+            clusters.append(
+                Cluster(label, inside, score, points, _votes(votes, inside_cells, config))
+            )
+    return clusters
 
 
 def _groups(points: Array, least: int, neighbours: int) -> Groups:
@@ -117,15 +119,15 @@ def _core(strength: Array, count: int) -> Array:
     return pool[np.linspace(0, len(pool) - 1, count).round().astype(int)]
 
 
-def _votes(votes: Array | None, own: tuple[Array, Array], config: PixelConfig) -> Array:
+def _votes(votes: Array | None, cells: tuple[Array, Array], config: PixelConfig) -> Array:
     """Return what a cluster's cells say of the frames before, on average."""
-    found: list[float] = []
+    means: list[float] = []
     if votes is not None:
-        said, place = votes[own], middles(*own)
+        said, place = votes[cells], middles(*cells)
         for first in range(2, 2 + 3 * config.past, 3):
-            found += (place + said[:, first : first + 2]).mean(axis=0).tolist()
-            found.append(float((1 / (1 + np.exp(-said[:, first + 2]))).mean()))
-    return np.array(found, np.float32)
+            means += (place + said[:, first : first + 2]).mean(axis=0).tolist()
+            means.append(float((1 / (1 + np.exp(-said[:, first + 2]))).mean()))
+    return np.array(means, np.float32)
 
 
 def enlarged(
@@ -148,13 +150,13 @@ def enlarged(
     for k, cluster in enumerate(clusters):
         inside = cluster.inside
         if how == "nearest":
-            own = inside[y.astype(int)[:, None], x.astype(int)] > 0
+            better = inside[y.astype(int)[:, None], x.astype(int)] > 0
         else:
             columns, rows = np.meshgrid((x - 0.5).astype(np.float32), (y - 0.5).astype(np.float32))
             values = cv2.remap(
                 inside, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            own = (values > ENOUGH) & (values > highest)
-            highest[own] = values[own]
-        owner[own] = k
+            better = (values > ENOUGH) & (values > highest)
+            highest[better] = values[better]
+        owner[better] = k
     return owner

@@ -29,18 +29,18 @@ class PixelSegmenter(NetworkSegmenter):
         """Return each picture's clusters."""
         config = self.network.config
         batch = batch_of(images, config)
-        made = self._infer(batch)
-        found = []
+        outputs = self._infer(batch)
+        pictures = []
         for i, image in enumerate(images):
             height, width = (int(n) for n in batch["sizes"][i])
             room = slice(0, -(-height // STRIDE)), slice(0, -(-width // STRIDE))
-            cells = {name: values[i][room] for name, values in made.items()}
+            cells = {name: values[i][room] for name, values in outputs.items()}
             scale = float(np.sqrt(height * width / (image.shape[0] * image.shape[1])))
             clusters = clusters_of(
                 cells["classes"], cells["embeddings"], cells.get("votes"), config, scale
             )
-            found.append({"clusters": clusters, "resized": (height, width)})
-        return found
+            pictures.append({"clusters": clusters, "resized": (height, width)})
+        return pictures
 
     def _detections(
         self, number: int, size: tuple[int, int], columns: dict[str, Any]

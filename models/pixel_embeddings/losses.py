@@ -79,13 +79,13 @@ def sampled(tracks, labels, valid, chance, how, classes):
     if how != "random":
         weights = real / ops.maximum(counts, 1.0)
     if how == "balanced":
-        own = ops.segment_sum(ops.cast(begins, "float32"), labels, num_segments=classes)
-        weights = weights / ops.maximum(ops.take(own, labels), 1.0)
+        per_class = ops.segment_sum(ops.cast(begins, "float32"), labels, num_segments=classes)
+        weights = weights / ops.maximum(ops.take(per_class, labels), 1.0)
     reached = ops.cumsum(weights)
     count = int(chance.shape[0])
     at = (ops.arange(count, dtype="float32") + chance) / count * reached[-1]
-    found = ops.cast(ops.searchsorted(reached, at, side="right"), "int32")
-    return ops.take(order, ops.clip(found, 0, room - 1))
+    chosen = ops.cast(ops.searchsorted(reached, at, side="right"), "int32")
+    return ops.take(order, ops.clip(chosen, 0, room - 1))
 
 
 def contrastive(embeddings, tracks, margin):
@@ -109,12 +109,12 @@ def centres_of(inputs):
     """Return (B, G, 2) centres of mass of the objects, y and x in px; 0 where there is none."""
     masks = ops.cast(inputs["masks"], "float32")
     area = ops.maximum(ops.sum(masks, axis=(2, 3)), 1.0)
-    found = []
+    centres = []
     for axis in (2, 3):
         place = ops.arange(masks.shape[axis], dtype="float32") + 0.5
         along = ops.sum(masks, axis=5 - axis)
-        found.append(ops.sum(along * place, axis=2) / area)
-    return ops.stack(found, axis=-1)
+        centres.append(ops.sum(along * place, axis=2) / area)
+    return ops.stack(centres, axis=-1)
 
 
 def before(inputs, centres, frames):
@@ -129,8 +129,8 @@ def before(inputs, centres, frames):
     earlier = ops.concatenate([ops.zeros_like(tracks[:frames]), tracks[:-frames]], axis=0)
     where = ops.concatenate([ops.zeros_like(centres[:frames]), centres[:-frames]], axis=0)
     same = ops.logical_and(tracks[:, :, None] == earlier[:, None, :], tracks[:, :, None] > 0)
-    found = ops.sum(ops.cast(same, "float32")[..., None] * where[:, None], axis=2)
-    return found, ops.any(same, axis=2)
+    places_before = ops.sum(ops.cast(same, "float32")[..., None] * where[:, None], axis=2)
+    return places_before, ops.any(same, axis=2)
 
 
 def vote_losses(votes, cells, inputs, past):

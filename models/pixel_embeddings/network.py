@@ -32,18 +32,19 @@ class PixelEmbeddings(FrameNetwork):
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)
-        own = self.config
-        self.encoder = build_encoder(own)
+        settings = self.config
+        self.encoder = build_encoder(settings)
         self.time_convs = [
-            SeparableConv3D(start, name=f"time_conv_{i}") for i, start in enumerate(own.time_convs)
+            SeparableConv3D(start, name=f"time_conv_{i}")
+            for i, start in enumerate(settings.time_convs)
         ]
         for layer in self.time_convs:
-            layer.build((None, None, None, own.channels))
-        self.decoder = build_decoder(own, self.encoder.output_shape[0][-1])
-        self.class_branch = build_branch(own, len(own.classes) + 1, "class")
-        self.embedding_branch = build_branch(own, own.embedding, "embedding")
-        if own.votes:
-            self.vote_branch = build_branch(own, 2 + 3 * own.past, "vote")
+            layer.build((None, None, None, settings.channels))
+        self.decoder = build_decoder(settings, self.encoder.output_shape[0][-1])
+        self.class_branch = build_branch(settings, len(settings.classes) + 1, "class")
+        self.embedding_branch = build_branch(settings, settings.embedding, "embedding")
+        if settings.votes:
+            self.vote_branch = build_branch(settings, 2 + 3 * settings.past, "vote")
 
     def loss_names(self):
         """Return the names of the losses."""
@@ -62,33 +63,40 @@ class PixelEmbeddings(FrameNetwork):
             votes = ops.cast(self.vote_branch(features), "float32")
         if training:
             return self.losses_of(logits, embeddings, votes, inputs)
-        found = {"classes": ops.softmax(logits), "embeddings": embeddings}
-        return found if votes is None else found | {"votes": votes}
+        outputs = {"classes": ops.softmax(logits), "embeddings": embeddings}
+        return outputs if votes is None else outputs | {"votes": votes}
 
     def losses_of(self, logits, embeddings, votes, inputs):
         """Return the losses by name."""
-        own, cells = self.config, losses.cells_of(inputs)
+        config, cells = self.config, losses.cells_of(inputs)
         flat = {name: ops.reshape(cells[name], (-1,)) for name in ("track", "label", "valid")}
-        chance = keras.random.uniform((own.samples,), seed=self.seeds)
+        chance = keras.random.uniform((config.samples,), seed=self.seeds)
         places = losses.sampled(
-            flat["track"], flat["label"], flat["valid"], chance, own.sampling, len(own.classes) + 1
+            flat["track"],
+            flat["label"],
+            flat["valid"],
+            chance,
+            config.sampling,
+            len(config.classes) + 1,
         )
-        chosen = ops.take(ops.reshape(embeddings, (-1, own.embedding)), places, axis=0)
+        chosen = ops.take(ops.reshape(embeddings, (-1, config.embedding)), places, axis=0)
         terms = {
             "class": losses.class_loss(logits, cells),
-            "embedding": losses.contrastive(chosen, ops.take(flat["track"], places), own.margin),
+            "embedding": losses.contrastive(chosen, ops.take(flat["track"], places), config.margin),
         }
         if votes is not None:
-            terms["centre"], terms["before"] = losses.vote_losses(votes, cells, inputs, own.past)
+            terms["centre"], terms["before"] = losses.vote_losses(votes, cells, inputs, config.past)
         return terms
 
     def total(self, terms):
         """Return L_class + lambda L_embedding, and the votes' by their factors."""
-        own = self.config
-        found = terms["class"] + own.loss_factor * terms["embedding"]
-        if own.votes:
-            found = found + own.centre_factor * terms["centre"] + own.past_factor * terms["before"]
-        return found
+        config = self.config
+        loss = terms["class"] + config.loss_factor * terms["embedding"]
+        if config.votes:
+            loss = (
+                loss + config.centre_factor * terms["centre"] + config.past_factor * terms["before"]
+            )
+        return loss
 
     def segmenter(self, batch):
         """Return a `BatchSegmenter` that takes so many frames at once."""
@@ -114,8 +122,8 @@ def build_encoder(config):
     The last stage is atrous; a spatial pyramid pools its output.
     """
     image = keras.Input((None, None, 3), name="image")
-    found = stages(image, config, 3)
-    x = stage(found[-1], 4, config, dilated=True)
+    levels = stages(image, config, 3)
+    x = stage(levels[-1], 4, config, dilated=True)
     y = normalised(conv(x, config.channels, 1, "aspp_0"), config, "aspp_0_bn")
     pooled = [layers.ReLU()(y)]
     for i, rate in enumerate(config.rates, 1):
@@ -126,7 +134,7 @@ def build_encoder(config):
     pooled.append(Spread(name="aspp_spread")([whole, x]))
     x = conv(layers.Concatenate()(pooled), config.channels, 1, "aspp")
     x = layers.ReLU()(normalised(x, config, "aspp_bn"))
-    model = keras.Model(image, [found[0], x], name="encoder")
+    model = keras.Model(image, [levels[0], x], name="encoder")
     freeze(model, config.frozen_stages)
     return model
 
@@ -137,8 +145,8 @@ class Spread(layers.Layer):
 
     def call(self, inputs):
         """Return (B, h, w, C) of (B, 1, 1, C) and (B, h, w, any)."""
-        one, like = inputs
-        return one + ops.zeros_like(like[..., :1])
+        cell, like = inputs
+        return cell + ops.zeros_like(like[..., :1])
 
     def compute_output_spec(self, inputs):
         """Return what `call` returns."""

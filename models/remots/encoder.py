@@ -71,10 +71,10 @@ class Appearance:
             parts = [draw(target, count)]
             if labelled:
                 parts.append(self._tracks(labelled[step % len(labelled)], count))
-            found = [part for part in parts if part is not None]
-            if not found:
+            triplets = [part for part in parts if part is not None]
+            if not triplets:
                 break
-            batch = {"patches": np.concatenate(found)}
+            batch = {"patches": np.concatenate(triplets)}
             losses.append(float(self.model.train_on_batch(batch, return_dict=True)["loss"]))
             self.model.reset_metrics()
         return losses

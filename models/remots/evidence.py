@@ -63,14 +63,16 @@ def pieces_of(
     place, pace = np.zeros((count, 2, 2)), np.zeros((count, 2, 2))
     height = np.zeros((count, 2))
     for k, rows in enumerate(parts):
-        for end, own in enumerate((rows[:ends], rows[-ends:])):
+        for end, end_rows in enumerate((rows[:ends], rows[-ends:])):
             at = frames[rows[0 if end == 0 else -1]]
-            away = frames[own] - frames[own].mean()
+            away = frames[end_rows] - frames[end_rows].mean()
             spread = (away**2).sum()
-            if len(own) > 2:
-                pace[k, end] = away @ middle[own] / spread
-            place[k, end] = middle[own].mean(axis=0) + pace[k, end] * (at - frames[own].mean())
-            height[k, end] = max(float(np.median(boxes[own, 3])), 1.0)
+            if len(end_rows) > 2:
+                pace[k, end] = away @ middle[end_rows] / spread
+            place[k, end] = middle[end_rows].mean(axis=0) + pace[k, end] * (
+                at - frames[end_rows].mean()
+            )
+            height[k, end] = max(float(np.median(boxes[end_rows, 3])), 1.0)
     return Pieces(
         np.array([looks[rows].mean(axis=0) for rows in parts]).reshape(count, looks.shape[1]),
         np.array([frames[rows[0]] for rows in parts], np.int64),
@@ -142,9 +144,13 @@ def known_pairs(
         same.append(True)
         beside = (first <= last[k]) & (last >= first[k])
         for other in np.flatnonzero(beside).tolist():
-            own = parts[other][frames[parts[other]] >= frames[after[0]]][: len(after)]
-            if other != k and len(own) >= SIDE and frames[own[0]] - frames[before[-1]] <= horizon:
-                pieces.append(own)
+            beside_rows = parts[other][frames[parts[other]] >= frames[after[0]]][: len(after)]
+            if (
+                other != k
+                and len(beside_rows) >= SIDE
+                and frames[beside_rows[0]] - frames[before[-1]] <= horizon
+            ):
+                pieces.append(beside_rows)
                 pairs.append((place, len(pieces) - 1))
                 same.append(False)
     return pieces, pairs, same
@@ -193,24 +199,24 @@ def learned_odds(
     rng = np.random.default_rng(config.seed)
     names = np.unique(track_ids)
     labels = short_tracklets(frames, track_ids)
-    found, answers = [], []
+    pairs_of_halves, answers = [], []
     for half in (0, 1):
         mine = np.isin(track_ids, names[half::2])
         if mine.all() or not mine.any():
             continue
         looks = adapt(inputs, frames, track_ids, config, np.flatnonzero(~mine))
-        own = [np.flatnonzero(mine)[rows] for rows in tracks_of(frames[mine], labels[mine])]
-        parts, pairs, same = known_pairs(own, frames, config.horizon, rng)
+        half_parts = [np.flatnonzero(mine)[rows] for rows in tracks_of(frames[mine], labels[mine])]
+        parts, pairs, same = known_pairs(half_parts, frames, config.horizon, rng)
         if not pairs:
             continue
         pieces = pieces_of(parts, frames, boxes, looks, config.ends)
         earlier, later = np.array(pairs).T
-        found.append(weighed(pieces, earlier, later))
+        pairs_of_halves.append(weighed(pieces, earlier, later))
         answers.append(np.array(same))
     same_of_all = np.concatenate(answers) if answers else np.zeros(0, bool)
     if min(same_of_all.sum(), (~same_of_all).sum()) < ENOUGH:
         return None
-    return Odds(np.concatenate(found), same_of_all)
+    return Odds(np.concatenate(pairs_of_halves), same_of_all)
 
 
 def link(
@@ -294,6 +300,6 @@ def _given(pieces: Pieces, ids: Array) -> Array:
     """Return (m, m) bool: does the track of one piece go on with another next."""
     order = np.lexsort((pieces.first, ids))
     next_to = ids[order][1:] == ids[order][:-1]
-    found = np.zeros((len(ids), len(ids)), bool)
-    found[order[:-1][next_to], order[1:][next_to]] = True
-    return found
+    linked = np.zeros((len(ids), len(ids)), bool)
+    linked[order[:-1][next_to], order[1:][next_to]] = True
+    return linked

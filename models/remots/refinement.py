@@ -280,10 +280,12 @@ def _near(frames: Array, tracks: list[Array], horizon: int) -> Array:
     numbers, present = _presence(frames, tracks)
     reached = np.zeros_like(present)
     for i, rows in enumerate(tracks):
-        own = frames[rows]
-        after = np.searchsorted(own, numbers).clip(max=len(own) - 1)
+        track_frames = frames[rows]
+        after = np.searchsorted(track_frames, numbers).clip(max=len(track_frames) - 1)
         before = (after - 1).clip(0)
-        away = np.minimum(np.abs(own[after] - numbers), np.abs(own[before] - numbers))
+        away = np.minimum(
+            np.abs(track_frames[after] - numbers), np.abs(track_frames[before] - numbers)
+        )
         reached[i] = away <= horizon
     near: Array = reached @ present.T > 0
     return near

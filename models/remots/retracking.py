@@ -42,22 +42,22 @@ def retrack(
     report: Counter[str] = Counter()
     if not len(taking):
         return ids, report
-    own, seen = detections.select(taking), [d[taking] for d in looks]
+    tracked, seen = detections.select(taking), [d[taking] for d in looks]
     # Frames that are numbered in steps are neighbours, too.
-    own = replace(own, frames=(own.frames // step).astype(own.frames.dtype))
+    tracked = replace(tracked, frames=(tracked.frames // step).astype(tracked.frames.dtype))
 
     def picture(frame: int) -> npt.NDArray[np.uint8]:
         return images(frame * step + int(detections.frames[taking[0]]) % step)
 
     parts = ids[taking]
     if config.encoder != COLOURS:
-        seen = [_appearance(own, parts, picture, config)]
+        seen = [_appearance(tracked, parts, picture, config)]
     if config.tracklets == "flow":
-        parts, found = _short_term(own, seen, picture, config)
-        report.update(found)
+        parts, counted = _short_term(tracked, seen, picture, config)
+        report.update(counted)
     merge = link if config.merge == "evidence" else refine
-    ids[taking], found = merge(own, parts, seen, config)
-    return ids, report + found
+    ids[taking], counted = merge(tracked, parts, seen, config)
+    return ids, report + counted
 
 
 def _short_term(
@@ -85,11 +85,11 @@ def _appearance(
     from models.remots.triplets import Seen
 
     given = None if config.encoder == RESNET else load_network(config.encoder)
-    own = EncoderConfig(
+    encoder_config = EncoderConfig(
         intra_frame_steps=config.encoder_steps, tracklet_steps=config.encoder_steps,
         seed=config.seed,
     )  # fmt: skip
-    encoder = Appearance(own, given)
+    encoder = Appearance(encoder_config, given)
     side = encoder.config.side
     labelled = []
     if config.labelled:

@@ -45,11 +45,11 @@ def limit_of(detections: Detections, vectors: Array) -> Limit:
     Args:
         detections: n Detections of one class. vectors: (n, F) of length 1.
     """
-    found: list[Array] = []
+    similarities: list[Array] = []
     for _, rows in detections.rows_by_frame():
         alike = vectors[rows] @ vectors[rows].T
-        found.append(alike[np.triu_indices(len(rows), 1)])
-    every = np.concatenate(found) if found else np.zeros(0)
+        similarities.append(alike[np.triu_indices(len(rows), 1)])
+    every = np.concatenate(similarities) if similarities else np.zeros(0)
     if not len(every):
         return Limit(-1.0, 0.0, 0)
     return Limit(float(every.mean()), float(every.std()), len(every))

@@ -28,13 +28,13 @@ def seen_in(sequence: FrameSequence, side: int, most: int | None = None) -> Seen
     Args:
         sequence: FrameSequence. side: px. most: of so many patches, evenly spaced, at most.
     """
-    found = sequence.detections
-    rows = np.flatnonzero((found.classes != sequence.ignore) & (found.ids > 0))
+    detections = sequence.detections
+    rows = np.flatnonzero((detections.classes != sequence.ignore) & (detections.ids > 0))
     if most is not None and len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
-    own = found.select(rows)
-    patches = crop_patches(own, side, sequence.images)
-    return Seen(patches, own.frames.astype(np.int64), own.ids.astype(np.int64))
+    objects = detections.select(rows)
+    patches = crop_patches(objects, side, sequence.images)
+    return Seen(patches, objects.frames.astype(np.int64), objects.ids.astype(np.int64))
 
 
 class Triplets(keras.utils.PyDataset):
@@ -61,12 +61,12 @@ class Triplets(keras.utils.PyDataset):
         parts: list[Array] = []
         while sum(map(len, parts)) < self.batch:
             seen, half = self.videos[int(rng.integers(len(self.videos)))], -(-self.batch // 2)
-            for found in (
+            for triplets in (
                 within_frames(seen, half, rng),
                 between_tracklets(seen, half, self.config.span, rng),
             ):
-                if found is not None:
-                    parts.append(found)
+                if triplets is not None:
+                    parts.append(triplets)
         # As many in each step, whatever was left out.
         return ({"patches": np.concatenate(parts)[: self.batch]},)
 
@@ -115,11 +115,11 @@ class EncoderTrainer(NetworkTrainer):
 
     def held_back_scores(self, model: Any) -> dict[str, float]:
         """Return the mean area under the curve over the held-back sequences, percent."""
-        found = [
+        areas = [
             recognised(vectors_of(model, seen.patches), seen.frames, seen.tracklets)
             for seen in self._others
         ]
-        known = [value for value in found if np.isfinite(value)]
+        known = [value for value in areas if np.isfinite(value)]
         return {self.chooses: round(float(np.mean(known)), 3)} if known else {}
 
     def pictures(self, best: Any) -> list[tuple[str, Array]]:

@@ -52,7 +52,7 @@ def augmented(patches: Patches, rng: np.random.Generator) -> Array:
     Mirrored, moved and scaled, its colours shifted, a part of it hidden.
     """
     n, side = len(patches), patches.shape[1]
-    found = np.empty(patches.shape, np.float32)
+    changed = np.empty(patches.shape, np.float32)
     for k in range(n):
         scale, turn = rng.uniform(0.85, 1.2), rng.uniform(-0.08, 0.08)
         mirror = 1 if rng.random() < 0.5 else -1
@@ -60,17 +60,17 @@ def augmented(patches: Patches, rng: np.random.Generator) -> Array:
         matrix = np.array([[mirror * cos, -sin, 0.0], [mirror * sin, cos, 0.0]])
         middle = np.full(2, (side - 1) / 2)
         matrix[:, 2] = middle - matrix[:, :2] @ middle + rng.uniform(-0.08, 0.08, 2) * side
-        found[k] = cv2.warpAffine(patches[k], matrix, (side, side))
+        changed[k] = cv2.warpAffine(patches[k], matrix, (side, side))
         if rng.random() < 0.5:
             height, width = (rng.uniform(0.1, 0.4, 2) * side).astype(int)
             top, left = rng.integers(0, side - height), rng.integers(0, side - width)
-            found[k, top : top + height, left : left + width] = 0
-    outside = found.max(axis=-1, keepdims=True) == 0
-    found *= rng.uniform(0.85, 1.15, (n, 1, 1, 1)) * rng.uniform(0.97, 1.03, (n, 1, 1, 3)) / 255
-    found += rng.uniform(-0.03, 0.03, (n, 1, 1, 1)).astype(np.float32)
-    found[np.broadcast_to(outside, found.shape)] = 0
-    np.clip(found, 0, 1, out=found)
-    return found
+            changed[k, top : top + height, left : left + width] = 0
+    outside = changed.max(axis=-1, keepdims=True) == 0
+    changed *= rng.uniform(0.85, 1.15, (n, 1, 1, 1)) * rng.uniform(0.97, 1.03, (n, 1, 1, 3)) / 255
+    changed += rng.uniform(-0.03, 0.03, (n, 1, 1, 1)).astype(np.float32)
+    changed[np.broadcast_to(outside, changed.shape)] = 0
+    np.clip(changed, 0, 1, out=changed)
+    return changed
 
 
 def plain(patches: Patches) -> npt.NDArray[np.float32]:

@@ -26,14 +26,14 @@ class TrackRCNN(Detector):
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)
-        own = self.config
+        settings = self.config
         self.time_convs = [
-            SeparableConv3D(start, relu=not own.pyramid, name=f"time_conv_{i}")
-            for i, start in enumerate(own.time_convs)
+            SeparableConv3D(start, relu=not settings.pyramid, name=f"time_conv_{i}")
+            for i, start in enumerate(settings.time_convs)
         ]
         for conv in self.time_convs:
             conv.build((None, None, None, self.rpn.input_shape[-1]))
-        self.association = layers.Dense(own.vector_size, name="association")
+        self.association = layers.Dense(settings.vector_size, name="association")
         self.association.build((None, self.box_head.output_shape[-1]))
 
     def loss_names(self):
@@ -61,8 +61,8 @@ class TrackRCNN(Detector):
         """Return the losses' sum, that of association times lambda (thesis, section 4.2)."""
         return super().total(terms) + (self.config.loss_factor - 1) * terms["association"]
 
-    def more_of(self, levels, found, sizes):
+    def more_of(self, levels, detections, sizes):
         """Return the association vectors of the detections."""
-        boxes = found["boxes"]
+        boxes = detections["boxes"]
         features = self._of_boxes(self.box_head, levels, boxes, sizes, "box_size", None, False)
         return {"vectors": ops.cast(self.association(features), "float32")}

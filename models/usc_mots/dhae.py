@@ -285,8 +285,8 @@ def predicted(network: Any, inputs: Sequence[Array], batch_size: int) -> npt.NDA
         return whole
     room = 1 << (n - 1).bit_length()
     filled = [np.concatenate([v, np.zeros((room - n, *v.shape[1:]), v.dtype)]) for v in inputs]
-    made = network.predict_on_batch(filled if len(filled) > 1 else filled[0])
-    part: npt.NDArray[np.float32] = np.asarray(made)[:n]
+    outputs = network.predict_on_batch(filled if len(filled) > 1 else filled[0])
+    part: npt.NDArray[np.float32] = np.asarray(outputs)[:n]
     return part
 
 

@@ -169,11 +169,11 @@ class OnnxEncoder:
         moved, scale = gained(self.config, boxes, location_gain)
         columns = {"mask": patches, "box": moved}
         wanted = [given.name for given in self._session.get_inputs()]
-        found = np.empty((len(boxes), self.config["latent_dim"]), np.float32)
+        embeddings = np.empty((len(boxes), self.config["latent_dim"]), np.float32)
 
         def some(k: int) -> None:
             part = {name: columns[name][k : k + BATCH] for name in wanted}
-            found[k : k + BATCH] = self._session.run(["z"], part)[0]
+            embeddings[k : k + BATCH] = self._session.run(["z"], part)[0]
 
         on_cores(some, range(0, len(boxes), BATCH))
-        return found * np.float32(scale)
+        return embeddings * np.float32(scale)

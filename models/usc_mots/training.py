@@ -80,7 +80,7 @@ class DhaeTrainer(Trainer):
     """Trains a DHAE; see `Trainer`.
 
     Args:
-        output, settings, of, command: see `Trainer`.
+        output, settings, dataset, command: see `Trainer`.
         training, held_back: lists of TrainingSequence. Without held-back sequences the last epoch
             counts as best.
         whole: the training sequences with all their detections. Where embeddings gate or nothing
@@ -94,7 +94,7 @@ class DhaeTrainer(Trainer):
         self,
         output: Path,
         settings: Row,
-        of: DataSet,
+        dataset: DataSet,
         command: str,
         training: Sequence[TrainingSequence],
         held_back: Sequence[TrainingSequence],
@@ -102,7 +102,7 @@ class DhaeTrainer(Trainer):
         network: dict[str, Any],
         tracker: UscMotsConfig,
     ) -> None:
-        super().__init__(output, settings, of, command)
+        super().__init__(output, settings, dataset, command)
         self.training, self.held_back, self.whole = training, held_back, whole
         self.network, self.tracker = network, tracker
         self.calibration: Row | None = None

@@ -82,26 +82,26 @@ class TrainingSequence:
 
 
 def read_training_detections(
-    data: Path, of: DataSet, names: Iterable[str] | None = None
+    data: Path, dataset: DataSet, names: Iterable[str] | None = None
 ) -> list[Detections]:
     """Return [Detections] with true ids, without ignore regions and empty masks.
 
     Args:
         data: the data set's folder. Real sets: `instances_txt/SEQ.txt` in it, or SEQ.txt directly.
             Synthetic sets: what gen_mnist.py and gen_sprite.py write.
-        of: DataSet.
+        dataset: DataSet.
         names: sequences; None takes all.
 
     Raises:
         FormatError: nothing there, or bad input.
     """
     data = Path(data)
-    if of.box_truth is None:
-        return [_solid(s, of.ignore) for s in read_sequences(instances_folder(data), names)]
-    sequences = read_sequences(data / of.detections, names)
-    files = [data / of.box_truth.format(sequence=s.sequence) for s in sequences]
+    if dataset.box_truth is None:
+        return [_solid(s, dataset.ignore) for s in read_sequences(instances_folder(data), names)]
+    sequences = read_sequences(data / dataset.detections, names)
+    files = [data / dataset.box_truth.format(sequence=s.sequence) for s in sequences]
     pairs = zip(sequences, files, strict=True)
-    return [_solid(_with_ids(s, file), of.ignore) for s, file in pairs]
+    return [_solid(_with_ids(s, file), dataset.ignore) for s, file in pairs]
 
 
 def _solid(detections: Detections, ignore: int | None) -> Detections:
@@ -125,7 +125,7 @@ def _with_ids(detections: Detections, path: Path) -> Detections:
 
 def load_training_sequences(
     data: Path,
-    of: DataSet,
+    dataset: DataSet,
     patch_size: int,
     channels: int,
     cache: Path | None = None,
@@ -134,16 +134,16 @@ def load_training_sequences(
     """Return [TrainingSequence]; patches come from the cache where it has them.
 
     Args:
-        data, of, names: see `read_training_detections`.
+        data, dataset, names: see `read_training_detections`.
         patch_size: M in pixels; channels: D, 1 or 3 (needs `images/SEQ/` in `data`).
         cache: folder of the HDF5 cache; None keeps none.
     """
-    sequences = read_training_detections(data, of, names)
+    sequences = read_training_detections(data, dataset, names)
     return [
         TrainingSequence(
             s,
-            _cached_patches(s, Path(data) / of.images, patch_size, channels, cache),
-            scaled_boxes(s, of.object_size),
+            _cached_patches(s, Path(data) / dataset.images, patch_size, channels, cache),
+            scaled_boxes(s, dataset.object_size),
         )
         for s in tqdm(sequences, desc="patches", unit="seq", disable=None)
     ]
@@ -175,7 +175,7 @@ def _cached_patches(
             return PackedPatches(stored["patches"][:], size)
     except (OSError, KeyError):  # not there yet, or damaged: make it anew
         packed = PackedPatches.pack(masks.crop_patches(detections, size, images))
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as made:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as written:
         compression = {"compression": "gzip", "compression_opts": 1} if len(packed) else {}
-        made.create_dataset("patches", data=packed.packed, **compression)
+        written.create_dataset("patches", data=packed.packed, **compression)
     return packed

@@ -67,10 +67,12 @@ def check_weights(weights: Path, card: Card | None, data_set: DataSet) -> dict[s
             made otherwise.
     """
     network = read_network(weights)
-    of = card["settings"].get("dataset") if card else None
+    trained_for = card["settings"].get("dataset") if card else None
     expected = data_set.network["patch_size"]
-    if (of and of not in data_set.weights_from) or network["patch_size"] != expected:
-        which = f"of {of}" if of else f"for patches of {network['patch_size']} px"
+    if (trained_for and trained_for not in data_set.weights_from) or network[
+        "patch_size"
+    ] != expected:
+        which = f"of {trained_for}" if trained_for else f"for patches of {network['patch_size']} px"
         good = " or ".join(data_set.weights_from)
         rule = f"must be weights of {good} to track {data_set.name} ({expected} px patches)"
         raise ValueError(f"{weights}: {rule}, got weights {which}")

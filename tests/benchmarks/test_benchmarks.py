@@ -73,8 +73,8 @@ def test_trackers_get_the_rows_that_their_rules_leave(tmp_path):
     }
     # 0.3 is below the paper's 0.6; `best`, whose rows the bound has, takes every score.
     assert kept == {"mask IoU": {2}, "paper": {2}, BOUND: {1, 2}}
-    assert pipeline_of("ByteTrack, weak too", KITTI).settings.rules.min_score == {}
-    assert pipeline_of("ByteTrack", KITTI).settings.rules.min_score[1] == 0.6
+    assert pipeline_of("trackers SORT, weak too", KITTI).settings.rules.min_score == {}
+    assert pipeline_of("trackers SORT", KITTI).settings.rules.min_score[1] == 0.6
     for label, name in (*MATCHED.items(), ("paper", "paper"), ("authors", "authors")):
         assert pipeline_of(label, KITTI).settings.name == name
 

@@ -233,8 +233,8 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], bool]:
     Returns:
         list of int; whether they are from the names.
     """
-    found = [frame_number(Path(name).stem) for name in names]
-    numbers = [number for number in found if number is not None]
+    read = [frame_number(Path(name).stem) for name in names]
+    numbers = [number for number in read if number is not None]
     return (numbers, True) if len(numbers) == len(names) else (list(range(len(names))), False)
 
 

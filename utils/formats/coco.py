@@ -115,8 +115,8 @@ class CocoAnnotations(Format):
             if "score" in item:
                 to.rows.scored = True
             to.rows.add(place, to.frames[image], cls, rle, item.get("score", 1.0), identity)
-        for made in sequences:
-            made.rows.notes += top.notes
+        for sequence in sequences:
+            sequence.rows.notes += top.notes
         return [place.rows.finish(kinds.names, options.ids) for place in sequences]
 
 
@@ -160,20 +160,20 @@ def _sequences(
         seen[number] = name
         group = titles.get(image.get("video_id"), _folder(name))
         groups.setdefault(group, []).append((number, name, image))
-    found = []
+    sequences = []
     for group, members in sorted(groups.items()):
         sequence = stem if len(groups) == 1 else PurePosixPath(group).name or stem
-        made = _Place(Rows(top.path, sequence))
+        item = _Place(Rows(top.path, sequence))
         numbers, by_name = frames_once(top, "images", [name for _, name, _ in members])
         if not by_name:
-            made.rows.notes.append("file names have no numbers: frames are counted in file order")
+            item.rows.notes.append("file names have no numbers: frames are counted in file order")
         else:
-            made.rows.notes.append("frame numbers are from the images' file names")
+            item.rows.notes.append("frame numbers are from the images' file names")
         for frame, (number, _, image) in zip(numbers, members, strict=True):
-            made.frames[number] = frame
-            made.sizes[number] = optional_size(image)
-        found.append(made)
-    return found
+            item.frames[number] = frame
+            item.sizes[number] = optional_size(image)
+        sequences.append(item)
+    return sequences
 
 
 def _folder(name: str) -> str:

@@ -99,13 +99,13 @@ def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
             kept.append(results)
     if len(kept) > 1:
         rows.notes.append("tasks with several annotations: the last of each is taken")
-    found = []
+    regions = []
     for i, region in enumerate(kept[-1] if kept else ()):
         place = f"task {task.get('id', number)} region {i}"
         if not isinstance(region, dict):
             raise rows.fail(place, "must be an object", region)
-        found.append((place, region))
-    return found
+        regions.append((place, region))
+    return regions
 
 
 def _outline(rows: Rows, place: str, holder: Json, size: tuple[int, int]) -> list[float]:

@@ -48,9 +48,9 @@ def label_rles(labels: Array) -> dict[int, bytes]:
     if not len(shown):
         return {}
     order = shown[np.argsort(values[shown], kind="stable")]
-    found, first = np.unique(values[order], return_index=True)
+    numbers, first = np.unique(values[order], return_index=True)
     rles = {}
-    for value, runs in zip(found.tolist(), np.split(order, first[1:]), strict=True):
+    for value, runs in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
         edges = np.empty(2 * len(runs) + 2, np.int64)
         edges[0], edges[-1] = 0, len(flat)
         edges[1:-1:2], edges[2:-1:2] = starts[runs], ends[runs]
@@ -320,9 +320,9 @@ def label_image(detections: Detections, rows: Array, values: Array) -> npt.NDArr
         runs, offsets = masks.decode_runs(detections.rles[rows], pixels)
         ends = np.cumsum(runs) - np.repeat(np.arange(len(rows)) * pixels, np.diff(offsets))
         inside = (np.arange(len(runs)) - np.repeat(offsets[:-1], np.diff(offsets))) % 2 == 1
-        of = np.repeat(values, np.diff(offsets))[inside]
-        np.add.at(steps, (ends - runs)[inside], of)
-        np.subtract.at(steps, ends[inside], of)
+        owner = np.repeat(values, np.diff(offsets))[inside]
+        np.add.at(steps, (ends - runs)[inside], owner)
+        np.subtract.at(steps, ends[inside], owner)
     flat = np.cumsum(steps)[:-1]
     return flat.reshape(detections.width, detections.height).T
 

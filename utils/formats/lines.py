@@ -78,10 +78,10 @@ class Columns:
                 rows.add(n, frame, cls, fields[self.rle], score, identity, box)
                 if v is not None:
                     vectors.append(np.array([v], np.float32))
-        found = rows.finish(keep_ids=keep_ids)
-        if not self.vector or not len(found):
-            return found
-        return replace(found, vectors=np.concatenate(vectors))
+        detections = rows.finish(keep_ids=keep_ids)
+        if not self.vector or not len(detections):
+            return detections
+        return replace(detections, vectors=np.concatenate(vectors))
 
     def _bulk(self, block: list[Line]) -> tuple[Any, ...] | None:
         """Return the columns of lines that keep every rule of `_parse`, None if one does not.
@@ -121,8 +121,8 @@ class Columns:
         places, rles = [number for number, _ in block], columns[self.rle]
         identities = np.zeros(n, np.int64) if self.id is None else whole[self.id]
         size = np.stack([heights, widths], axis=1)
-        found = places, frames, classes, rles, scores.reshape(n), identities, size, boxes
-        return *found, vectors.astype(np.float32)
+        parsed = places, frames, classes, rles, scores.reshape(n), identities, size, boxes
+        return *parsed, vectors.astype(np.float32)
 
     def _parse(self, path: Path, n: int, fields: list[bytes]) -> tuple[Any, ...]:
         """Return (frame, id, class, height, width, score, box, vector) of one checked line."""
@@ -243,8 +243,8 @@ class TextLines(Format):
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return the one sequence of the file; an empty file is one without detections."""
         checked_start(file.path, file.head)
-        found = self.columns.read(file.path, file.stem, self._lines(file), options.ids)
-        return [found if len(found) else Detections.empty(file.stem)]
+        detections = self.columns.read(file.path, file.stem, self._lines(file), options.ids)
+        return [detections if len(detections) else Detections.empty(file.stem)]
 
     def _lines(self, file: File) -> Iterator[Line]:
         """Yield the lines of a file one by one, each with as many fields as the first."""

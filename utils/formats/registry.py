@@ -85,12 +85,12 @@ class Source:
             FormatError: they break a rule.
         """
         if self.sequence is not None and self.by_frame:
-            found = [self.format.read_frames(self.files, self.sequence, options)]
+            sequences = [self.format.read_frames(self.files, self.sequence, options)]
         else:
-            found = self.format.read(self.files[0], options)
+            sequences = self.format.read(self.files[0], options)
         if self.note is None:
-            return found
-        return [replace(f, notes=(f"{f.sequence}: {self.note}", *f.notes)) for f in found]
+            return sequences
+        return [replace(f, notes=(f"{f.sequence}: {self.note}", *f.notes)) for f in sequences]
 
     @property
     def by_frame(self) -> bool:
@@ -136,15 +136,15 @@ def find_sources(path: Path | str, forced: str | None = None) -> list[Source]:
         return _of_file(File(path), forced)
     if not path.is_dir():
         raise FormatError(path, None, "must be a file or a folder of files", "no such path")
-    found = _of_folder(path, path, forced)
-    if not found:
+    sources = _of_folder(path, path, forced)
+    if not sources:
         for folder in sorted(p for p in path.iterdir() if p.is_dir()):
-            found += _of_folder(folder, path, forced)
-    if not found:
+            sources += _of_folder(folder, path, forced)
+    if not sources:
         if forced:
             raise FormatError(path, None, f"must hold files of format {forced}", "none")
         raise FormatError(path, None, "must hold SEQ.txt files or others of a known format", "none")
-    return found
+    return sources
 
 
 def _of_file(file: File, forced: str | None) -> list[Source]:
@@ -170,12 +170,12 @@ def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
         there = [inner for inner in INNER if (folder / inner).is_dir()]
         if not there or (folder == top and not {"TRA", "SEG"} & set(there)):
             return []
-        found = _of_folder(folder / there[0], top, forced)
+        sources = _of_folder(folder / there[0], top, forced)
         name = folder.resolve().name
         if len(there) > 1:
             note = f"{there[0]} is read, not {', '.join(there[1:])}"
-            found = [replace(s, note=note) for s in found]
-        return [replace(s, sequence=s.sequence and name) for s in found]
+            sources = [replace(s, note=note) for s in sources]
+        return [replace(s, sequence=s.sequence and name) for s in sources]
     kinds = sorted({_kind(file.suffix) for file in files})
     if len(kinds) > 1:
         rule = "must hold files of one kind (--format takes one)"
@@ -244,11 +244,11 @@ def read_detections(
         FormatError: a file that breaks a rule, or holds several sequences. Nothing is decoded
             before it is checked.
     """
-    found = [s for source in find_sources(path) for s in source.read(options or Options())]
-    if len(found) != 1:
-        names = ", ".join(s.sequence for s in found) or "none"
+    sequences = [s for source in find_sources(path) for s in source.read(options or Options())]
+    if len(sequences) != 1:
+        names = ", ".join(s.sequence for s in sequences) or "none"
         raise FormatError(path, None, "must hold one sequence", names)
-    return replace(found[0], sequence=sequence) if sequence else found[0]
+    return replace(sequences[0], sequence=sequence) if sequence else sequences[0]
 
 
 def read_sequences(path: Path | str, names: Iterable[str] | None = None) -> list[Detections]:
@@ -258,20 +258,20 @@ def read_sequences(path: Path | str, names: Iterable[str] | None = None) -> list
         FormatError: see `find_sources`; a name that is not there.
     """
     names = None if names is None else list(names)
-    found: dict[str, Detections] = {}
+    by_name: dict[str, Detections] = {}
     known: list[str] = []
     options = Options()
     for source in find_sources(path):
         known += [source.sequence] if source.sequence else []
         if names and source.sequence is not None and source.sequence not in names:
             continue
-        for one in source.read(options):
-            known += [] if source.sequence else [one.sequence]
-            found[one.sequence] = one
+        for detections in source.read(options):
+            known += [] if source.sequence else [detections.sequence]
+            by_name[detections.sequence] = detections
     for name in names or ():
-        if name not in found:
+        if name not in by_name:
             raise FormatError(path, None, f"must hold sequence {name}", ", ".join(known))
-    return [found[name] for name in names] if names else list(found.values())
+    return [by_name[name] for name in names] if names else list(by_name.values())
 
 
 def merge_sequences(first: Detections, second: Detections) -> Detections:

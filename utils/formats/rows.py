@@ -171,7 +171,7 @@ class Rows:
             raise self.fail(self._places[error.row], error.rule, f"{error.value:g}") from None
         self.notes += [] if scale is None else [scale]
         ids = np.array(self._ids, np.int32)
-        found = Detections(
+        detections = Detections(
             self.sequence,
             *size,
             np.array(self._frames, np.int32),
@@ -181,7 +181,7 @@ class Rows:
             rles,
             ids if keep_ids else np.zeros_like(ids),
         )
-        return _with(found, names, self._said(), scored=self.scored)
+        return _with(detections, names, self._said(), scored=self.scored)
 
     def _box_column(self, rles: Array, size: Size) -> npt.NDArray[np.float64]:
         """Return the boxes that were given, else those around the masks."""
@@ -208,9 +208,9 @@ class Rows:
 
 
 def _with(
-    found: Detections, names: Mapping[int, str] | None, notes: tuple[str, ...], scored: bool
+    detections: Detections, names: Mapping[int, str] | None, notes: tuple[str, ...], scored: bool
 ) -> Detections:
-    return replace(found, class_names=names, notes=notes, scored=scored)
+    return replace(detections, class_names=names, notes=notes, scored=scored)
 
 
 def _named(place: Any) -> str:

@@ -27,13 +27,13 @@ def line_of(detections: Detections, row: int) -> bytes:
         ValueError: a vector of more values.
     """
     x, y, w, h = (float(v) for v in detections.boxes_xywh[row])
-    own = detections.vectors
-    box = (x, y, w, h) if own is None else (x, y, x + w, y + h)
+    vectors = detections.vectors
+    box = (x, y, w, h) if vectors is None else (x, y, x + w, y + h)
     fields = [str(detections.frames[row]), *(f"{v:g}" for v in box)]
     fields += [f"{detections.scores[row]:.6g}", str(detections.classes[row])]
     fields += [str(detections.height), str(detections.width), detections.rles[row].decode()]
-    if own is not None:
-        values = own[row].tolist()
+    if vectors is not None:
+        values = vectors[row].tolist()
         if len(values) > VECTOR:
             rule = f"vectors in a file must have at most {VECTOR} values"
             raise ValueError(f"{rule}, got {len(values)}")

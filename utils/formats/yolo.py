@@ -54,11 +54,11 @@ class YoloTxt(Format):
             raise rows.fail(None, rule, "none")
         tails = _tails(every)
         rows.scored = any(tail & SCORE for tail in tails)
-        of = iter(tails)
+        next_tail = iter(tails)
         for frame, (file, lines) in parsed.items():
             rows.path = file.path
             for n, fields in lines:
-                self._line(rows, n, frame, fields, next(of))
+                self._line(rows, n, frame, fields, next(next_tail))
         rows.path = first.path.parent
         names = dict(options.classes.names)
         if rows.scored and not all(tail & SCORE for tail in tails):
@@ -94,10 +94,10 @@ def _tails(lines: list[list[bytes]]) -> list[int]:
     one is whole in all such lines, and above 1 in some. An odd number has a score and an id, or
     nothing: an id is whole, and above 1 in some line or 1 in all of several, which no outline is.
     """
-    one, two = ([f[-1] for f in lines if len(f) % 2 == parity] for parity in (0, 1))
-    ids_alone = all(INTEGER.fullmatch(f) for f in one) and any(int(f) > 1 for f in one)
-    high = any(INTEGER.fullmatch(f) and int(f) > 1 for f in two)
-    ids_too = high or (len(two) > 1 and set(two) == {b"1"})
+    even, odd = ([f[-1] for f in lines if len(f) % 2 == parity] for parity in (0, 1))
+    ids_alone = all(INTEGER.fullmatch(f) for f in even) and any(int(f) > 1 for f in even)
+    high = any(INTEGER.fullmatch(f) and int(f) > 1 for f in odd)
+    ids_too = high or (len(odd) > 1 and set(odd) == {b"1"})
     tails = []
     for fields in lines:
         if len(fields) % 2 == 0:
