@@ -26,7 +26,8 @@ install: .venv/.compiled
 
 # Inner loops, compiled once for all runs to come.
 .venv/.compiled: .venv/.installed utils/compiling.py utils/runs.py utils/mask_cells.py \
-  models/usc_mots/constraints.py models/usc_mots/kmeans_loops.py models/best/step.py
+  models/usc_mots/constraints.py models/usc_mots/kmeans_loops.py \
+  models/best/table.py models/best/assignment.py models/best/pairs.py models/best/step.py
 	$(BIN)/python -m utils.compiling
 	@touch $@
 

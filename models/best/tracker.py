@@ -6,6 +6,7 @@ import numpy as np
 
 from models.best import step
 from models.best.config import BestConfig
+from models.best.table import Rules, empty_table
 from models.tracking import (
     BOXES,
     CELLS,
@@ -52,7 +53,7 @@ class BestTracker(Tracker):
         super().__init__()
         self.config = config or BestConfig()
         c = self.config
-        self._rules = step.Rules(
+        self._rules = Rules(
             float(c.nearness),
             float(c.mask_weight),
             float(c.prior),
@@ -69,7 +70,7 @@ class BestTracker(Tracker):
 
     def _forget(self) -> None:
         """Forget all tracks; identities go on."""
-        self._tracks, self._count = step.empty_table(ROOM), 0
+        self._tracks, self._count = empty_table(ROOM), 0
         self._births = np.full(MAX_CLASS + 1, float(self.config.assumed_births))
         self._first: int | None = None
         self._last = None
@@ -77,7 +78,7 @@ class BestTracker(Tracker):
     def _make_room(self, tracks: int) -> None:
         """Make room for more tracks."""
         room = len(self._tracks.ids)
-        larger = step.empty_table(max(tracks, 2 * room))
+        larger = empty_table(max(tracks, 2 * room))
         for old, new in zip(self._tracks, larger, strict=True):
             new[:room] = old
         self._tracks = larger

@@ -30,6 +30,14 @@ class RefinementConfig:
     learning_rate: float = setting(0.003, "of Adam")
     span: int = setting(60, "frames between an anchor and its positive, at most")
     seed: int = setting(0, "of the triplets")
+    min_halves: int = setting(10, "tracklets to measure what one object's two halves look like")
+    min_length: int = setting(10, "detections of a tracklet that is split in halves for that")
+    flat: float = setting(
+        0.01, "errors by which a threshold may miss the least; the middle of those is taken"
+    )
+    deviations: float = setting(
+        3.0, "theta_short of Eq. 2: above the mean similarity of different objects (section 2.3)"
+    )
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,27 @@ class EvidenceConfig(RefinementConfig):
         "MOTSChallenge get 0.04 to 0.07, those of trackers 0.18 to 0.28",
     )
     sure: float = setting(1.5, "log odds above which tracks are joined where none is cut")
+    # Odds are learned from tracklets that are cut: a few detections before the gap, a few after.
+    cut_length: int = setting(12, "detections of a tracklet that is cut, at least")
+    cut_side: int = setting(4, "detections on each side of a cut, at least")
+    cut_longest: int = setting(
+        60, "detections on each side of a cut, fewer than these: real tracklets are short, too"
+    )
+    cut_least: int = setting(30, "cuts, and others, from which odds can be learned")
+    cuts: int = setting(500, "of each half of the tracks")
+    motion_floor: float = setting(
+        0.05, "heights added to an error of motion, whose logarithm is taken"
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
         rules = (
             ("ends", self.ends >= 1, "at least 1"),
             ("least_change", self.least_change >= 0, "at least 0"),
+            ("cut_side", self.cut_side >= 1, "at least 1"),
+            ("cut_length", self.cut_length >= 2 * self.cut_side, "at least twice cut_side"),
+            ("cut_longest", self.cut_longest > self.cut_side, "above cut_side"),
+            ("motion_floor", self.motion_floor > 0, "above 0"),
         )
         check_settings(self, rules)
 

@@ -18,18 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.assignment import assign_exactly
+from models.remots.adaptation import adapt, short_tracklets, standardised, tracks_of
 from models.remots.config import EvidenceConfig
-from models.remots.refinement import adapt, short_tracklets, standardised, tracks_of
 from utils.detections import Detections
 
 Array = npt.NDArray[Any]
-
-LEAST = 12  # detections of a tracklet that is cut: a few before, a few after
-SIDE = 4  # detections on each side of a cut, at least
-LONGEST = 60  # detections on each side of a cut, fewer than these: real tracklets are short, too
-ENOUGH = 30  # cuts, and others, from which odds can be learned
-CUTS = 500  # of each half of the tracks
-MOTION = 0.05  # heights added to an error of motion, whose logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -83,11 +76,11 @@ def pieces_of(
     )
 
 
-def weighed(pieces: Pieces, earlier: Array, later: Array) -> Array:
+def weighed(pieces: Pieces, earlier: Array, later: Array, config: EvidenceConfig) -> Array:
     """Return (p, 3) of pairs: distance of looks, log error of motion in heights, log of the gap.
 
     Args:
-        pieces: Pieces. earlier, later: (p,) places therein.
+        pieces: Pieces. earlier, later: (p,) places therein. config: EvidenceConfig.
     """
     gap = (pieces.first[later] - pieces.last[earlier]).astype(float)
     apart = 1 - (pieces.looks[earlier] * pieces.looks[later]).sum(axis=1)
@@ -95,7 +88,9 @@ def weighed(pieces: Pieces, earlier: Array, later: Array) -> Array:
     error = pieces.place[earlier, 1] + pace * gap[:, None] - pieces.place[later, 0]
     size = (pieces.height[earlier, 1] + pieces.height[later, 0]) / 2
     moved = np.linalg.norm(error, axis=1) / size
-    return np.stack([apart, np.log(moved + MOTION), np.log(np.maximum(gap, 1))], axis=1)
+    return np.stack(
+        [apart, np.log(moved + config.motion_floor), np.log(np.maximum(gap, 1))], axis=1
+    )
 
 
 def come_in(pieces: Pieces, parts: Sequence[Array], boxes: Array, size: tuple[int, int]) -> Array:
@@ -113,13 +108,13 @@ def come_in(pieces: Pieces, parts: Sequence[Array], boxes: Array, size: tuple[in
 
 
 def known_pairs(
-    parts: Sequence[Array], frames: Array, horizon: int, rng: np.random.Generator
+    parts: Sequence[Array], frames: Array, config: EvidenceConfig, rng: np.random.Generator
 ) -> tuple[list[Array], list[tuple[int, int]], list[bool]]:
     """Return pairs of pieces of which it is known whether they are one object.
 
     Args:
-        parts: rows of each tracklet, frames ascending. frames: (n,) int. horizon: longest gap.
-        rng: chooses where tracklets are cut.
+        parts: rows of each tracklet, frames ascending. frames: (n,) int.
+        config: EvidenceConfig. rng: chooses where tracklets are cut.
 
     Returns:
         pieces: rows of each. pairs: (earlier, later) places therein. same: of each pair.
@@ -127,30 +122,28 @@ def known_pairs(
     pieces: list[Array] = []
     pairs: list[tuple[int, int]] = []
     same: list[bool] = []
+    side, longest = config.cut_side, config.cut_longest
     first = np.array([frames[rows[0]] for rows in parts])
     last = np.array([frames[rows[-1]] for rows in parts])
-    long = [k for k, rows in enumerate(parts) if len(rows) >= LEAST]
-    for _ in range(CUTS if long else 0):
+    long = [k for k, rows in enumerate(parts) if len(rows) >= config.cut_length]
+    for _ in range(config.cuts if long else 0):
         k = long[rng.integers(len(long))]
         rows = parts[k]
-        gap = int(np.exp(rng.uniform(0, np.log(horizon))))
-        gap = min(gap, len(rows) - 2 * SIDE + 1)
-        end = int(rng.integers(SIDE, len(rows) - SIDE - gap + 2))
-        before = rows[max(0, end - rng.integers(SIDE, LONGEST)) : end]
-        after = rows[end + gap - 1 :][: rng.integers(SIDE, LONGEST)]
+        gap = int(np.exp(rng.uniform(0, np.log(config.horizon))))
+        gap = min(gap, len(rows) - 2 * side + 1)
+        end = int(rng.integers(side, len(rows) - side - gap + 2))
+        before = rows[max(0, end - rng.integers(side, longest)) : end]
+        after = rows[end + gap - 1 :][: rng.integers(side, longest)]
         place = len(pieces)
         pieces += [before, after]
         pairs.append((place, place + 1))
         same.append(True)
         beside = (first <= last[k]) & (last >= first[k])
         for other in np.flatnonzero(beside).tolist():
-            beside_rows = parts[other][frames[parts[other]] >= frames[after[0]]][: len(after)]
-            if (
-                other != k
-                and len(beside_rows) >= SIDE
-                and frames[beside_rows[0]] - frames[before[-1]] <= horizon
-            ):
-                pieces.append(beside_rows)
+            rival = parts[other][frames[parts[other]] >= frames[after[0]]][: len(after)]
+            near = len(rival) >= side and frames[rival[0]] - frames[before[-1]] <= config.horizon
+            if other != k and near:
+                pieces.append(rival)
                 pairs.append((place, len(pieces) - 1))
                 same.append(False)
     return pieces, pairs, same
@@ -206,15 +199,15 @@ def learned_odds(
             continue
         looks = adapt(inputs, frames, track_ids, config, np.flatnonzero(~mine))
         half_parts = [np.flatnonzero(mine)[rows] for rows in tracks_of(frames[mine], labels[mine])]
-        parts, pairs, same = known_pairs(half_parts, frames, config.horizon, rng)
+        parts, pairs, same = known_pairs(half_parts, frames, config, rng)
         if not pairs:
             continue
         pieces = pieces_of(parts, frames, boxes, looks, config.ends)
         earlier, later = np.array(pairs).T
-        pairs_of_halves.append(weighed(pieces, earlier, later))
+        pairs_of_halves.append(weighed(pieces, earlier, later, config))
         answers.append(np.array(same))
     same_of_all = np.concatenate(answers) if answers else np.zeros(0, bool)
-    if min(same_of_all.sum(), (~same_of_all).sum()) < ENOUGH:
+    if min(same_of_all.sum(), (~same_of_all).sum()) < config.cut_least:
         return None
     return Odds(np.concatenate(pairs_of_halves), same_of_all)
 
@@ -242,58 +235,80 @@ def link(
     """
     config = config or EvidenceConfig()
     refined, report = np.array(track_ids, np.int32), Counter[str]()
-    fresh = int(refined.max(initial=0))
+    last_id = int(refined.max(initial=0))
     for cls in np.unique(detections.classes[refined > 0]).tolist():
         rows = np.flatnonzero((detections.classes == cls) & (refined > 0))
-        frames, ids = detections.frames[rows].astype(np.int64), refined[rows].astype(np.int64)
-        boxes = detections.boxes_xywh[rows].astype(float)
-        inputs = standardised([d[rows] for d in descriptors])
-        odds = learned_odds(inputs, frames, boxes, ids, config)
-        if odds is None or odds.error > config.max_error / 2:
-            report["unclear"] += 1
-            continue
-        parts = tracks_of(frames, short_tracklets(frames, ids))
-        looks = adapt(inputs, frames, ids, config)
-        pieces = pieces_of(parts, frames, boxes, looks, config.ends)
-        gaps = pieces.first[None] - pieces.last[:, None]
-        given = _given(pieces, np.array([ids[part[0]] for part in parts]))
-        # What the tracker linked is weighed however long the gap.
-        earlier, later = np.nonzero((gaps > 0) & (gaps <= config.horizon) | given)
-        gains = np.full(gaps.shape, -np.inf)
-        if len(earlier):
-            gains[earlier, later] = odds(weighed(pieces, earlier, later)) - config.odds
-        gains[given] += config.trust
-        # Cuts show no track that ended for good: who comes in at the picture's edge is a newcomer,
-        # unless the given track says otherwise of either.
-        newcomers = come_in(pieces, parts, boxes, detections.size) & ~given.any(axis=0)
-        gains[np.ix_(~given.any(axis=1), newcomers)] = -np.inf
-        chosen = np.zeros_like(given)
-        chosen[assign_exactly(gains, 0.0)] = True
-        report["tracklets"] += len(parts)
-        if (chosen & ~given).sum() < config.least_change * len(parts):
-            report["believed"] += 1
-            ended, begun = ~given.any(axis=1, keepdims=True), ~given.any(axis=0, keepdims=True)
-            open_ = np.where(ended & begun, gains + config.odds - config.sure, -np.inf)
-            chosen = given.copy()
-            chosen[assign_exactly(open_, 0.0)] = True
-        report["links"] += int(chosen.sum())
-        report["cut"] += int((given & ~chosen).sum())
-        report["new"] += int((chosen & ~given).sum())
-        used: set[int] = set()
-        names = np.zeros(len(parts), np.int64)
-        before = {int(b): int(a) for a, b in zip(*np.nonzero(chosen), strict=True)}
-        for k in np.argsort(pieces.first, kind="stable").tolist():
-            if k in before:
-                names[k] = names[before[k]]
-                continue
-            names[k] = ids[parts[k][0]]
-            if int(names[k]) in used:
-                fresh += 1
-                names[k] = fresh
-            used.add(int(names[k]))
-        for part, name in zip(parts, names.tolist(), strict=True):
-            refined[rows[part]] = name
+        looks = standardised([d[rows] for d in descriptors])
+        ids, counts = _link_class(detections.select(rows), refined[rows], looks, config, last_id)
+        refined[rows], last_id = ids, max(last_id, int(ids.max()))
+        report.update(counts)
     return refined, report
+
+
+def _link_class(
+    detections: Detections, ids: Array, looks: Array, config: EvidenceConfig, last_id: int
+) -> tuple[Array, Counter[str]]:
+    """Do `link` for one class; new ids begin after `last_id`."""
+    frames, ids = detections.frames.astype(np.int64), ids.astype(np.int64)
+    boxes = detections.boxes_xywh.astype(float)
+    odds = learned_odds(looks, frames, boxes, ids, config)
+    if odds is None or odds.error > config.max_error / 2:
+        return ids, Counter(unclear=1)
+    parts = tracks_of(frames, short_tracklets(frames, ids))
+    adapted = adapt(looks, frames, ids, config)
+    pieces = pieces_of(parts, frames, boxes, adapted, config.ends)
+    given = _given(pieces, np.array([ids[part[0]] for part in parts]))
+    gains = _gains(pieces, given, odds, config)
+    # Cuts show no track that ended for good: who comes in at the picture's edge is a newcomer,
+    # unless the given track says otherwise of either.
+    newcomers = come_in(pieces, parts, boxes, detections.size) & ~given.any(axis=0)
+    gains[np.ix_(~given.any(axis=1), newcomers)] = -np.inf
+    chosen = np.zeros_like(given)
+    chosen[assign_exactly(gains, 0.0)] = True
+    report = Counter(tracklets=len(parts))
+    if (chosen & ~given).sum() < config.least_change * len(parts):
+        report["believed"] = 1
+        ended, begun = ~given.any(axis=1, keepdims=True), ~given.any(axis=0, keepdims=True)
+        joins = np.where(ended & begun, gains + config.odds - config.sure, -np.inf)
+        chosen = given.copy()
+        chosen[assign_exactly(joins, 0.0)] = True
+    report["links"] = int(chosen.sum())
+    report["cut"], report["new"] = int((given & ~chosen).sum()), int((chosen & ~given).sum())
+    return _named(parts, pieces, chosen, ids, last_id), report
+
+
+def _gains(pieces: Pieces, given: Array, odds: Odds, config: EvidenceConfig) -> Array:
+    """Return (m, m) log odds, above those asked for, that one piece goes on as another."""
+    gaps = pieces.first[None] - pieces.last[:, None]
+    # What the tracker linked is weighed however long the gap.
+    earlier, later = np.nonzero((gaps > 0) & (gaps <= config.horizon) | given)
+    gains = np.full(gaps.shape, -np.inf)
+    if len(earlier):
+        gains[earlier, later] = odds(weighed(pieces, earlier, later, config)) - config.odds
+    gains[given] += config.trust
+    return gains
+
+
+def _named(
+    parts: Sequence[Array], pieces: Pieces, chosen: Array, ids: Array, last_id: int
+) -> Array:
+    """Return (n,) ids of linked pieces: that of the earliest, a new one where it is in use."""
+    used: set[int] = set()
+    names = np.zeros(len(parts), np.int64)
+    before = {int(b): int(a) for a, b in zip(*np.nonzero(chosen), strict=True)}
+    for k in np.argsort(pieces.first, kind="stable").tolist():
+        if k in before:
+            names[k] = names[before[k]]
+            continue
+        names[k] = ids[parts[k][0]]
+        if int(names[k]) in used:
+            last_id += 1
+            names[k] = last_id
+        used.add(int(names[k]))
+    result = ids.copy()
+    for part, name in zip(parts, names.tolist(), strict=True):
+        result[part] = name
+    return result
 
 
 def _given(pieces: Pieces, ids: Array) -> Array:

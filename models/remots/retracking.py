@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.remots.adaptation import adapt, standardised
+from models.remots.clustering import refine
 from models.remots.config import COLOURS, RESNET, RetrackingConfig
 from models.remots.evidence import link
-from models.remots.refinement import adapt, refine, standardised
 from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.masks import Images, crop_patches
@@ -69,7 +70,7 @@ def _short_term(
     within = replace(config, tracklet_steps=0)
     nobody = np.arange(1, len(detections) + 1)
     vectors = adapt(standardised(looks), detections.frames.astype(np.int64), nobody, within)
-    ids, report = short_term(detections, images, vectors)
+    ids, report = short_term(detections, images, vectors, deviations=config.deviations)
     return ids, Counter({f"short_term_{what}": n for what, n in report.items()})
 
 

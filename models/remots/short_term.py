@@ -11,13 +11,13 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from models.flow_links import chained, frame_pairs
+from models.remots.config import RefinementConfig
 from utils.detections import Detections
 from utils.flow import shared
 from utils.masks import Images
 
 Array = npt.NDArray[Any]
 
-DEVIATIONS = 3.0  # from the mean of different objects' similarity
 FORBIDDEN = 1e6  # the cost of a pair that is none
 
 
@@ -33,10 +33,9 @@ class Limit:
     deviation: float
     pairs: int
 
-    @property
-    def similarity(self) -> float:
-        """theta_short: above it two detections may be one object; at most 1."""
-        return min(1.0, self.mean + DEVIATIONS * self.deviation)
+    def similarity(self, deviations: float) -> float:
+        """Return theta_short: above it two detections may be one object; at most 1."""
+        return min(1.0, self.mean + deviations * self.deviation)
 
 
 def limit_of(detections: Detections, vectors: Array) -> Limit:
@@ -56,7 +55,11 @@ def limit_of(detections: Detections, vectors: Array) -> Limit:
 
 
 def short_term(
-    detections: Detections, images: Images, vectors: Array, step: int = 1
+    detections: Detections,
+    images: Images,
+    vectors: Array,
+    step: int = 1,
+    deviations: float = RefinementConfig.deviations,
 ) -> tuple[npt.NDArray[np.int32], Counter[str]]:
     """Return (n,) int32 ids of short tracklets, and what was counted.
 
@@ -67,12 +70,13 @@ def short_term(
     Args:
         detections: n Detections. images: function frame -> (H, W, 3) uint8 RGB.
         vectors: (n, F) of length 1. step: between frame numbers.
+        deviations: see `Limit.similarity`.
 
     Returns:
         ids from 1; Counter: `links`, `unlike` pairs refused by Eq. 2.
     """
     least = {
-        cls: limit_of(detections.select(rows), vectors[rows]).similarity
+        cls: limit_of(detections.select(rows), vectors[rows]).similarity(deviations)
         for cls in np.unique(detections.classes).tolist()
         for rows in [np.flatnonzero(detections.classes == cls)]
     }

@@ -12,9 +12,9 @@ from sklearn.metrics import roc_auc_score
 
 from models.networks.data import FrameSequence
 from models.networks.training import NetworkTrainer
+from models.remots.adaptation import tracks_of
 from models.remots.encoder import vectors_of
 from models.remots.encoder_config import EncoderConfig
-from models.remots.refinement import tracks_of
 from models.remots.triplets import Seen, between_tracklets, within_frames
 from utils.masks import crop_patches
 

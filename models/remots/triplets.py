@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.remots.refinement import (
+from models.remots.adaptation import (
     Groups,
     grouped,
     near_in_tracklet,

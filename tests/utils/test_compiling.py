@@ -38,7 +38,7 @@ def test_what_is_compiled_is_kept_in_one_folder():
     assert numba.config.CACHE_DIR != str(compiling.folder())
     if not numba.config.DISABLE_JIT:
         kept = {path.name for path in compiling.folder().rglob("*.nbi")}
-        for name in ("runs.decode", "kmeans.cluster", "constraints.build", "step.take"):
+        for name in ("runs.decode", "kmeans_loops.cluster", "constraints.must_link", "step.take"):
             assert any(file.startswith(name) for file in kept), name
 
 

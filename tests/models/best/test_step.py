@@ -234,7 +234,7 @@ def test_the_same_lines_run_as_python():
     code = (
         "import numpy as np\n"
         "from benchmarks.scenes import crowd\n"
-        "from models.tracking import make_tracker, track\n"
+        "from models.streaming import track\nfrom models.tracking import make_tracker\n"
         "found, _ = crowd(12, 12, height=240, width=320)\n"
         "found.scores[:] = np.random.default_rng(0).uniform(0.3, 1, len(found))\n"
         "print(track(found, make_tracker('best'))[0].tolist())\n"

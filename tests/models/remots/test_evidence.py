@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.remots.evidence import MOTION, EvidenceConfig, known_pairs, link, pieces_of, weighed
+from models.remots.config import EvidenceConfig
+from models.remots.evidence import known_pairs, link, pieces_of, weighed
 from tests.conftest import make_detections
 
 QUICK = EvidenceConfig(intra_frame_steps=5, tracklet_steps=40, batch_size=64, dimensions=8)
@@ -115,20 +116,20 @@ def test_pairs_by_hand():
     boxes = np.array([[10 + 2 * f, 20, 4, 8] for f in frames], float)
     looks = np.array([[1.0, 0]] * 3 + [[0.6, 0.8]] * 3)
     pieces = pieces_of([np.arange(3), np.arange(3, 6)], frames, boxes, looks, 10)
-    apart, error, gap = weighed(pieces, np.array([0]), np.array([1]))[0]
+    apart, error, gap = weighed(pieces, np.array([0]), np.array([1]), EvidenceConfig())[0]
     assert (apart, gap) == pytest.approx((0.4, np.log(4)))
-    assert error == pytest.approx(np.log(MOTION))  # it moved on as before
+    assert error == pytest.approx(np.log(0.05))  # it moved on as before
     boxes[3:, 1] += 4  # half its height beside the way
     pieces = pieces_of([np.arange(3), np.arange(3, 6)], frames, boxes, looks, 10)
-    assert weighed(pieces, np.array([0]), np.array([1]))[0, 1] == pytest.approx(
-        np.log(0.5 + MOTION)
+    assert weighed(pieces, np.array([0]), np.array([1]), EvidenceConfig())[0, 1] == pytest.approx(
+        np.log(0.5 + 0.05)
     )
     # From 2 to 4 px a frame: over 4 frames 3 px each are expected, 12 of the 8 that it went.
     boxes[3:, 1] = 20
     boxes[3:, 0] = [22, 26, 30]
     pieces = pieces_of([np.arange(3), np.arange(3, 6)], frames, boxes, looks, 10)
-    error = weighed(pieces, np.array([0]), np.array([1]))[0, 1]
-    assert error == pytest.approx(np.log(4 / 8 + MOTION))
+    error = weighed(pieces, np.array([0]), np.array([1]), EvidenceConfig())[0, 1]
+    assert error == pytest.approx(np.log(4 / 8 + 0.05))
     # Two detections have no pace.
     pieces = pieces_of([np.arange(2), np.arange(3, 6)], frames, boxes, looks, 10)
     assert (pieces.pace[0] == 0).all() and pieces.pace[1, 0].tolist() == [4, 0]
@@ -138,7 +139,7 @@ def test_known_pairs_are_of_one_tracklet_or_of_two_that_were_seen_together():
     rng = np.random.default_rng(0)
     frames = np.concatenate([np.arange(40), np.arange(10, 50), np.arange(60, 75)])
     parts = [np.arange(40), np.arange(40, 80), np.arange(80, 95)]
-    pieces, pairs, same = known_pairs(parts, frames, 20, rng)
+    pieces, pairs, same = known_pairs(parts, frames, EvidenceConfig(horizon=20), rng)
     owner = np.repeat([0, 1, 2], [40, 40, 15])
     assert any(same) and not all(same)
     for (a, b), one in zip(pairs, same, strict=True):

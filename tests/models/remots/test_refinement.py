@@ -3,13 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.remots.refinement import (
-    RefinementConfig,
-    find_threshold,
-    merge,
-    refine,
-    short_tracklets,
-)
+from models.remots.adaptation import short_tracklets
+from models.remots.clustering import RefinementConfig, find_threshold, merge, refine
 from tests.conftest import make_detections
 
 QUICK = RefinementConfig(intra_frame_steps=10, tracklet_steps=60, batch_size=64, dimensions=8)

@@ -14,9 +14,9 @@ from models.remots.config import RetrackingConfig
 from models.remots.encoder import Appearance
 from models.remots.encoder_config import EncoderConfig
 from models.remots.retracking import retrack
-from models.remots.short_term import DEVIATIONS, limit_of, short_term
+from models.remots.short_term import limit_of, short_term
 from models.remots.triplets import Seen, augmented
-from pipeline.stages import frames_of
+from pipeline.stages import reader_of
 from tests.models.motsnet.scene import moving
 from utils import synthetic
 from utils.colours import colour_histograms
@@ -80,7 +80,7 @@ def test_the_limit_is_three_deviations_above_what_different_objects_look_like():
     alike = np.cos([0.8, 1.1, 0.5])
     limit = limit_of(detections, vectors)
     assert limit.pairs == 3
-    assert limit.similarity == pytest.approx(min(1, alike.mean() + DEVIATIONS * alike.std()))
+    assert limit.similarity(3.0) == pytest.approx(min(1, alike.mean() + 3 * alike.std()))
 
 
 def test_short_term_tracks_need_overlap_after_the_flow_and_looks():
@@ -190,7 +190,7 @@ def test_true_identities_come_out_as_they_went_in(real_data, name):
     if kitti:
         looks = np.random.default_rng(0).random((len(found), 40)).astype(np.float32)
     else:
-        looks = colour_histograms(found, frames_of(folder / "images", found))
+        looks = colour_histograms(found, reader_of(folder / "images", found))
     config = RetrackingConfig(tracklet_steps=200)
     ids, _ = retrack(found, found.ids, [looks], lambda frame: None, config)
     assert identity_f1(found.ids, ids)[0] >= 0.998
