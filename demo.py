@@ -7,7 +7,7 @@ from pipeline.request import Files, Request
 from pipeline.run import execute
 from pipeline.segmenting import SegmentRequest, segment
 from pipeline.settings import changed, settings_for
-from utils import synthetic
+from utils import synthetic, synthetic_pictures
 from utils.cli import run, say
 from utils.data_sets import DataSet, data_set
 from utils.tables import format_table
@@ -53,7 +53,7 @@ def main() -> None:
     rows = {}
     for kind in ("sprites", "mnist"):
         folder, dataset = OUTPUT / kind, data_set(kind)
-        draw, origin = synthetic.source(kind)
+        draw, origin = synthetic_pictures.source(kind)
         say(f"{dataset.title}: objects {origin}")
         synthetic.generate(
             folder / "input", kind, draw, dataset.margin or 0, "test", 1, FRAMES, OBJECTS, SEED

@@ -28,6 +28,7 @@ from utils.formats.base import Classes
 from utils.formats.mot import read_mot
 from utils.frames import FrameFolder
 from utils.inputs import read_inputs
+from utils.truth import truth_notes
 
 
 class Source(ABC):
@@ -195,7 +196,7 @@ class FileSource(Source):
             truth = self.truth.get(name)
             self.notes += tracked.notes
             if truth is not None:
-                texts = evaluation.truth_notes(truth, detections, tracked.keep)
+                texts = truth_notes(truth, detections, tracked.keep)
                 self.notes += [f"{name}: {text}" for text in texts]
             self._note(tracked)
             result, hidden = tracked.result()

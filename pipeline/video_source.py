@@ -27,7 +27,6 @@ from pipeline.source import Source
 from pipeline.spool import Spool
 from pipeline.stages import Pipeline
 from pipeline.tracked import FrameResult, Image, Outcome, find_step, frames_of
-from utils import evaluation
 from utils.cli import check_backend, say
 from utils.data_sets import named_after, own_names
 from utils.detections import Detections
@@ -36,6 +35,7 @@ from utils.files import FormatError
 from utils.formats.base import Classes, Options
 from utils.inputs import read_inputs
 from utils.results import disjoint
+from utils.truth import check_truth
 from utils.video import Frames, VideoWriter
 
 RECORDED = "recorded.mp4"  # of the work folder: a camera's frames
@@ -106,7 +106,7 @@ class VideoSource(Source):
             rule = f"must hold the video's sequence {self.frames.name}"
             raise FormatError(path, None, rule, ", ".join(t.sequence for t in truths))
         truth = named[0]
-        evaluation.check_truth(truth, Detections.empty("", *self.frames.size), path)
+        check_truth(truth, Detections.empty("", *self.frames.size), path)
         if truth.size != self.frames.size:
             rule = f"ground truth must have the video's frame size {self.frames.size}"
             raise FormatError(path, None, rule, truth.size)

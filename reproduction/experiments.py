@@ -25,6 +25,7 @@ from utils.files import atomic_path
 from utils.formats.registry import read_detections
 from utils.frames import FrameFolder
 from utils.rules import DetectionRules
+from utils.truth import check_truth
 
 PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "pycocotools", "trackeval", "motrics")
 
@@ -159,7 +160,7 @@ class Experiments:
         """Refuse a ground truth that does not fit its detections, once per call."""
         if (file, truth) not in self._checked:
             detections = read_sequence(name, file, truth)
-            evaluation.check_truth(read_detections(truth, name), detections, truth)
+            check_truth(read_detections(truth, name), detections, truth)
             self._checked.add((file, truth))
 
 

@@ -16,7 +16,7 @@ from reproduction.experiments import Experiments, track_sequence
 from reproduction.figures import Panel, enlarged, plot_frames, plot_windows
 from reproduction.runs import Run
 from reproduction.sources import Missing
-from utils import synthetic
+from utils import synthetic, synthetic_pictures
 from utils.cli import say
 from utils.data_sets import data_set
 from utils.detections import Detections
@@ -53,7 +53,7 @@ def _digits(experiments: Experiments) -> Panel:
     """Return the panel of a window of MNIST-MOT with five digits."""
     file = experiments.sources.data / "mnist" / "mnist.npz"
     dataset = data_set("mnist")
-    draw, _ = synthetic.source(dataset.name, "test", file if file.is_file() else None)
+    draw, _ = synthetic_pictures.source(dataset.name, "test", file if file.is_file() else None)
     rng = np.random.default_rng(SEED)
     frames, detections = synthetic.generate_sequence(
         "figure", draw, dataset.margin or 0, 150, DIGITS, rng

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.stages import reader_of
 from reproduction.runs import Run, weights_path
+from utils.data_sets import DataSet
 from utils.detections import Detections
 from utils.files import atomic_path, find_sequences
 from utils.formats.registry import read_detections
@@ -71,6 +72,26 @@ class Sources:
             return False
         return True
 
+    def _detections(self, folder: Path, dataset: DataSet, real: bool) -> Path:
+        """Return the one folder of detections that is there, or is named."""
+        pattern = self.detections if real and self.detections else dataset.detections
+        folders = sorted(path for path in folder.glob(pattern) if path.is_dir())
+        if not folders:
+            raise Missing(f"{folder / pattern} missing: {dataset.source}")
+        if len(folders) > 1:
+            choice = ", ".join(path.name for path in folders)
+            raise Missing(f"{folder}: --detections must name one of {choice}")
+        return folders[0]
+
+    def _chosen(self, files: Mapping[str, Path], truths: Mapping[str, Path]) -> list[str]:
+        """Return the sequences that are asked for; or the largest few."""
+        every = {*files, *truths}
+        names = sorted(every & set(self.names) if self.names else every)
+        if self.quick:
+            sized = sorted(set(names) & set(files), key=lambda n: -files[n].stat().st_size)
+            names = sized[:QUICK_SEQUENCES]
+        return names
+
     def _find(self, run: Run) -> list[Source]:
         """List the files of a run's data set, cut to the first frames where all is quick."""
         dataset, real = run.data_set, run.data_set.box_truth is None
@@ -82,19 +103,9 @@ class Sources:
             raise Missing(f"{folder / dataset.images} missing: the frames of {dataset.source}")
         source = truth
         if not real or run.source == "detections":
-            pattern = self.detections if real and self.detections else dataset.detections
-            folders = sorted(path for path in folder.glob(pattern) if path.is_dir())
-            if not folders:
-                raise Missing(f"{folder / pattern} missing: {dataset.source}")
-            if len(folders) > 1:
-                choice = ", ".join(path.name for path in folders)
-                raise Missing(f"{folder}: --detections must name one of {choice}")
-            source = folders[0]
+            source = self._detections(folder, dataset, real)
         files, truths = find_sequences(source), find_sequences(truth)
-        names = sorted({*files, *truths} & set(self.names) if self.names else {*files, *truths})
-        if self.quick:  # the largest files: most is in them
-            sized = sorted(set(names) & set(files), key=lambda n: -files[n].stat().st_size)
-            names = sized[:QUICK_SEQUENCES]
+        names = self._chosen(files, truths)
         if not names:
             raise Missing(f"{source} holds none of the sequences: {dataset.source}")
         for name in names:

@@ -8,7 +8,7 @@ import pytest
 
 from models.streaming import iterate_frames, track
 from models.tracking import trackers
-from utils import masks, synthetic
+from utils import masks, synthetic, synthetic_pictures
 from utils.cli import quiet_tensorflow
 from utils.data_sets import data_set
 from utils.detections import Detections
@@ -120,6 +120,6 @@ def write_scored(path, found):
 
 def generate(folder, kind, split, sequences, frames, objects, seed):
     """Generate a small set of sprites or digits."""
-    draw, _ = synthetic.source(kind, split)
+    draw, _ = synthetic_pictures.source(kind, split)
     margin = data_set(kind).margin
     return synthetic.generate(folder, kind, draw, margin, split, sequences, frames, objects, seed)

@@ -13,7 +13,7 @@ from models.streaming import track
 from models.tracking import make_tracker
 from models.trackrcnn.association import TrackRcnnConfig
 from tests.conftest import make_detections
-from utils import synthetic
+from utils import synthetic, synthetic_pictures
 from utils.data_sets import data_set
 from utils.detection_scores import average_precision
 
@@ -29,7 +29,7 @@ LEAST_AP = {"trackrcnn": (90, 88), "motsnet": (90, 88), "pixel_embeddings": (65,
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("sprites")
-    draw, _ = synthetic.source("sprites")
+    draw, _ = synthetic_pictures.source("sprites")
     synthetic.generate(made, "sprites", draw, 10, "test", 1, 40, 4, 77)
     return made
 

@@ -9,7 +9,7 @@ import pytest
 
 import train_network
 from models.networks.data import Clips, load_sequences, truth_of
-from utils import synthetic
+from utils import synthetic, synthetic_pictures
 from utils.data_sets import data_set
 
 SMALL = (
@@ -22,7 +22,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("sprites")
-    draw, _ = synthetic.source("sprites")
+    draw, _ = synthetic_pictures.source("sprites")
     synthetic.generate(made, "sprites", draw, 10, "train", 2, 8, 3, 0)
     return made
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from utils import evaluation
 from utils.detections import Detections
 from utils.files import FormatError, instances_folder
 from utils.formats.base import Options
 from utils.formats.registry import Source, find_sources, merge_sequences
+from utils.truth import check_truth
 
 
 @dataclass(frozen=True)
@@ -143,5 +143,5 @@ class _Truth:
     def of(self, name: str, detections: Detections) -> Detections:
         """Return the truth of a sequence, checked against its detections."""
         truth = self.read(name)
-        evaluation.check_truth(truth, detections, self._sources[name].path)
+        check_truth(truth, detections, self._sources[name].path)
         return truth

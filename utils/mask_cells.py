@@ -48,9 +48,8 @@ def cells_of(text: Array, starts: Array, boxes: Array, height: int, width: int) 
     cells = np.zeros(n, np.uint64)
     x, y = np.empty(SIDE, np.int64), np.empty(SIDE, np.int64)
     for i in range(n):
-        for k in range(SIDE):
-            x[k] = int(np.floor(boxes[i, 0] + (k + 0.5) / SIDE * boxes[i, 2]))
-            y[k] = int(np.floor(boxes[i, 1] + (k + 0.5) / SIDE * boxes[i, 3]))
+        _middles(boxes[i, 0], boxes[i, 2], x)
+        _middles(boxes[i, 1], boxes[i, 3], y)
         # Points come by ascending pixels, and so do runs: both are gone through once.
         at, run, before, last, end = starts[i], -1, 0, 0, 0
         for c in range(SIDE):
@@ -75,6 +74,13 @@ def cells_of(text: Array, starts: Array, boxes: Array, height: int, width: int) 
                 if run % 2 == 1 and end > point:
                     cells[i] |= ONE << np.uint64(r * SIDE + c)
     return cells
+
+
+@loop()
+def _middles(low: float, side: float, pixels: Array) -> None:
+    """Write the pixels in which the middles of SIDE cells of a box's side lie."""
+    for k in range(SIDE):
+        pixels[k] = int(np.floor(low + (k + 0.5) / SIDE * side))
 
 
 @loop()

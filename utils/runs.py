@@ -1,4 +1,9 @@
-"""Run lengths of masks, compiled: checking and decoding them, boxes, parts, what two share."""
+"""Run lengths of masks, compiled: checking and decoding them, boxes, parts, what two share.
+
+COCO's format: numbers in base 32, least significant digit first, bit 5 of a character says that
+more digits follow, bit 4 of the last digit is the sign; from the fourth number on each is the
+difference to the number two before it. Runs alternate background, foreground.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +27,6 @@ SOUND, EMPTY, FOREIGN, UNENDED, LONG, RUN, TOTAL = range(7)
 def decode(text: Array, starts: Array, pixels: int) -> tuple[Array, Array, int, int, int]:
     """Return the runs of masks, and what is wrong with the first one that is broken.
 
-    The format: numbers in base 32, least significant digit first, bit 5 of a character says that
-    more digits follow, bit 4 of the last digit is the sign; from the fourth number on each is the
-    difference to the number two before it. Runs alternate background, foreground.
-
     Args:
         text: (t,) uint8, n compressed run lengths, one after another. starts: (n + 1,) where each
             begins. pixels: of a frame.
@@ -45,21 +46,9 @@ def decode(text: Array, starts: Array, pixels: int) -> tuple[Array, Array, int, 
         if at == starts[i + 1]:
             return runs, offsets, EMPTY, i, 0
         while at < starts[i + 1]:
-            value, used, more = 0, 0, True
-            while more:
-                if at == starts[i + 1]:
-                    return runs, offsets, UNENDED, i, 0
-                digit = int(text[at]) - FIRST
-                if digit < 0 or digit >= 64:
-                    return runs, offsets, FOREIGN, i, int(text[at])
-                if used == MAX_DIGITS:
-                    return runs, offsets, LONG, i, 0
-                value |= (digit & 31) << (5 * used)
-                more = digit >= 32
-                used += 1
-                at += 1
-                if not more and digit & 16:
-                    value -= 1 << (5 * used)
+            value, at, fault, wrong = number(text, at, starts[i + 1])
+            if fault != SOUND:
+                return runs, offsets, fault, i, wrong
             run = value + before if numbers > 2 else value
             if run < 0 or run > pixels:
                 return runs, offsets, RUN, i, run
@@ -72,6 +61,25 @@ def decode(text: Array, starts: Array, pixels: int) -> tuple[Array, Array, int, 
             return runs, offsets, TOTAL, i, total
         offsets[i + 1] = count
     return runs, offsets, SOUND, 0, 0
+
+
+@loop()
+def number(text: Array, at: int, end: int) -> tuple[int, int, int, int]:
+    """Return the number that begins at a character, where the next begins, the fault, its cause."""
+    value, used = 0, 0
+    while True:
+        if at == end:
+            return 0, at, UNENDED, 0
+        digit = int(text[at]) - FIRST
+        if digit < 0 or digit >= 64:
+            return 0, at, FOREIGN, int(text[at])
+        if used == MAX_DIGITS:
+            return 0, at, LONG, 0
+        value |= (digit & 31) << (5 * used)
+        used += 1
+        at += 1
+        if digit < 32:
+            return (value - (1 << (5 * used)) if digit & 16 else value), at, SOUND, 0
 
 
 @loop()

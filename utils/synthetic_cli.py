@@ -6,7 +6,8 @@ from pathlib import Path
 
 from utils.cli import Parser, positive
 from utils.data_sets import data_set
-from utils.synthetic import SPLITS, generate, source
+from utils.synthetic import generate
+from utils.synthetic_pictures import SPLITS, source
 
 
 def parse_args(kind: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -8,14 +8,14 @@ import pytest
 import reproduce_tables
 from models.remots.config import RetrackingConfig
 from reproduction import runs, systems
-from utils import synthetic
+from utils import synthetic, synthetic_pictures
 from utils.data_sets import data_set
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     made = tmp_path_factory.mktemp("data")
-    draw, _ = synthetic.source("sprites")
+    draw, _ = synthetic_pictures.source("sprites")
     synthetic.generate(made / "sprites_mot" / "test", "sprites", draw, 10, "test", 1, 14, 3, 5)
     return made
 

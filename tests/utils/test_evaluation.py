@@ -10,6 +10,7 @@ from utils.boxes import scaled_boxes
 from utils.data_sets import MOTS_CLASSES, data_set
 from utils.formats.registry import read_detections
 from utils.tables import format_table
+from utils.truth import truth_notes
 
 BOX = (5, 5, 8, 8)
 
@@ -164,16 +165,16 @@ def test_rows_without_an_id_are_no_results_and_ignore_regions_no_objects():
 def test_truth_notes_speak_of_shifts_gaps_and_empty_masks():
     objects = [(f, 1, 1, 1.0, (2 + 6 * f, 2, 8, 8)) for f in range(8)]
     found, keep = make_detections(objects), np.ones(8, bool)
-    assert evaluation.truth_notes(found, found, keep) == []
+    assert truth_notes(found, found, keep) == []
     later = replace(found, frames=found.frames + 1)
-    (note, *_) = evaluation.truth_notes(later, found, keep)
+    (note, *_) = truth_notes(later, found, keep)
     assert "one frame earlier (100% of its masks, 0% as it stands)" in note
-    (note, *_) = evaluation.truth_notes(found, later, keep)
+    (note, *_) = truth_notes(found, later, keep)
     assert "one frame later (100%" in note
     half = found.select(found.frames < 4)
-    (note,) = evaluation.truth_notes(half, found, keep)
+    (note,) = truth_notes(half, found, keep)
     assert note.startswith("4 of 8 detections are in frames without any annotation (truth: 4 ")
-    assert evaluation.truth_notes(half, found, found.frames < 4) == []  # only what takes part
+    assert truth_notes(half, found, found.frames < 4) == []  # only what takes part
 
 
 def test_a_shift_is_said_though_most_masks_match_anyhow():
@@ -182,6 +183,6 @@ def test_a_shift_is_said_though_most_masks_match_anyhow():
     objects += [(f, i, 1, 1.0, (2 + 9 * f, 12 * i - 80, 8, 8)) for f in range(8) for i in (8, 9)]
     found, keep = make_detections(objects, 60, 120), np.ones(80, bool)
     moved = replace(found, frames=found.frames + 1)
-    notes = evaluation.truth_notes(moved, found, keep)
+    notes = truth_notes(moved, found, keep)
     assert any("one frame earlier (100% of its masks, " in note for note in notes)
-    assert evaluation.truth_notes(found, found, keep) == []
+    assert truth_notes(found, found, keep) == []

@@ -8,7 +8,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.conftest import generate
-from utils import masks, synthetic
+from utils import masks, synthetic, synthetic_pictures
 from utils.data_sets import data_set
 from utils.formats.registry import read_detections
 from utils.synthetic_cli import parse_args
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def sequence(frames=300, kind="sprites", seed=0):
     return synthetic.generate_sequence(
         "0001",
-        synthetic.sprite_source(),
+        synthetic_pictures.sprite_source(),
         data_set(kind).margin,
         frames,
         3,
@@ -108,9 +108,9 @@ def test_mnist_from_a_file_and_digit_classes(tmp_path):
     images[np.arange(20), labels, 0] = 255
     arrays = {f"{k}_{s}": v for s in ("train", "test") for k, v in (("x", images), ("y", labels))}
     np.savez(tmp_path / "m.npz", **arrays)
-    found, classes, origin = synthetic.load_mnist("test", tmp_path / "m.npz")
+    found, classes, origin = synthetic_pictures.load_mnist("test", tmp_path / "m.npz")
     assert found.shape == (20, 28, 28) and origin.endswith("m.npz")
-    draw, rng = synthetic.digit_source(found, classes), np.random.default_rng(0)
+    draw, rng = synthetic_pictures.digit_source(found, classes), np.random.default_rng(0)
     drawn = {int(np.argmax(draw(rng)[:, 0, 0])) for _ in range(200)}
     assert drawn == set(range(1, 10))  # 9 of the 10 classes
 
@@ -120,8 +120,8 @@ def test_without_mnist_scikit_learns_digits_take_its_place(monkeypatch):
         raise Exception("URL fetch failure on https://example.invalid: None -- no network")
 
     monkeypatch.setattr(synthetic, "_keras_mnist", offline)
-    train, labels, origin = synthetic.load_mnist("train")
-    test, _, _ = synthetic.load_mnist("test")
+    train, labels, origin = synthetic_pictures.load_mnist("train")
+    test, _, _ = synthetic_pictures.load_mnist("test")
     assert "scikit-learn" in origin and "no network" in origin
     assert train.shape[1:] == (28, 28) and len(train) == len(labels)
     shared = {i.tobytes() for i in train} & {i.tobytes() for i in test}
@@ -131,7 +131,7 @@ def test_without_mnist_scikit_learns_digits_take_its_place(monkeypatch):
 def test_keras_mnist_is_asked_first(monkeypatch):
     marker = np.ones((1, 28, 28), np.uint8), np.array([1])
     monkeypatch.setattr(synthetic, "_keras_mnist", lambda split: marker)
-    images, _, origin = synthetic.load_mnist("test")
+    images, _, origin = synthetic_pictures.load_mnist("test")
     assert images is marker[0] and origin == "keras.datasets.mnist"
 
 
@@ -139,7 +139,7 @@ def test_damaged_mnist_is_one_line(tmp_path):
     path = tmp_path / "m.npz"
     path.write_bytes(b"no archive")
     with pytest.raises(ValueError, match=r"m\.npz: must be an mnist\.npz"):
-        synthetic.load_mnist("test", path)
+        synthetic_pictures.load_mnist("test", path)
 
 
 def test_command_line(tmp_path):
@@ -171,7 +171,7 @@ def test_command_line(tmp_path):
 
 
 def test_sprites_vary_by_a_tenth_in_size_and_a_fifth_in_aspect():
-    draw, rng = synthetic.sprite_source(), np.random.default_rng(0)
+    draw, rng = synthetic_pictures.sprite_source(), np.random.default_rng(0)
     shapes = np.array([draw(rng).shape[:2] for _ in range(800)], float)
     sizes, aspects = np.sqrt(shapes.prod(axis=1)) / 21, shapes[:, 1] / shapes[:, 0]
     assert 0.86 < sizes.min() < 0.93 and 1.07 < sizes.max() < 1.14

@@ -14,7 +14,8 @@ from utils import masks
 from utils.detections import Detections
 from utils.files import FormatError, atomic_path, shown
 from utils.formats.base import UNKNOWN, File, Format, Options, Output
-from utils.formats.labels import label_image, plain, read_labels
+from utils.formats.label_writing import label_image
+from utils.formats.labels import plain, read_labels
 from utils.formats.rows import Rows
 
 Array = npt.NDArray[Any]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import xml.etree.ElementTree as ElementTree
-import zipfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from utils import masks
-from utils.detections import MAX_CLASS, Detections
+from utils.detections import Detections
 from utils.files import atomic_path
+from utils.formats.archives import member, names_in, opened
 from utils.formats.base import File, Format, Options, Output, frame_numbers
-from utils.formats.labels import PER_CLASS, add_labels, open_png
 from utils.formats.rows import Rows, Size, polygon_rle
 from utils.outlines import one_polygon
 
@@ -36,7 +34,7 @@ class CvatXml(Format):
         """Return whether it is an XML of annotations, or a zip that holds one."""
         if file.head.startswith(ZIP):
             return file.suffix == ".zip" and any(
-                name.endswith("annotations.xml") for name in _names(file)
+                name.endswith("annotations.xml") for name in names_in(file)
             )
         return b"<annotations" in file.head
 
@@ -45,9 +43,9 @@ class CvatXml(Format):
         rows = Rows(file.path, file.stem)
         content = file.content
         if content.startswith(ZIP):
-            with _opened(file) as archive:
+            with opened(file) as archive:
                 name = next(n for n in archive.namelist() if n.endswith("annotations.xml"))
-                content = _member(rows, archive, name)
+                content = member(rows, archive, name)
         if b"<!DOCTYPE" in content[:4096] or b"<!ENTITY" in content[:65536]:
             raise rows.fail(None, "must be XML without a document type", "one")
         try:
@@ -198,113 +196,6 @@ def _mask(rows: Rows, place: str, shape: Any, size: Size) -> bytes:
         raise rows.fail(place, rule, sum(runs))
     part = np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width)
     return masks.encode_at(part, left, top, *size)
-
-
-class CvatMots(Format):
-    """CVAT's MOTS zip: instance PNGs whose classes are the lines of labels.txt."""
-
-    name = "cvat-mots"
-    meaning = "CVAT's MOTS PNG 1.0 (zip): instances/*.png with labels.txt"
-    suffixes = (".zip",)
-
-    def fits(self, file: File) -> bool:
-        """Return whether it is a zip of instance images."""
-        return file.head.startswith(ZIP) and any(
-            "instances/" in name and name.endswith(".png") for name in _names(file)
-        )
-
-    def read(self, file: File, options: Options) -> list[Detections]:
-        """Return a sequence for each subset of the archive."""
-        with _opened(file) as archive:
-            groups: dict[str, list[str]] = {}
-            for name in sorted(archive.namelist()):
-                if "instances/" in name and name.endswith(".png"):
-                    groups.setdefault(name.rpartition("/")[0], []).append(name)
-            several = len(groups) > 1
-            return [
-                self._subset(file, archive, folder, names, several, options)
-                for folder, names in groups.items()
-            ]
-
-    def _subset(
-        self,
-        file: File,
-        archive: zipfile.ZipFile,
-        folder: str,
-        names: list[str],
-        several: bool,
-        options: Options,
-    ) -> Detections:
-        """Return the sequence of one folder of instance images."""
-        subset = PurePosixPath(folder).parent.name
-        rows = Rows(file.path, subset if several and subset else file.stem)
-        labels: list[str] = []
-        if f"{folder}/labels.txt" in archive.namelist():
-            text = _member(rows, archive, f"{folder}/labels.txt").decode("utf-8", "replace")
-            labels = [line.strip() for line in text.splitlines() if line.strip()]
-        numbers = {i: options.classes.number(name, i) for i, name in enumerate(labels, 1)}
-        frames, by_name = frame_numbers(names)
-        if not by_name:
-            rows.notes.append("file names have no numbers: frames are counted in their order")
-        if len(set(frames)) < len(frames):
-            twice = next(n for n in frames if frames.count(n) > 1)
-            raise rows.fail(folder, "a frame must be listed once", f"frame {twice} twice")
-
-        def meaning(label: int) -> tuple[int, int]:
-            cls = numbers.get(label // PER_CLASS, label // PER_CLASS)
-            return (cls if label >= PER_CLASS and cls <= MAX_CLASS else 0), label
-
-        for frame, pixels in _pictures(rows, archive, names, frames):
-            add_labels(rows, names[frames.index(frame)], frame, pixels, meaning)
-        known = {number: options.classes.names[number] for number in numbers.values()}
-        return rows.finish(known if labels else None, options.ids)
-
-
-def _pictures(
-    rows: Rows, archive: zipfile.ZipFile, names: list[str], frames: list[int]
-) -> Iterator[tuple[int, Any]]:
-    """Yield (frame, pixels) of the images of an archive, frames ascending."""
-    for frame, name in sorted(zip(frames, names, strict=True)):
-        picture = _InZip(rows.path, name, _member(rows, archive, name))
-        yield frame, open_png(picture)[1]
-
-
-class _InZip(File):
-    """A file of an archive, held in memory."""
-
-    def __init__(self, path: Path, name: str, content: bytes) -> None:
-        super().__init__(path / name)
-        self._content = content
-
-    def open(self) -> Any:
-        """Return it, opened."""
-        return io.BytesIO(self.content)
-
-
-def _opened(file: File) -> zipfile.ZipFile:
-    """Return an archive, opened.
-
-    Raises:
-        FormatError: it is none.
-    """
-    try:
-        return zipfile.ZipFile(io.BytesIO(file.content))
-    except Exception as error:  # zipfile raises of every kind on broken archives
-        raise Rows(file.path, "").fail(None, "must be a zip archive", error) from None
-
-
-def _names(file: File) -> list[str]:
-    """Return the names in an archive; none if it is broken."""
-    with _opened(file) as archive:
-        return archive.namelist()
-
-
-def _member(rows: Rows, archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a file of an archive."""
-    try:
-        return archive.read(name)
-    except Exception as error:  # zipfile raises of every kind on broken archives
-        raise rows.fail(name, "must be readable", error) from None
 
 
 def write(path: Path, output: Output) -> None:

@@ -52,32 +52,31 @@ class LabelStudio(Format):
         skipped = 0
         for i, (frame, task) in enumerate(zip(frames, tasks, strict=True)):
             for place, region in _regions(rows, i, task):
-                kind = region.get("type")
-                if kind not in ("brushlabels", "polygonlabels"):
+                if region.get("type") not in ("brushlabels", "polygonlabels"):
                     skipped += 1
                     continue
-                size = rows.fix_size(
-                    place,
-                    *(
-                        value(rows, place, region, f"original_{s}", int)
-                        for s in ("height", "width")
-                    ),
-                )
-                holder = value(rows, place, region, "value", dict)
-                labels = value(rows, place, holder, kind, list) or ["object"]
-                label = str(labels[0])
+                label, rle = _region(rows, place, region)
                 if label not in names:
                     names.append(label)
                 cls = options.classes.number(label, names.index(label) + 1)
-                if kind == "brushlabels":
-                    rle = masks.encode(decode_brush(rows, place, holder.get("rle"), size))
-                else:
-                    rle = polygon_rle(rows, place, [_outline(rows, place, holder, size)], size)
                 rows.add(place, frame, cls, rle)
         if skipped:
             rows.notes.append(f"{skipped} regions that are no masks are left out")
         numbers = [options.classes.number(n, 0) for n in names]
         return [rows.finish({n: options.classes.names[n] for n in numbers}, options.ids)]
+
+
+def _region(rows: Rows, place: str, region: Json) -> tuple[str, bytes]:
+    """Return the label and the mask of a brush or polygon region."""
+    sides = (value(rows, place, region, f"original_{s}", int) for s in ("height", "width"))
+    size = rows.fix_size(place, *sides)
+    holder = value(rows, place, region, "value", dict)
+    labels = value(rows, place, holder, region["type"], list) or ["object"]
+    if region["type"] == "brushlabels":
+        rle = masks.encode(decode_brush(rows, place, holder.get("rle"), size))
+    else:
+        rle = polygon_rle(rows, place, [_outline(rows, place, holder, size)], size)
+    return str(labels[0]), rle
 
 
 def _image(rows: Rows, number: int, task: Json) -> str:
@@ -137,33 +136,38 @@ def decode_brush(rows: Rows, place: str, rle: Any, size: tuple[int, int]) -> npt
     ):
         raise rows.fail(place, "rle must be a list of bytes", rle)
     height, width = size
-    bits = "".join(f"{byte:08b}" for byte in rle)
-    at = 0
-
-    def read(count: int) -> int:
-        nonlocal at
-        if at + count > len(bits):
-            raise rows.fail(place, "rle must not end early", f"{len(rle)} bytes")
-        number = int(bits[at : at + count], 2) if count else 0
-        at += count
-        return number
-
-    total, word = read(32), read(5) + 1
-    lengths = [read(4) + 1 for _ in range(4)]
+    bits = _Bits(rows, place, rle)
+    total, word = bits.read(32), bits.read(5) + 1
+    lengths = [bits.read(4) + 1 for _ in range(4)]
     if total != height * width * CHANNELS:
         rule = f"rle must be a picture of {height} x {width} x {CHANNELS} values"
         raise rows.fail(place, rule, total)
     values = np.zeros(total, np.uint8)
     filled = 0
     while filled < total:
-        repeated = read(1)
-        count = read(lengths[read(2)]) + 1
+        repeated = bits.read(1)
+        count = bits.read(lengths[bits.read(2)]) + 1
         if filled + count > total:
             raise rows.fail(place, f"rle must hold {total} values", f"{filled + count}")
-        if repeated:
-            values[filled : filled + count] = min(read(word), 255)
-        else:
-            for i in range(filled, filled + count):
-                values[i] = min(read(word), 255)
+        for i in range(filled, filled + count):
+            again = repeated and i > filled
+            values[i] = values[filled] if again else min(bits.read(word), 255)
         filled += count
     return (values.reshape(height, width, CHANNELS)[:, :, -1] > 0).astype(np.uint8)
+
+
+class _Bits:
+    """Bytes, read a few bits at a time."""
+
+    def __init__(self, rows: Rows, place: str, rle: list[int]) -> None:
+        self._bits, self._at = "".join(f"{byte:08b}" for byte in rle), 0
+        self._error = rows.fail(place, "rle must not end early", f"{len(rle)} bytes")
+
+    def read(self, count: int) -> int:
+        """Return the number that the next bits are."""
+        end = self._at + count
+        if end > len(self._bits):
+            raise self._error
+        number = int(self._bits[self._at : end], 2) if count else 0
+        self._at = end
+        return number

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from utils import masks
 from utils.detections import IGNORE, Detections
-from utils.files import FormatError, atomic_folder
-from utils.formats.base import UNKNOWN, File, Format, Options, Output, ignore_names
+from utils.files import FormatError
+from utils.formats.base import UNKNOWN, File, Format, Options, ignore_names
 from utils.formats.rows import MAX_ID, MAX_SIDE, Rows
-from utils.identity_colours import colour_of
 
 Array = npt.NDArray[Any]
 # (label) -> (class, identity): what a number in a label image says.
@@ -30,8 +26,6 @@ CHUNK = "tracks"  # text of a DAVIS PNG: [[index, identity, class]]
 LAST_CLASS = 10  # of MOTS PNG that are told from label images
 VOID = 255  # DAVIS: not annotated
 PNG = b"\x89PNG\r\n\x1a\n"
-TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 def label_rles(labels: Array) -> dict[int, bytes]:
@@ -232,143 +226,3 @@ class DavisPng(LabelPng):
         except (OSError, ValueError, TypeError):
             return davis
         return (lambda label: tracks.get(label, davis(label))) if tracks else davis
-
-
-class LabelTiff(Format):
-    """TIFF stacks, or a TIFF per frame, as the Cell Tracking Challenge has them."""
-
-    name = "tiff"
-    meaning = "label images as TIFF, a stack or a file a frame (Cell Tracking Challenge)"
-    suffixes = TIFF_SUFFIXES
-
-    def fits(self, file: File) -> bool:
-        """Return whether it is a TIFF."""
-        return file.head[:4] in TIFF
-
-    def planes(self, file: File) -> int:
-        """Return how many images a file holds."""
-        with _Tiff(file) as pages:
-            return len(pages)
-
-    def read(self, file: File, options: Options) -> list[Detections]:
-        """Return the sequence of a stack, frames from 0; pages are read one by one."""
-        rows = Rows(file.path, file.stem)
-        with _Tiff(file) as pages:
-            images = ((f"image {i}", i, _page(file, pages, i)) for i in range(len(pages)))
-            return [read_labels(rows, images, plain, options)]
-
-    def read_frames(self, files: Mapping[int, File], sequence: str, options: Options) -> Detections:
-        """Return the sequence, see `Format`."""
-        first = next(iter(files.values()))
-        rows = Rows(first.path.parent, sequence)
-
-        def images() -> Iterable[tuple[str, int, Array]]:
-            for frame, file in files.items():
-                with _Tiff(file) as pages:
-                    yield file.path.name, frame, _page(file, pages, 0)
-
-        return read_labels(rows, images(), plain, options)
-
-
-class _Tiff:
-    """The pages of a TIFF, opened."""
-
-    def __init__(self, file: File) -> None:
-        self.file = file
-
-    def __enter__(self) -> Any:
-        import tifffile
-
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is said once
-        self.stream = self.file.open()
-        try:
-            self.opened = tifffile.TiffFile(self.stream)
-            return self.opened.pages
-        except Exception as error:
-            self.stream.close()
-            raise FormatError(self.file.path, None, "must be a TIFF image", error) from None
-
-    def __exit__(self, *_: object) -> None:
-        self.opened.close()
-        self.stream.close()
-
-
-def _page(file: File, pages: Any, number: int) -> Array:
-    """Return one image of a TIFF."""
-    try:
-        page = pages[number]
-        if max(page.shape, default=0) > MAX_SIDE:
-            rule = f"height and width must be whole numbers in 1..{MAX_SIDE}"
-            raise FormatError(file.path, f"image {number}", rule, f"shape {page.shape}")
-        return np.asarray(page.asarray())
-    except FormatError:
-        raise
-    except Exception as error:
-        place = f"image {number}"
-        raise FormatError(file.path, place, "must be a readable TIFF image", error) from None
-
-
-def label_image(detections: Detections, rows: Array, values: Array) -> npt.NDArray[np.int64]:
-    """Return the (height, width) image of disjoint masks, each filled with its value.
-
-    Args:
-        detections: holds the masks. rows: (k,) indices. values: (k,) from 1.
-    """
-    pixels = detections.height * detections.width
-    steps = np.zeros(pixels + 1, np.int64)
-    if len(rows):
-        runs, offsets = masks.decode_runs(detections.rles[rows], pixels)
-        ends = np.cumsum(runs) - np.repeat(np.arange(len(rows)) * pixels, np.diff(offsets))
-        inside = (np.arange(len(runs)) - np.repeat(offsets[:-1], np.diff(offsets))) % 2 == 1
-        owner = np.repeat(values, np.diff(offsets))[inside]
-        np.add.at(steps, (ends - runs)[inside], owner)
-        np.subtract.at(steps, ends[inside], owner)
-    flat = np.cumsum(steps)[:-1]
-    return flat.reshape(detections.width, detections.height).T
-
-
-def write_mots_png(path: Path, output: Output) -> None:
-    """Write a folder of 16-bit PNGs, class * 1000 + instance; frames are those with detections.
-
-    Raises:
-        ValueError: identities that such images cannot hold.
-    """
-    result, rows = output.result, output.rows
-    ids, classes = result.ids[rows], result.classes[rows]
-    if len(rows) and (ids.max() > LARGEST_PNG or (ids // PER_CLASS != classes).any()):
-        worst = int(ids.max() if ids.max() > LARGEST_PNG else ids[ids // PER_CLASS != classes][0])
-        rule = f"png holds ids of class * 1000 + number to {LARGEST_PNG}"
-        raise ValueError(f"{rule}, got {worst}")
-    with atomic_folder(path) as folder:
-        for frame, of in output.by_frame():
-            image = label_image(result, of, result.ids[of]).astype(np.uint16)
-            cv2.imwrite(str(folder / f"{frame:06d}.png"), image)
-
-
-def write_davis(path: Path, output: Output) -> None:
-    """Write a folder of PNGs with a palette, an index per track in the order of identities.
-
-    The files say which identity and class an index stands for, in a text chunk that `DavisPng`
-    reads; to other programs an index is an object.
-
-    Raises:
-        ValueError: more tracks than indices.
-    """
-    from PIL import Image, PngImagePlugin
-
-    result, rows = output.result, output.rows
-    identities, first = np.unique(result.ids[rows], return_index=True)
-    if len(identities) >= VOID:
-        raise ValueError(f"davis holds {VOID - 1} tracks, got {len(identities)}")
-    index = {identity: i for i, identity in enumerate(identities.tolist(), 1)}
-    classes = result.classes[rows[first]].tolist()
-    meanings = [[i, identity, classes[i - 1]] for identity, i in index.items()]
-    chunk = PngImagePlugin.PngInfo()
-    chunk.add_text(CHUNK, json.dumps(meanings))
-    palette = [v for i in range(256) for v in (colour_of(i) if 0 < i < VOID else (0, 0, 0))]
-    with atomic_folder(path) as folder:
-        for frame, of in output.by_frame():
-            values = np.array([index[i] for i in result.ids[of].tolist()], np.int64)
-            image = Image.fromarray(label_image(result, of, values).astype(np.uint8), mode="P")
-            image.putpalette(palette)
-            image.save(folder / f"{frame:06d}.png", pnginfo=chunk)

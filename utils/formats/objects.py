@@ -80,34 +80,41 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
         return _ultralytics(rows, place, frame, source, classes)
     if hasattr(source, "xyxy") and hasattr(source, "mask"):
         return _supervision(rows, place, frame, source, classes)
-    if hasattr(source, "pred_masks"):
-        table = _columns(source, "pred_masks", "scores", "pred_classes")
-        return _add(rows, place, frame, table, 1, classes)
-    if hasattr(source, "masks") and hasattr(source, "labels"):
-        table = _columns(source, "masks", "scores", "labels")
-        return _add(rows, place, frame, table, 1, classes)
+    for names in (("pred_masks", "scores", "pred_classes"), ("masks", "scores", "labels")):
+        if hasattr(source, names[0]) and hasattr(source, names[2]):
+            return _add(rows, place, frame, _columns(source, *names), 1, classes)
+    table = _table(source, classes)
+    if table is not None:
+        return _add(rows, place, frame, table, 0, classes)
+    return _image(rows, place, frame, source, classes)
+
+
+def _table(source: Any, classes: Classes) -> tuple[Any, ...] | None:
+    """Return (masks, scores, classes) of a dict, a list of SAM's dicts or a tuple; else None."""
     if isinstance(source, Mapping) and "masks" in source:
         stack, scores, labels = (source.get(key) for key in ("masks", "scores", "labels"))
         if labels is not None and (names := source.get("names")):
             numbers = _array(labels).astype(int).tolist()
-            labels = [
-                classes.number(str(names[c]) if c in names else f"class {c}", c) for c in numbers
-            ]
-        return _add(rows, place, frame, (stack, scores, labels), 0, classes)
+            labels = [classes.number(str(names.get(c, f"class {c}")), c) for c in numbers]
+        return stack, scores, labels
     if isinstance(source, Sequence) and all(_is_sam(item) for item in source):
         stack = np.stack([_array(item["segmentation"]) for item in source])
-        scores = [min(1.0, max(0.0, item.get("predicted_iou", 1.0))) for item in source]
-        return _add(rows, place, frame, (stack, scores, None), 0, classes)
+        return stack, [min(1.0, max(0.0, item.get("predicted_iou", 1.0))) for item in source], None
     if isinstance(source, tuple) and 1 < len(source) < 4:
-        return _add(rows, place, frame, (*source, None)[:3], 0, classes)
-    if hasattr(source, "__array__") or hasattr(source, "detach"):
-        values = _array(source)
-        if values.ndim == 2 and values.dtype.kind in "iu":
-            return _labels(rows, place, frame, values)
-        if values.ndim in (3, 4):
-            return _add(rows, place, frame, (values, None, None), 0, classes)
-        raise rows.fail(None, f"must be {KNOWN}", f"an array of shape {values.shape}")
-    raise rows.fail(None, f"must be {KNOWN}", type(source).__name__)
+        return (*source, None)[:3]
+    return None
+
+
+def _image(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> dict[int, str]:
+    """Take a label image or a stack of masks."""
+    if not (hasattr(source, "__array__") or hasattr(source, "detach")):
+        raise rows.fail(None, f"must be {KNOWN}", type(source).__name__)
+    values = _array(source)
+    if values.ndim == 2 and values.dtype.kind in "iu":
+        return _labels(rows, place, frame, values)
+    if values.ndim in (3, 4):
+        return _add(rows, place, frame, (values, None, None), 0, classes)
+    raise rows.fail(None, f"must be {KNOWN}", f"an array of shape {values.shape}")
 
 
 def _is_sam(item: Any) -> bool:
@@ -162,14 +169,9 @@ def _add(
     n = len(stack)
     rows.scored |= table[1] is not None
     scores = np.ones(n) if table[1] is None else _array(table[1])
-    numbers = np.ones(n, int) if table[2] is None else _array(table[2])
-    if numbers.dtype.kind in "USO" and all(isinstance(v, str) for v in numbers.tolist()):
-        known = list(dict.fromkeys(numbers.tolist()))
-        numbers = np.array([classes.number(v, known.index(v) + 1) for v in numbers.tolist()])
-    elif numbers.dtype.kind not in "iufb":
-        raise rows.fail(place, "classes must be numbers or names", numbers.dtype)
-    elif table[2] is not None:
-        numbers = numbers + shift
+    numbers = np.ones(n, int)
+    if table[2] is not None:
+        numbers = _class_numbers(rows, place, _array(table[2]), shift, classes)
     identities = np.zeros(n, int) if ids is None else _array(ids)
     for name, column in (("scores", scores), ("classes", numbers), ("ids", identities)):
         if column.shape != (n,):
@@ -180,6 +182,16 @@ def _add(
         rle = masks.encode(bits[i])
         rows.add(f"{place} mask {i}", frame, cls, rle, score, max(0, int(identity or 0)))
     return {1: UNKNOWN} if table[2] is None else {}
+
+
+def _class_numbers(rows: Rows, place: str, given: Array, shift: int, classes: Classes) -> Array:
+    """Return (n,) class numbers of names, or of numbers raised by `shift`."""
+    if given.dtype.kind in "USO" and all(isinstance(v, str) for v in given.tolist()):
+        known = list(dict.fromkeys(given.tolist()))
+        return np.array([classes.number(v, known.index(v) + 1) for v in given.tolist()])
+    if given.dtype.kind not in "iufb":
+        raise rows.fail(place, "classes must be numbers or names", given.dtype)
+    return given + shift
 
 
 def _supervision(

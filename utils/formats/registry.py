@@ -14,11 +14,13 @@ from utils.files import FormatError
 from utils.formats.arrays import Npy, Npz
 from utils.formats.base import File, Format, Options, frame_numbers
 from utils.formats.coco import CocoAnnotations, CocoResults
-from utils.formats.cvat import CvatMots, CvatXml
+from utils.formats.cvat import CvatXml
+from utils.formats.cvat_mots import CvatMots
 from utils.formats.label_studio import LabelStudio
-from utils.formats.labels import DavisPng, LabelPng, LabelTiff, MotsPng
+from utils.formats.labels import DavisPng, LabelPng, MotsPng
 from utils.formats.lines import TextLines, numbered
 from utils.formats.mots_txt import MOTS_TXT
+from utils.formats.tiff import LabelTiff
 from utils.formats.track_rcnn import TRACK_RCNN
 from utils.formats.tracking_only import TRACKING_ONLY
 from utils.formats.yolo import YoloTxt

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.formats import arrays, coco, cvat, labels, mot, mots_txt, yolo, ytvis
+from utils.formats import arrays, coco, cvat, label_writing, mot, mots_txt, yolo, ytvis
 from utils.formats.base import Output
 
 
@@ -34,8 +34,8 @@ WRITERS: Mapping[str, Writer] = {
     MOTS: Writer("data", ".txt", mots_txt.write_output, "MOTS txt, always written"),
     "coco": Writer("coco", ".json", coco.write, "COCO annotations with track_id"),
     "ytvis": Writer("ytvis", ".json", ytvis.write, "YouTube-VIS annotations"),
-    "png": Writer("png", "", labels.write_mots_png, "MOTS PNG, class * 1000 + number"),
-    "davis": Writer("davis", "", labels.write_davis, "PNG with a palette, to 254 tracks"),
+    "png": Writer("png", "", label_writing.write_mots_png, "MOTS PNG, class * 1000 + number"),
+    "davis": Writer("davis", "", label_writing.write_davis, "PNG with a palette, to 254 tracks"),
     "yolo": Writer("yolo", "", yolo.write, "YOLO segmentation txt with ids"),
     "cvat": Writer("cvat", ".xml", cvat.write, "CVAT for video 1.1, tracks of polygons"),
     "npz": Writer("npz", ".npz", arrays.write, "label images (T, H, W) with frames"),

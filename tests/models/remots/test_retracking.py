@@ -18,7 +18,7 @@ from models.remots.short_term import limit_of, short_term
 from models.remots.triplets import Seen, augmented
 from pipeline.stages import reader_of
 from tests.models.motsnet.scene import moving
-from utils import synthetic
+from utils import synthetic, synthetic_pictures
 from utils.colours import colour_histograms
 from utils.evaluation import identity_f1
 from utils.formats import mots_txt
@@ -100,7 +100,7 @@ def test_short_term_tracks_need_overlap_after_the_flow_and_looks():
 def video(tmp_path_factory):
     """Return a folder of a generated sequence with frames, and of its tracks with some mixed up."""
     made = tmp_path_factory.mktemp("video")
-    draw, _ = synthetic.source("sprites")
+    draw, _ = synthetic_pictures.source("sprites")
     synthetic.generate(made, "sprites", draw, 10, "test", 1, 70, 5, 4)
     truth = read_detections(made / "instances_txt" / "0001.txt")
     truth = truth.select(truth.classes != 10)

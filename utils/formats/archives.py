@@ -1,0 +1,35 @@
+"""Zip archives as formats read them: opened, listed, a member read, broken ones refused."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+from utils.formats.base import File
+from utils.formats.rows import Rows
+
+
+def opened(file: File) -> zipfile.ZipFile:
+    """Return an archive, opened.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        return zipfile.ZipFile(io.BytesIO(file.content))
+    except Exception as error:  # zipfile raises of every kind on broken archives
+        raise Rows(file.path, "").fail(None, "must be a zip archive", error) from None
+
+
+def names_in(file: File) -> list[str]:
+    """Return the names in an archive; none if it is broken."""
+    with opened(file) as archive:
+        return archive.namelist()
+
+
+def member(rows: Rows, archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a file of an archive."""
+    try:
+        return archive.read(name)
+    except Exception as error:  # zipfile raises of every kind on broken archives
+        raise rows.fail(name, "must be readable", error) from None

@@ -1,0 +1,94 @@
+"""Label images as TIFF: a stack, or a file a frame, as the Cell Tracking Challenge has them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.detections import Detections
+from utils.files import FormatError
+from utils.formats.base import File, Format, Options
+from utils.formats.labels import plain, read_labels
+from utils.formats.rows import MAX_SIDE, Rows
+
+Array = npt.NDArray[Any]
+TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+class LabelTiff(Format):
+    """TIFF stacks, or a TIFF per frame, as the Cell Tracking Challenge has them."""
+
+    name = "tiff"
+    meaning = "label images as TIFF, a stack or a file a frame (Cell Tracking Challenge)"
+    suffixes = TIFF_SUFFIXES
+
+    def fits(self, file: File) -> bool:
+        """Return whether it is a TIFF."""
+        return file.head[:4] in TIFF
+
+    def planes(self, file: File) -> int:
+        """Return how many images a file holds."""
+        with _Tiff(file) as pages:
+            return len(pages)
+
+    def read(self, file: File, options: Options) -> list[Detections]:
+        """Return the sequence of a stack, frames from 0; pages are read one by one."""
+        rows = Rows(file.path, file.stem)
+        with _Tiff(file) as pages:
+            images = ((f"image {i}", i, _page(file, pages, i)) for i in range(len(pages)))
+            return [read_labels(rows, images, plain, options)]
+
+    def read_frames(self, files: Mapping[int, File], sequence: str, options: Options) -> Detections:
+        """Return the sequence, see `Format`."""
+        first = next(iter(files.values()))
+        rows = Rows(first.path.parent, sequence)
+
+        def images() -> Iterable[tuple[str, int, Array]]:
+            for frame, file in files.items():
+                with _Tiff(file) as pages:
+                    yield file.path.name, frame, _page(file, pages, 0)
+
+        return read_labels(rows, images(), plain, options)
+
+
+class _Tiff:
+    """The pages of a TIFF, opened."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+
+    def __enter__(self) -> Any:
+        import tifffile
+
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is said once
+        self.stream = self.file.open()
+        try:
+            self.opened = tifffile.TiffFile(self.stream)
+            return self.opened.pages
+        except Exception as error:
+            self.stream.close()
+            raise FormatError(self.file.path, None, "must be a TIFF image", error) from None
+
+    def __exit__(self, *_: object) -> None:
+        self.opened.close()
+        self.stream.close()
+
+
+def _page(file: File, pages: Any, number: int) -> Array:
+    """Return one image of a TIFF."""
+    try:
+        page = pages[number]
+        if max(page.shape, default=0) > MAX_SIDE:
+            rule = f"height and width must be whole numbers in 1..{MAX_SIDE}"
+            raise FormatError(file.path, f"image {number}", rule, f"shape {page.shape}")
+        return np.asarray(page.asarray())
+    except FormatError:
+        raise
+    except Exception as error:
+        place = f"image {number}"
+        raise FormatError(file.path, place, "must be a readable TIFF image", error) from None

@@ -1,0 +1,110 @@
+"""Whether a ground truth fits the detections that are scored against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from utils import masks, mots_metrics
+from utils.detections import Detections
+from utils.files import FormatError
+
+MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA", "F_DR")
+BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
+BOX_IOU = 0.5
+SAMPLE = 40  # frames of a sequence that are looked at to see whether its truth is shifted
+SHIFTED = 0.05  # share of true masks by which another frame must match better to be worth a word
+OUTSIDE = 0.05  # share of results in frames without truth that is worth a word
+
+Array = npt.NDArray[Any]
+Row = dict[str, Any]
+
+
+def check_truth(truth: Detections, detections: Detections, path: Path | str) -> None:
+    """Refuse a ground truth that these detections cannot be scored against.
+
+    Args:
+        truth: what `path` holds.
+        detections: of the same sequence.
+        path: for the message.
+
+    Raises:
+        FormatError: scores, no ids, another frame size, or masks that overlap.
+    """
+    if not len(truth):
+        return
+    if truth.scored:
+        raise FormatError(path, None, "ground truth must have 6 fields", "scores")
+    if (truth.ids == 0).any():
+        frame = int(truth.frames[truth.ids == 0][0])
+        raise FormatError(path, None, "ground truth must have ids from 1", f"0 in frame {frame}")
+    if len(detections) and truth.size != detections.size:
+        rule = "ground truth must have the detections' frame size"
+        size = f"{detections.height} {detections.width}"
+        raise FormatError(path, None, f"{rule} {size}", f"{truth.height} {truth.width}")
+    for frame, rows in truth.rows_by_frame():
+        coco = truth.coco(rows)
+        shared = np.triu(masks.overlap(coco, coco), 1)
+        if shared.any():
+            first, second = (int(truth.ids[rows[i]]) for i in np.argwhere(shared)[0])
+            rule = "ground-truth masks of a frame must be disjoint"
+            value = f"ids {first} and {second} in frame {frame}"
+            raise FormatError(path, None, rule, value)
+
+
+def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[str]:
+    """Return what looks wrong between a ground truth and the detections to be scored against it.
+
+    Args:
+        truth: of one sequence; detections: n, of the same; keep: (n,) bool, those that take part.
+
+    Returns:
+        Lines for the user: a shift of the frame numbers by one, masks in frames without truth,
+        truth without a pixel.
+    """
+    notes = []
+    empty = masks.areas_of(truth.rles, truth.height * truth.width) == 0
+    if empty.any():
+        notes.append(
+            f"{empty.sum()} ground-truth masks have no pixel (first: id {truth.ids[empty][0]} in "
+            f"frame {truth.frames[empty][0]}): they count as missed"
+        )
+    if not len(truth) or not keep.any():
+        return notes
+    matched = {shift: _matched(truth, detections, keep, shift) for shift in (-1, 0, 1)}
+    best = max((-1, 1), key=lambda shift: matched[shift])
+    if matched[best] > matched[0] + SHIFTED:
+        way = "one frame later" if best > 0 else "one frame earlier"
+        notes.append(
+            f"ground truth matches far better {way} ({100 * matched[best]:.0f}% of its masks, "
+            f"{100 * matched[0]:.0f}% as it stands): is one numbered from 0, the other from 1? "
+            "Scored as it stands"
+        )
+    annotated = np.unique(truth.frames)
+    outside = keep & ~np.isin(detections.frames, annotated)
+    if outside.sum() > OUTSIDE * keep.sum():
+        notes.append(
+            f"{outside.sum()} of {keep.sum()} detections are in frames without any annotation "
+            f"(truth: {len(annotated)} frames, {annotated[0]} to {annotated[-1]}): if tracked they "
+            "count as false positives, as in the benchmark (--score-frames annotated leaves them "
+            "out)"
+        )
+    return notes
+
+
+def _matched(truth: Detections, detections: Detections, keep: Array, shift: int) -> float:
+    """Return the share of true masks, of a sample of frames, that some detection matches."""
+    by_frame, there = dict(detections.rows_by_frame(keep)), truth.rows_by_frame()
+    total = hits = 0
+    for frame, rows in there[:: max(1, len(there) // SAMPLE)]:
+        total += len(rows)
+        mine = by_frame.get(frame + shift)
+        if mine is None or truth.size != detections.size:
+            continue
+        iou = coco_mask.iou(truth.coco(rows), detections.coco(mine), [0] * len(mine))
+        hits += int((iou.max(axis=1) > mots_metrics.MATCH_IOU).sum())
+    return hits / max(1, total)
