@@ -20,75 +20,66 @@ from utils.data_sets import DATA_SETS, data_set
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--dataset", choices=DATA_SETS, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--input", choices=("shape", "appearance"), default="shape")
-    parser.add_argument(
-        "--branch",
-        choices=("both", "mask", "box"),
-        default="both",
-        help="one half of the network alone: rows shape embed (mask), loc embed (box) of Table 1",
-    )
-    parser.add_argument("--loss", choices=("uncertainty", "equal"), default="uncertainty")
-    parser.add_argument(
-        "--reduction",
-        choices=("sum", "mean", "scaled_sum"),
-        help="how Eq. 3 reads its norms (default: what reproduces the paper, see docs/training.md)",
-    )
-    parser.add_argument(
-        "--location-gain",
-        type=float,
-        help="keep this gain (default: chosen by association, see docs/training.md)",
-    )
-    parser.add_argument("--dropout", type=float, default=0.25)
-    parser.add_argument("--epochs", type=positive, default=100)
-    parser.add_argument("--batch-size", type=positive, default=1024)
-    parser.add_argument("--learning-rate", type=float, default=1.0, help="of Adadelta")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sequences", nargs="+", help="sequences to use (default: all)")
-    parser.add_argument(
-        "--held-back",
-        nargs="*",
-        help="sequences not trained on, whose association picks the checkpoint "
-        "(default: every fourth; none: the last epoch is kept)",
-    )
-    parser.add_argument(
-        "--choose",
-        choices=("association", "loss"),
-        default="association",
-        help="which epoch to keep: best association, or least loss (paper), on the held-back ones",
-    )
-    parser.add_argument(
-        "--associate-every", type=positive, default=1, help="epochs between two associations"
-    )
-    parser.add_argument("--stride", type=positive, default=1, help="train on every n-th detection")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for patches")
-    parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard logs")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the layers")
-    parser.add_argument("--jit", choices=JIT, default="auto", help="compile a step by XLA")
-    parser.add_argument("--output", type=Path, required=True, help="weights to write, *.keras")
-    parser.add_argument("--resume", action="store_true", help="go on where the last run ended")
+    add = parser.add_argument_group("data").add_argument
+    add("--dataset", choices=DATA_SETS, required=True)
+    add("--data", type=Path, required=True, help="the data set's folder")
+    add("--sequences", nargs="+", help="sequences to use (default: all)")
+    add("--held-back", nargs="*", help="sequences not trained on, whose association picks the "
+        "checkpoint (default: every fourth; none: the last epoch is kept)")  # fmt: skip
+    add("--stride", type=positive, default=1, help="train on every n-th detection")
+    add("--cache", type=Path, default=Path("cache"), help="folder for patches")
+    add = parser.add_argument_group("network").add_argument
+    add("--input", choices=("shape", "appearance"), default="shape")
+    add("--branch", choices=("both", "mask", "box"), default="both", help="one half of the network "
+        "alone: rows shape embed (mask), loc embed (box) of Table 1")  # fmt: skip
+    add("--loss", choices=("uncertainty", "equal"), default="uncertainty")
+    add("--reduction", choices=("sum", "mean", "scaled_sum"), help="how Eq. 3 reads its norms "
+        "(default: what reproduces the paper, see docs/training.md)")  # fmt: skip
+    add("--location-gain", type=float, help="keep this gain (default: chosen by association, see "
+        "docs/training.md)")  # fmt: skip
+    add("--dropout", type=float, default=0.25)
+    _add_training(parser)
     args = parser.parse_args(arguments)
-    if args.output.suffix != ".keras":
-        parser.error(f"--output must end in .keras, got {args.output}")
-    if not 0 <= args.dropout < 1:
-        parser.error(f"--dropout must be in [0, 1), got {args.dropout}")
-    if not 0 < args.learning_rate < float("inf"):
-        parser.error(f"--learning-rate must be positive, got {args.learning_rate}")
-    if args.location_gain is not None and not 0 < args.location_gain < float("inf"):
-        parser.error(f"--location-gain must be positive, got {args.location_gain}")
-    if args.choose == "loss" and args.held_back == []:
-        parser.error("--choose loss needs held-back sequences, got --held-back without names")
-    if args.branch != "both" and args.location_gain is not None:
-        parser.error(f"--location-gain weighs two branches, got --branch {args.branch}")
-    if args.associate_every > args.epochs:
-        parser.error(f"--associate-every must be at most --epochs, got {args.associate_every}")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, got {args.seed}")
     state = args.output.with_suffix(".state.json")
-    if (args.output.exists() or state.exists()) and not args.resume:
-        parser.error(f"{args.output} exists: remove it, or add --resume")
+    gain = args.location_gain
+    for wrong, rule in (
+        (args.output.suffix != ".keras", f"--output must end in .keras, got {args.output}"),
+        (not 0 <= args.dropout < 1, f"--dropout must be in [0, 1), got {args.dropout}"),
+        (not 0 < args.learning_rate < float("inf"),
+         f"--learning-rate must be positive, got {args.learning_rate}"),
+        (gain is not None and not 0 < gain < float("inf"),
+         f"--location-gain must be positive, got {gain}"),
+        (args.choose == "loss" and args.held_back == [],
+         "--choose loss needs held-back sequences, got --held-back without names"),
+        (args.branch != "both" and gain is not None,
+         f"--location-gain weighs two branches, got --branch {args.branch}"),
+        (args.associate_every > args.epochs,
+         f"--associate-every must be at most --epochs, got {args.associate_every}"),
+        (args.seed < 0, f"--seed must not be negative, got {args.seed}"),
+        ((args.output.exists() or state.exists()) and not args.resume,
+         f"{args.output} exists: remove it, or add --resume"),
+    ):  # fmt: skip
+        if wrong:
+            parser.error(rule)
     return args
+
+
+def _add_training(parser: Parser) -> None:
+    """Add what says how the network is trained and what is written."""
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=positive, default=100)
+    add("--batch-size", type=positive, default=1024)
+    add("--learning-rate", type=float, default=1.0, help="of Adadelta")
+    add("--seed", type=int, default=0)
+    add("--choose", choices=("association", "loss"), default="association", help="which epoch to "
+        "keep: best association, or least loss (paper), on the held-back ones")  # fmt: skip
+    add("--associate-every", type=positive, default=1, help="epochs between two associations")
+    add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
+    add("--jit", choices=JIT, default="auto", help="compile a step by XLA")
+    add = parser.add_argument_group("output").add_argument
+    add("--output", type=Path, required=True, help="weights to write, *.keras")
+    add("--resume", action="store_true", help="go on where the last run ended")
+    add("--tensorboard", type=Path, help="folder for TensorBoard logs")
 
 
 def box_statistics(boxes: npt.NDArray[Any]) -> dict[str, Any]:
@@ -99,6 +90,13 @@ def box_statistics(boxes: npt.NDArray[Any]) -> dict[str, Any]:
     }
 
 
+# What must be the same for going on with a run, beside the network's reduction and the sequences.
+DEFINING = (
+    "dataset", "input", "loss", "batch_size", "learning_rate", "seed", "stride", "dropout",
+    "associate_every", "branch", "location_gain", "choose",
+)  # fmt: skip
+
+
 def main() -> None:
     """Read, train, say where the weights are."""
     args = parse_args()
@@ -107,13 +105,9 @@ def main() -> None:
     network |= {"loss": args.loss, "dropout": args.dropout, "branch": args.branch}
     if args.reduction:
         network["reduction"] = args.reduction
+    side, channels = network["patch_size"], network["channels"]
     sequences = load_training_sequences(
-        args.data,
-        chosen,
-        network["patch_size"],
-        network["channels"],
-        args.cache,
-        args.sequences,
+        args.data, chosen, side, channels, args.cache, args.sequences
     )
     names = [s.detections.sequence for s in sequences]
     whole, held_back = (
@@ -128,28 +122,17 @@ def main() -> None:
     keras.mixed_precision.set_dtype_policy(args.precision)
     from models.usc_mots.training import DhaeTrainer
 
-    defining: tuple[str, ...] = (
-        "dataset",
-        "input",
-        "loss",
-        "batch_size",
-        "learning_rate",
-        "seed",
-        "stride",
-    )
-    defining += ("dropout", "associate_every", "branch", "location_gain", "choose")
-    run_settings = {name: getattr(args, name) for name in defining}
-    run_settings |= {
+    settings = {name: getattr(args, name) for name in DEFINING} | {
         "reduction": network["reduction"],
         "trained_on": [s.detections.sequence for s in training],
         "held_back": [s.detections.sequence for s in held_back],
     }
     if args.precision != "float32":
-        run_settings["precision"] = args.precision
+        settings["precision"] = args.precision
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     tracker = settings_for(chosen, "paper").tracker
     trainer = DhaeTrainer(
-        args.output, run_settings, chosen, command, training, held_back, whole, network, tracker
+        args.output, settings, chosen, command, training, held_back, whole, network, tracker
     )
     trainer.jit = JIT[args.jit]
     board = [keras.callbacks.TensorBoard(str(args.tensorboard))] if args.tensorboard else []

@@ -6,6 +6,7 @@ embedding gate's limit is given. k-means does not feel the unit; the gate of sec
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,27 +54,52 @@ def calibrate(
         dict: `association` in 0..1 (see `associate`), the same per class as `association_NAME`,
         and the two scalars.
     """
-    features = [model.encode_masks(s.patches[:]) for s in sequences]
+    search = _Search(model, sequences, config, location_centre)
+    if config.gate != "embedding":
+        return search.best_of([(g, 1.0) for g in (LOCATION_GAINS if gain is None else (gain,))])
+    gains: Sequence[float] = (THOROUGH_GAINS if thorough else (1.0,)) if gain is None else (gain,)
+    best = search.best_of(search.pairs_of(gains, QUANTILES))
+    if thorough:
+        if gain is None:
+            gains = [best["location_gain"] + step for step in REFINED_STEPS]
+        best = search.best_of(search.pairs_of(gains, REFINED_QUANTILES), best)
+    return best
 
-    def fused(factor: float, scale: float) -> list[npt.NDArray[np.float32]]:
+
+class _Search:
+    """Scores pairs of both scalars; masks are encoded once. Arguments as in `calibrate`."""
+
+    def __init__(
+        self,
+        model: Any,
+        sequences: Sequence[Any],
+        config: UscMotsConfig,
+        centre: Sequence[float] | None,
+    ) -> None:
+        self.model, self.sequences, self.config, self.centre = model, sequences, config, centre
+        self.features = [model.encode_masks(s.patches[:]) for s in sequences]
+
+    def fused(self, gain: float, scale: float) -> list[npt.NDArray[np.float32]]:
+        """Return the embeddings of all sequences."""
         return [
-            model.fuse(
+            self.model.fuse(
                 feature,
                 s.boxes,
-                location_gain=factor,
+                location_gain=gain,
                 latent_scale=scale,
-                location_centre=location_centre,
+                location_centre=self.centre,
             )
-            for s, feature in zip(sequences, features, strict=True)
+            for s, feature in zip(self.sequences, self.features, strict=True)
         ]
 
-    def best_of(pairs: Pairs, best: Result | None = None) -> Result:
-        for factor, scale in tqdm(pairs, desc="calibrating", leave=False, disable=None):
-            by_class = associate(sequences, fused(factor, scale), config)
+    def best_of(self, pairs: Pairs, best: Result | None = None) -> Result:
+        """Return the pair with the best association, `best` where none is better."""
+        for gain, scale in tqdm(pairs, desc="calibrating", leave=False, disable=None):
+            by_class = associate(self.sequences, self.fused(gain, scale), self.config)
             result = {
                 "association": float(np.mean(list(by_class.values()))),
                 **{f"association_{name}": value for name, value in by_class.items()},
-                "location_gain": factor,
+                "location_gain": gain,
                 "latent_scale": scale,
             }
             if best is None or result["association"] > best["association"]:
@@ -81,24 +107,16 @@ def calibrate(
         assert best is not None
         return best
 
-    def pairs_of(gains: Iterable[float], quantiles: Sequence[float]) -> Pairs:
+    def pairs_of(self, gains: Iterable[float], quantiles: Sequence[float]) -> Pairs:
+        """Return gains with scales that let an object's own steps through the gate."""
         pairs: Pairs = []
-        for factor in gains:
+        for gain in gains:
             # The limit must let through what an object does from one frame to the next.
-            steps = _steps(sequences, fused(factor, 1.0))
+            steps = _steps(self.sequences, self.fused(gain, 1.0))
             limits = np.quantile(steps, quantiles) if len(steps) else ()
-            pairs += [(factor, float(config.max_distance / limit)) for limit in limits if limit > 0]
+            limit = self.config.max_distance
+            pairs += [(gain, float(limit / step)) for step in limits if step > 0]
         return pairs or [(1.0, 1.0)]
-
-    if config.gate != "embedding":
-        return best_of([(g, 1.0) for g in (LOCATION_GAINS if gain is None else (gain,))])
-    gains: Sequence[float] = (THOROUGH_GAINS if thorough else (1.0,)) if gain is None else (gain,)
-    best = best_of(pairs_of(gains, QUANTILES))
-    if thorough:
-        if gain is None:
-            gains = [best["location_gain"] + step for step in REFINED_STEPS]
-        best = best_of(pairs_of(gains, REFINED_QUANTILES), best)
-    return best
 
 
 def _steps(sequences: Sequence[Any], embeddings: Sequence[Any]) -> npt.NDArray[np.float64]:
@@ -130,26 +148,21 @@ def associate(
         1 - (untracked + switches) / n, which is sMOTSA on ground-truth masks. Where embeddings
         gate, it is the mean of that (which is MOTA) and IDF1, the two headline columns of Table 1.
     """
-    wrong: dict[int, int] = {}
-    total: dict[int, int] = {}
-    shared: dict[int, int] = {}
-    sizes: dict[int, int] = {}
+    counts: dict[int, Counter[str]] = {}
     for s, z in zip(sequences, embeddings, strict=True):
         track_ids, _ = track(s.detections, UscMotsTracker(config), {EMBEDDINGS: z})
         for cls in np.unique(s.detections.classes).tolist():
             rows = s.detections.classes == cls
-            _, untracked, switches = association_accuracy(
-                s.detections.select(rows), track_ids[rows]
+            ids = track_ids[rows]
+            _, untracked, switches = association_accuracy(s.detections.select(rows), ids)
+            _, matched, size = identity_f1(s.detections.ids[rows], ids)
+            counts.setdefault(cls, Counter()).update(
+                wrong=untracked + switches, total=int(rows.sum()), matched=matched, size=size
             )
-            _, true_positives, size = identity_f1(s.detections.ids[rows], track_ids[rows])
-            wrong[cls] = wrong.get(cls, 0) + untracked + switches
-            total[cls] = total.get(cls, 0) + int(rows.sum())
-            shared[cls] = shared.get(cls, 0) + true_positives
-            sizes[cls] = sizes.get(cls, 0) + size
     scores = {}
-    for cls in sorted(total):
-        accuracy = 1 - wrong[cls] / total[cls]
-        idf1 = 2 * shared[cls] / max(1, sizes[cls])
+    for cls, count in sorted(counts.items()):
+        accuracy = 1 - count["wrong"] / count["total"]
+        idf1 = 2 * count["matched"] / max(1, count["size"])
         score = (accuracy + idf1) / 2 if config.gate == "embedding" else accuracy
         scores[names.get(cls, f"class {cls}")] = score
     return scores

@@ -60,69 +60,86 @@ def graph_of(config: Mapping[str, Any], layers: Mapping[str, list[Array]]) -> by
     Raises:
         KeyError, ValueError: layers of another network.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
-    branch, size = config.get("branch", "both"), config["latent_dim"]
-    nodes: list[Any] = []
-    constants: list[Any] = []
+    graph, branch = _Graph(), config.get("branch", "both")
+    names = ["mask", "box"] if branch == "both" else [branch]
+    hidden = _numbered(layers, "dense", len(names) + 1)
+    parts = []
+    if "mask" in names:
+        parts.append(graph.dense(graph.mask(config, layers), hidden[0], "f_m"))
+    if "box" in names:
+        parts.append(graph.dense(graph.box(config), hidden[-2], "f_b"))
+    joined = parts[0] if len(parts) == 1 else graph.node("Concat", parts, "f", axis=1)
+    graph.dense(joined, hidden[-1], "z")
+    side, channels = config["patch_size"], config["channels"]
+    shapes = {"mask": ["n", side, side, channels], "box": ["n", 4]}
+    kinds = {"mask": TensorProto.UINT8, "box": TensorProto.FLOAT}
+    inputs = [helper.make_tensor_value_info(n, kinds[n], shapes[n]) for n in names]
+    size = ["n", config["latent_dim"]]
+    output = helper.make_tensor_value_info("z", TensorProto.FLOAT, size)
+    whole = helper.make_graph(graph.nodes, "encoder", inputs, [output], graph.constants)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model: bytes = helper.make_model(whole, opset_imports=opsets, ir_version=8).SerializeToString()
+    return model
 
-    def constant(name: str, values: Array) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+
+class _Graph:
+    """The nodes of an ONNX model as they are added; each method returns its output's name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, values: Array) -> str:
+        """Add an array."""
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Add an operation."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
-    def dense(source: str, arrays: Sequence[Array], name: str) -> str:
-        kernel, bias = (constant(f"{name}_{k}", v) for k, v in enumerate(arrays))
-        return node("Relu", [node("Gemm", [source, kernel, bias], f"{name}_sum")], name)
+    def dense(self, source: str, arrays: Sequence[Array], name: str) -> str:
+        """Add a dense layer with ReLU."""
+        kernel, bias = (self.constant(f"{name}_{k}", v) for k, v in enumerate(arrays))
+        return self.node("Relu", [self.node("Gemm", [source, kernel, bias], f"{name}_sum")], name)
 
-    widths = ["mask"] if branch == "mask" else ["box"] if branch == "box" else ["mask", "box"]
-    hidden = _numbered(layers, "dense", len(widths) + 1)
-    parts = []
-    if "mask" in widths:
-        x = node("Cast", ["mask"], "float", to=TensorProto.FLOAT)
-        x = node("Transpose", [x], "channels_first", perm=[0, 3, 1, 2])
-        last, normalised = len(config["filters"]) - 1, 0
+    def mask(self, config: Mapping[str, Any], layers: Mapping[str, list[Array]]) -> str:
+        """Add the convolutions of h_m, to the flat features."""
+        from onnx import TensorProto
+
+        x = self.node("Cast", ["mask"], "float", to=TensorProto.FLOAT)
+        x = self.node("Transpose", [x], "channels_first", perm=[0, 3, 1, 2])
+        last, norms = len(config["filters"]) - 1, 0
         for i, (kernel, bias) in enumerate(_numbered(layers, "conv2d", last + 1)):
             # Pixels are divided by 255: so are the first weights instead.
             kernel = np.transpose(kernel, (3, 2, 0, 1)) / np.float32(255 if i == 0 else 1)
             valid = i == last and config["last_padding"] == "valid"
-            x = node(
-                "Conv",
-                [x, constant(f"kernel_{i}", kernel), constant(f"bias_{i}", bias)],
-                f"conv_{i}",
-                strides=[2, 2],
-                pads=[0, 0, 0, 0] if valid else [0, 0, 1, 1],
-            )
-            x = node("Relu", [x], f"relu_{i}")
+            inputs = [x, self.constant(f"kernel_{i}", kernel), self.constant(f"bias_{i}", bias)]
+            pads = [0, 0, 0, 0] if valid else [0, 0, 1, 1]  # as Keras' "same" pads stride 2
+            x = self.node("Conv", inputs, f"conv_{i}", strides=[2, 2], pads=pads)
+            x = self.node("Relu", [x], f"relu_{i}")
             if i in config["batch_norm_after"]:
                 kind = "batch_normalization"
-                own = layers[f"{kind}_{normalised}" if normalised else kind]
-                names = [constant(f"norm_{i}_{k}", values) for k, values in enumerate(own)]
-                x = node("BatchNormalization", [x, *names], f"norm_{i}", epsilon=EPSILON)
-                normalised += 1
-        x = node("Transpose", [x], "channels_last", perm=[0, 2, 3, 1])
-        parts.append(dense(node("Flatten", [x], "flat"), hidden[0], "f_m"))
-    if "box" in widths:
+                arrays = layers[f"{kind}_{norms}" if norms else kind]
+                names = [self.constant(f"norm_{i}_{k}", values) for k, values in enumerate(arrays)]
+                x = self.node("BatchNormalization", [x, *names], f"norm_{i}", epsilon=EPSILON)
+                norms += 1
+        x = self.node("Transpose", [x], "channels_last", perm=[0, 2, 3, 1])
+        return self.node("Flatten", [x], "flat")
+
+    def box(self, config: Mapping[str, Any]) -> str:
+        """Add what h_b does first: the box made mean 0 and deviation 1."""
         std = np.array(config["box_std"], np.float32)
-        mean = constant("box_mean", np.array(config["box_mean"], np.float32))
-        away = node("Sub", ["box", mean], "away")
-        scaled = node("Div", [away, constant("box_std", std)], "standardised")
-        parts.append(dense(scaled, hidden[-2], "f_b"))
-    joined = parts[0] if len(parts) == 1 else node("Concat", parts, "f", axis=1)
-    dense(joined, hidden[-1], "z")
-    side, channels = config["patch_size"], config["channels"]
-    shapes = {"mask": ["n", side, side, channels], "box": ["n", 4]}
-    kinds = {"mask": TensorProto.UINT8, "box": TensorProto.FLOAT}
-    inputs = [helper.make_tensor_value_info(w, kinds[w], shapes[w]) for w in widths]
-    output = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", size])
-    made = helper.make_graph(nodes, "encoder", inputs, [output], constants)
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(made, opset_imports=opsets, ir_version=8)
-    found: bytes = model.SerializeToString()
-    return found
+        mean = self.constant("box_mean", np.array(config["box_mean"], np.float32))
+        away = self.node("Sub", ["box", mean], "away")
+        return self.node("Div", [away, self.constant("box_std", std)], "standardised")
 
 
 class OnnxEncoder:
