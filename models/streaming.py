@@ -24,12 +24,10 @@ def iterate_frames(
     """Yield the Frames of a sequence that hold detections, frames ascending.
 
     Args:
-        detections: n Detections.
-        tracker: says which columns are needed.
+        detections: n Detections. tracker: says which columns are needed.
         columns: {name: (n, ...)}, row i that of detection i: embeddings, vectors, colours.
         keep: (n,) bool, detections that take part; None takes all.
-        step: frame numbers that make one step of the video.
-        first: what the frames call the first detection; the others follow.
+        step: frame numbers that make one step. first: what frames call the first detection.
 
     Raises:
         ValueError: a step that makes one frame of two.
@@ -39,14 +37,10 @@ def iterate_frames(
         return
     # Every column is put into the order of frames once: a frame then has a slice of it.
     order = np.concatenate([rows for _, rows in by_frame])
-    table = {
-        name: locked(values[order])
-        for name, values in _columns(detections, tracker, columns or {}, order).items()
-    }
-    rows, classes, scores = (
-        locked(values)
-        for values in (order + first, detections.classes[order], detections.scores[order])
-    )
+    read = _columns(detections, tracker, columns or {}, order)
+    table = {name: locked(values[order]) for name, values in read.items()}
+    rows = locked(order + first)
+    classes, scores = locked(detections.classes[order]), locked(detections.scores[order])
     last, start = None, 0
     for number, mine in by_frame:
         counted = number if step == 1 else round(number / step)

@@ -30,7 +30,7 @@ class Live:
     """
 
     def __init__(self, pipeline: Pipeline, step: int = 1) -> None:
-        pipeline.check_online()
+        pipeline.settings.check_online()
         self.pipeline, self.step = pipeline, step
         self.tracker: Tracker = pipeline.tracker()
         self.dropped: Counter[str] = Counter()

@@ -62,9 +62,6 @@ def track_beside(
         sequences: [Detections]. images: {sequence: reader}, of those that have any.
         weights: *.keras; None takes the data set's own. means: Means.
         chunk: frames after which a sequence is cut; None cuts none.
-
-    Returns:
-        [Tracked], {sequence: reason}.
     """
     paths = tuple(p.resolve() for p in weights) if weights else None
     cuts: list[Cut | None] = []

@@ -58,6 +58,15 @@ class Settings:
         """Return whether the masks of a sequence are trusted."""
         return self.trust if self.trust is not None else not detections.scored
 
+    def check_online(self) -> None:
+        """Refuse settings that need the whole video.
+
+        Raises:
+            ValueError: refining is asked for.
+        """
+        if self.refine:
+            raise ValueError("refining needs the whole video, got a stream of frames")
+
     def summary(self) -> dict[str, Any]:
         """Return the settings for summary.json."""
         held: dict[str, Any] = {

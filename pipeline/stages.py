@@ -28,7 +28,6 @@ from utils import evaluation, masks
 from utils.boxes import likely_reading
 from utils.detections import Detections
 from utils.files import FormatError
-from utils.formats import mots_txt
 from utils.frames import FrameFolder
 from utils.masks import Images
 from utils.rules import mark
@@ -50,7 +49,7 @@ class Pipeline:
     Example:
         >>> pipeline = Pipeline(settings_for(data_set("custom"), "mask_iou"))
         >>> tracked = pipeline.track(read_detections("0012.txt"))
-        >>> pipeline.write(tracked, Path("results"))
+        >>> tracked.track_ids
     """
 
     def __init__(
@@ -268,22 +267,6 @@ class Pipeline:
             return []
         what = "no score or area rule applies"
         return [f"{detections.sequence}: no scores in the file: {what} (--trusted no: as scored 1)"]
-
-    def check_online(self) -> None:
-        """Refuse settings that need the whole video.
-
-        Raises:
-            ValueError: refining is asked for.
-        """
-        if self.settings.refine:
-            raise ValueError("refining needs the whole video, got a stream of frames")
-
-    def write(self, tracked: Tracked, folder: Path) -> tuple[Detections, list[int]]:
-        """Write SEQ.txt into a folder; return what was written, see `Tracked.result`."""
-        with self.watch("write"):
-            result, hidden = tracked.result()
-            mots_txt.write(folder / f"{result.sequence}.txt", result)
-        return result, hidden
 
     def counts(
         self,

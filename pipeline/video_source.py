@@ -69,7 +69,7 @@ class VideoSource(Source):
         if self._segmenter is not None:
             known.append(replace(Detections.empty(""), class_names=dict(self.classes.names)))
         self.pipeline = Pipeline(request.settled(named_after(base, known)))
-        self.pipeline.check_online()
+        self.pipeline.settings.check_online()
         self._by_frame: dict[int, Detections] = {}
         if detections is not None:
             self._by_frame = dict(frames_of(self._prepared(detections)))

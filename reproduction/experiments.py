@@ -22,6 +22,7 @@ from reproduction.sources import Missing, Sources, read_sequence
 from utils import evaluation
 from utils.detections import Detections
 from utils.files import atomic_path
+from utils.formats import mots_txt
 from utils.formats.registry import read_detections
 from utils.frames import FrameFolder
 from utils.rules import DetectionRules
@@ -186,7 +187,8 @@ def _track_and_score(run: Run, folder: Path, sequences: list[Embedded]) -> dict[
     for name, file, truth, embeddings in sequences:
         sequence = track_sequence(run, name, file, truth, embeddings)
         if dataset.box_truth is None:
-            result, _ = pipeline.write(sequence, folder)
+            result, _ = sequence.result()
+            mots_txt.write(folder / f"{result.sequence}.txt", result)
             objects = read_detections(truth, name)
             return pipeline.counts(objects, result, pipeline.scored_classes([objects]))
         tracked[name] = sequence.detections, sequence.track_ids

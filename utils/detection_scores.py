@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,16 +39,9 @@ def average_precision(
         sizes[number] = {"id": number, "height": sequence.height, "width": sequence.width}
         return number
 
-    annotations: list[dict[str, Any]] = []
-    for sequence in truth:
-        for row, entry in enumerate(_entries(sequence, image_of)):
-            regions = int(sequence.classes[row]) == ignore
-            for cls in names if regions else (int(sequence.classes[row]),):
-                area = float(entry["bbox"][2] * entry["bbox"][3])
-                annotations.append(
-                    {**entry, "category_id": cls, "iscrowd": int(regions), "area": area,
-                     "id": len(annotations) + 1}
-                )  # fmt: skip
+    annotations = [a for s in truth for a in _annotations(_entries(s, image_of), names, ignore)]
+    for number, annotation in enumerate(annotations, 1):
+        annotation["id"] = number
     results = [entry for sequence in detected for entry in _entries(sequence, image_of)]
     data = {
         "images": list(sizes.values()),
@@ -57,6 +50,17 @@ def average_precision(
     }
     results = [r for r in results if r["category_id"] in names]
     return {kind: _scores(data, results, names, kind, iou) for kind in ("box", "mask")}
+
+
+def _annotations(
+    entries: list[dict[str, Any]], names: Mapping[int, str], ignore: int | None
+) -> Iterator[dict[str, Any]]:
+    """Yield true objects as COCO has them; a region to ignore is a crowd of every class."""
+    for entry in entries:
+        regions = entry["category_id"] == ignore
+        area = float(entry["bbox"][2] * entry["bbox"][3])
+        for cls in names if regions else (entry["category_id"],):
+            yield {**entry, "category_id": cls, "iscrowd": int(regions), "area": area}
 
 
 def _entries(sequence: Detections, image_of: Any) -> list[dict[str, Any]]:

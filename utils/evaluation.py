@@ -20,7 +20,6 @@ from utils.formats import mots_txt
 from utils.formats.mot import read_mot
 
 MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA", "F_DR")
-BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
 BOX_IOU = 0.5
 SAMPLE = 40  # frames of a sequence that are looked at to see whether its truth is shifted
 SHIFTED = 0.05  # share of true masks by which another frame must match better to be worth a word
@@ -171,6 +170,19 @@ def _metrics() -> dict[str, Any]:
     return {"HOTA": HOTA(), "Identity": Identity({"PRINT_CONFIG": False})}
 
 
+# {py-motmetrics' name: ours} of the columns of Table 1.
+BOX_METRICS = {
+    "idf1": "IDF1",
+    "mostly_tracked": "MT",
+    "mostly_lost": "ML",
+    "num_misses": "FN",
+    "num_switches": "IDS",
+    "num_fragmentations": "Frag",
+    "mota": "MOTA",
+}
+BOX_COLUMNS = tuple(BOX_METRICS.values())
+
+
 def score_boxes(truth: Mapping[str, Path], tracked: Mapping[str, tuple[Detections, Array]]) -> Row:
     """Score boxes as the paper's Table 1: py-motmetrics' rules, a match at IoU >= 0.5.
 
@@ -191,29 +203,20 @@ def score_boxes(truth: Mapping[str, Path], tracked: Mapping[str, tuple[Detection
         detections, track_ids = tracked[name]
         kept = np.flatnonzero(track_ids)
         for frame in np.union1d(frames, detections.frames[kept]).tolist():
-            real = frames == frame
-            mine = kept[detections.frames[kept] == frame]
+            real, mine = frames == frame, kept[detections.frames[kept] == frame]
             distances = motmetrics.distances.iou_matrix(
                 boxes[real], detections.boxes_xywh[mine], max_iou=1 - BOX_IOU
             )
-            real_ids = [(name, identity) for identity in ids[real].tolist()]
-            my_ids = [(name, identity) for identity in track_ids[mine].tolist()]
+            real_ids, my_ids = (
+                [(name, i) for i in column.tolist()] for column in (ids[real], track_ids[mine])
+            )
             accumulator.update(real_ids, my_ids, distances)
-    columns = {
-        "idf1": "IDF1",
-        "mostly_tracked": "MT",
-        "mostly_lost": "ML",
-        "num_misses": "FN",
-        "num_switches": "IDS",
-        "num_fragmentations": "Frag",
-        "mota": "MOTA",
-    }
     overall = motmetrics.metrics.create().compute(
-        accumulator, metrics=list(columns), return_dataframe=False
+        accumulator, metrics=list(BOX_METRICS), return_dataframe=False
     )
     return {
         column: 100 * float(overall[name]) if name in ("idf1", "mota") else int(overall[name])
-        for name, column in columns.items()
+        for name, column in BOX_METRICS.items()
     }
 
 

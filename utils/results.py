@@ -70,13 +70,7 @@ def make_disjoint(
     if not shared.any():
         return counts, []
     pixels = detections.height * detections.width
-    scores = detections.scores[rows]
-    inside = ((share > INSIDE) & (scores[:, None] == scores)).any(axis=1)
-    lowest = detections.boxes_xywh[rows, 1] + detections.boxes_xywh[rows, 3]
-    areas = masks.areas_of(counts, pixels)
-    likely = (-lowest, ~inside) if in_front else ()
-    order = np.lexsort((rows, areas, *likely, -scores))
-    rank = np.argsort(order)
+    rank = np.argsort(_order(detections, rows, share, masks.areas_of(counts, pixels), in_front))
     emptied = []
     for i in np.flatnonzero(shared.any(axis=1)).tolist():
         stronger = [coco[j] for j in np.flatnonzero(shared[i]) if rank[j] < rank[i]]
@@ -86,6 +80,25 @@ def make_disjoint(
         if not masks.areas_of([counts[i]], pixels):
             emptied.append(int(rows[i]))
     return counts, emptied
+
+
+def _order(
+    detections: Detections,
+    rows: npt.NDArray[Any],
+    share: npt.NDArray[Any],
+    areas: npt.NDArray[Any],
+    in_front: bool,
+) -> npt.NDArray[Any]:
+    """Return the order in which rows take their pixels, see `make_disjoint`.
+
+    Args:
+        share: (k, k), of each mask in each of the others. areas: (k,) px.
+    """
+    scores = detections.scores[rows]
+    inside = ((share > INSIDE) & (scores[:, None] == scores)).any(axis=1)
+    lowest = detections.boxes_xywh[rows, 1] + detections.boxes_xywh[rows, 3]
+    likely = (-lowest, ~inside) if in_front else ()
+    return np.lexsort((rows, areas, *likely, -scores))
 
 
 def finished(

@@ -60,21 +60,9 @@ def mark(
         keep: (n,) bool.
         dropped: {rule: count}; each detection is counted under the first rule that drops it.
     """
-    n = len(detections)
-    areas = masks.areas_of(detections.rles, detections.height * detections.width)
-    box_areas = detections.boxes_xywh[:, 2] * detections.boxes_xywh[:, 3]
-    others = np.zeros(n, bool) if classes is None else ~np.isin(detections.classes, classes)
-    verdicts = {
-        "ignore_region": detections.classes == ignore if ignore else np.zeros(n, bool),
-        "other_class": others,
-        "empty_mask": areas == 0,
-    }
     by_detector = detections.scored if trusted is None else not trusted
-    if by_detector:
-        verdicts["low_score"] = detections.scores < limits_of(detections.classes, rules.min_score)
-        verdicts["small_box"] = box_areas < limits_of(detections.classes, rules.min_area)
-    keep, dropped = np.ones(n, bool), {}
-    for name, verdict in verdicts.items():
+    keep, dropped = np.ones(len(detections), bool), {}
+    for name, verdict in _verdicts(detections, classes, rules, ignore, by_detector).items():
         dropped[name] = int((keep & verdict).sum())
         keep &= ~verdict
     if by_detector and rules.max_overlap < 1:
@@ -82,6 +70,29 @@ def mark(
         dropped["duplicate"] = int(duplicate.sum())
         keep &= ~duplicate
     return keep, dropped
+
+
+def _verdicts(
+    detections: Detections,
+    classes: tuple[int, ...] | None,
+    rules: DetectionRules,
+    ignore: int | None,
+    by_detector: bool,
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return {rule: (n,) bool, what it drops} of the rules about single detections."""
+    n = len(detections)
+    areas = masks.areas_of(detections.rles, detections.height * detections.width)
+    others = np.zeros(n, bool) if classes is None else ~np.isin(detections.classes, classes)
+    verdicts = {
+        "ignore_region": detections.classes == ignore if ignore else np.zeros(n, bool),
+        "other_class": others,
+        "empty_mask": areas == 0,
+    }
+    if by_detector:
+        box_areas = detections.boxes_xywh[:, 2] * detections.boxes_xywh[:, 3]
+        verdicts["low_score"] = detections.scores < limits_of(detections.classes, rules.min_score)
+        verdicts["small_box"] = box_areas < limits_of(detections.classes, rules.min_area)
+    return verdicts
 
 
 def _duplicates(

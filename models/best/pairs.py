@@ -75,6 +75,17 @@ def odds_alone(seen: Seen, births: Array, frames: float, rules: Rules) -> Array:
 
 
 @loop()
+def by_middles(boxes: Array) -> tuple[Array, Array, float]:
+    """Return boxes' middles along x, ascending, their order, and the largest side of all."""
+    middles, largest = np.empty(len(boxes)), 0.0
+    for i in range(len(boxes)):
+        middles[i] = (boxes[i, 0] + boxes[i, 2]) / 2
+        largest = max(largest, boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1])
+    order = np.argsort(middles)
+    return middles[order], order, largest
+
+
+@loop()
 def near_pairs(
     expected: Array, tracks: Tracks, seen: Seen, odds: Array, nearness: float, gap: int
 ) -> Pairs:
@@ -88,13 +99,7 @@ def near_pairs(
     room, count = 4 * (m + n) + 16, 0
     columns, gain = np.empty(room, np.int64), np.empty(room)
     starts = np.zeros(n + 1, np.int64)
-    # Tracks by their middles along x: those too far away are hardly looked at.
-    middles, largest = np.empty(m), 0.0
-    for i in range(m):
-        middles[i] = (expected[i, 0] + expected[i, 2]) / 2
-        largest = max(largest, expected[i, 2] - expected[i, 0], expected[i, 3] - expected[i, 1])
-    order = np.argsort(middles)
-    middles = middles[order]
+    middles, order, largest = by_middles(expected)
     for j in range(n):
         box = seen.boxes[j]
         # A box of generalised IoU g lies within (1 / (1 + g) - 1 / 2) times both sides.

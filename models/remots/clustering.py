@@ -165,12 +165,10 @@ def merge(
     if not len(frames):
         return np.array(track_ids)
     tracks = tracks_of(frames, track_ids)
-    counts = np.array([len(rows) for rows in tracks], float)
+    counts, group = np.array([len(rows) for rows in tracks], float), np.arange(len(tracks))
     means = np.array([embeddings[rows].mean(axis=0) for rows in tracks])
     first = np.array([frames[rows[0]] for rows in tracks])
-    near = _near(frames, tracks, horizon)
-    apart = _overlap(frames, tracks)
-    group = np.arange(len(tracks))
+    near, apart = _near(frames, tracks, horizon), _overlap(frames, tracks)
     distances = np.where(near & ~apart, 1 - means @ means.T, np.inf)
     while distances.size and distances.min() < threshold:
         i, j = np.unravel_index(np.argmin(distances), distances.shape)

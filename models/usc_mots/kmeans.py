@@ -88,6 +88,18 @@ def constrained_kmeans(
     initial = fullest_frame(frames, config.fullest) if initial is None else np.asarray(initial)
     if not len(initial):
         raise ValueError("initial must name at least one node, got none")
+    return _clustered(points, frames, graph, config, initial, adaptive)
+
+
+def _clustered(
+    points: Array,
+    frames: Array,
+    graph: ConstraintsGraph,
+    config: UscMotsConfig,
+    initial: Array,
+    adaptive: bool,
+) -> Clustering:
+    """Do what `constrained_kmeans` says of valid input."""
     # A group acts through its node nearest to the current frame; a mean needs the others, too.
     first = np.array(graph.heads)
     ages = (frames[0] - frames)[first] if config.order == "time" else np.zeros(len(first))

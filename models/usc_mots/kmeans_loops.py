@@ -67,10 +67,8 @@ def assign(
 
     A queue of (age, distance, group, cluster) decides who chooses next. A group has one entry among
     the first centres, and one for each opened cluster that did not bar it when it was opened.
-
-    Args:
-        owner: (g,) gets the cluster of each group, -1 where it was left out; clusters around the
-            given centres first. opened: (g,) gets the groups that opened one.
+    `owner` (g,) gets the cluster of each group, -1 where it was left out, clusters around the given
+    centres first; `opened` (g,) the groups that opened one.
     """
     g, started = len(heads), len(centres)
     norms = squared_norms(heads)
@@ -93,8 +91,7 @@ def assign(
                     continue
                 exhausted[group] = True
             # Another entry of this group may be waiting, for an opened cluster that takes it.
-            alone = exhausted[group] and blocked[started : started + count, group].all()
-            if not (adaptive and alone):
+            if not (adaptive and exhausted[group] and blocked[started:, group][:count].all()):
                 continue
             k, opened[count] = started + count, group
             count += 1
