@@ -18,33 +18,20 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--table", "--tables", dest="tables", nargs="+", help="numbers, systems, or all"
-    )
+    what.add_argument("--table", "--tables", dest="tables", nargs="+", help="numbers, systems, or "
+        "all")  # fmt: skip
     what.add_argument("--figure", type=int, choices=(3, 4, 5))
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="folder of kitti_mots, mots_challenge, mnist_mot and sprites_mot",
-    )
-    parser.add_argument(
-        "--preset",
-        nargs="+",
-        choices=READINGS,
-        help="whose rules associate: the paper's text (default), its authors' code, or both",
-    )
-    parser.add_argument("--output", type=Path, default=Path("results/tables"))
-    parser.add_argument("--sequences", nargs="+", help="names (default: all there are)")
-    parser.add_argument(
-        "--detections", help="folder of detections in a data set (default: detections*)"
-    )
-    parser.add_argument("--jobs", type=positive, default=2, help="processes")
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="3 sequences, of the real ones the first 40 frames, to try it",
-    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of kitti_mots, mots_challenge, mnist_mot "
+        "and sprites_mot")  # fmt: skip
+    add("--preset", nargs="+", choices=READINGS, help="whose rules associate: the paper's text "
+        "(default), its authors' code, or both")  # fmt: skip
+    add("--output", type=Path, default=Path("results/tables"))
+    add("--sequences", nargs="+", help="names (default: all there are)")
+    add("--detections", help="folder of detections in a data set (default: detections*)")
+    add("--jobs", type=positive, default=2, help="processes")
+    add("--quick", action="store_true", help="3 sequences, of the real ones the first 40 frames, "
+        "to try it")  # fmt: skip
     args = parser.parse_args(arguments)
     known = {**{str(number): number for number in TABLES}, SYSTEMS: SYSTEMS}
     if args.tables == ["all"]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from models.tracking import describe_trackers
 from models.usc_mots.embedding import AUTO, RUNTIMES
-from pipeline.flags import GONE, SettingsFlags, add_flags
+from pipeline.flags import GONE, SettingsFlags, add_flags, check_flags
 from pipeline.parallel import Means
 from pipeline.request import Files, Request
 from pipeline.run import execute
@@ -25,31 +25,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
     parser.gone = GONE
-    group = parser.add_argument_group("input")
-    add = group.add_argument
-    add(
-        "--detections",
-        type=Path,
-        nargs="+",
-        help="files or folders of masks, any format; several are merged by sequence",
-    )
-    add("--ground-truth", type=Path, help="masks with ids to score against: MOTS txt or others")
-    add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
-    add("--sequences", nargs="+", help="names (default: all)")
-    add("--format", choices=FORMATS, help="take the detections to be of this format")
-    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
-    add("--ids", choices=("keep", "forget"), default="keep", help="identities in the files")
-    add_flags(group, "dataset", "class-names", "classes", "boxes", "trusted", "frame-step")
-    group = parser.add_argument_group("method")
-    add_flags(group, "preset", "tracker", "t-lag", "set", "scores", "refine")
-    group.add_argument("--list", action="store_true", help="print every tracker and its settings")
-    group.add_argument(
-        "--weights",
-        type=Path,
-        nargs="+",
-        help="*.keras (default: the data set's own). Of several, each sequence takes the first not "
-        "trained on it, else the first not selected on it, by their cards",
-    )
+    _add_input(parser.add_argument_group("input"))
+    _add_method(parser.add_argument_group("method"))
     group = parser.add_argument_group("output")
     add = group.add_argument
     add("--output", type=Path, help="folder for the results")
@@ -58,24 +35,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--visualize", action="store_true", help="videos and t-SNE pictures")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="random seed of the t-SNE pictures")
-    group = parser.add_argument_group("scores")
-    group.add_argument("--score-frames", choices=("all", "annotated"), default="all",
-                       help="frames to score")  # fmt: skip
-    group = parser.add_argument_group("speed")
-    add = group.add_argument
-    add(
-        "--runtime",
-        choices=RUNTIMES,
-        default=AUTO,
-        help="of embeddings; auto: onnx if installed",
-    )
+    add = parser.add_argument_group("scores").add_argument
+    add("--score-frames", choices=("all", "annotated"), default="all", help="frames to score")
+    add = parser.add_argument_group("speed").add_argument
+    add("--runtime", choices=RUNTIMES, default=AUTO, help="of embeddings; auto: onnx if installed")
     add("--jobs", type=positive, default=1, help="sequences tracked at once, a process each")
     add("--chunk", type=positive, metavar="FRAMES", help="split sequences longer than this")
-    add(
-        "--cluster",
-        metavar="HOST:PORT",
-        help="track on the workers of a Dask scheduler",
-    )
+    add("--cluster", metavar="HOST:PORT", help="track on the workers of a Dask scheduler")
     args = parser.parse_args(arguments)
     if not args.list and not (args.detections and args.output):
         parser.error("--detections and --output are needed")
@@ -83,9 +49,29 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--t-lag must be at least 2 frames, got 1")
     if args.refine and args.images is None:
         parser.error("--refine needs --images, the frames of the video")
-    if args.tracker and args.preset:
-        parser.error(f"--tracker names one already, got --preset, too: {args.tracker}")
+    check_flags(parser, args)
     return args
+
+
+def _add_input(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--detections", type=Path, nargs="+", help="files or folders of masks, any format; several "
+        "are merged by sequence")  # fmt: skip
+    add("--ground-truth", type=Path, help="masks with ids to score against: MOTS txt or others")
+    add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
+    add("--sequences", nargs="+", help="names (default: all)")
+    add("--format", choices=FORMATS, help="take the detections to be of this format")
+    add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
+    add("--ids", choices=("keep", "forget"), default="keep", help="identities in the files")
+    add_flags(group, "dataset", "class-names", "classes", "boxes", "trusted", "frame-step")
+
+
+def _add_method(group: argparse._ArgumentGroup) -> None:
+    add_flags(group, "preset", "tracker", "t-lag", "set", "scores", "refine")
+    group.add_argument("--list", action="store_true", help="print every tracker and its settings")
+    group.add_argument("--weights", type=Path, nargs="+", help="*.keras (default: the data set's "
+        "own). Of several, each sequence takes the first not trained on it, else the first not "
+        "selected on it, by their cards")  # fmt: skip
 
 
 def request_of(args: argparse.Namespace) -> Request:

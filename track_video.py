@@ -10,7 +10,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.flags import GONE, SettingsFlags, add_flags
+from pipeline.flags import GONE, SettingsFlags, add_flags, check_flags
 from pipeline.request import Request, Video
 from pipeline.run import execute
 from utils.cli import Parser, run, say
@@ -43,8 +43,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_flags(parser, "dataset", "class-names", "classes", "tracker", "preset", "set", "scores",
               "min-score", "min-area", "min-length")  # fmt: skip
     args = parser.parse_args(arguments)
-    if args.tracker and args.preset:
-        parser.error(f"--tracker names one already, got --preset, too: {args.tracker}")
+    check_flags(parser, args)
     if args.first_frame is not None and args.first_frame < 0:
         parser.error(f"--first-frame must be at least 0, got {args.first_frame}")
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

@@ -28,30 +28,26 @@ def crowd(
     centres = rng.uniform(low, high, (objects, 2))
     velocities = rng.uniform(-4, 4, (objects, 2))
     radii = rng.uniform(0.35, 0.65, (objects, 2)) * size
-    numbers, ids, rles = [], [], []
-    for frame in range(1, frames + 1):
-        for i in range(objects):
-            numbers.append(frame)
-            ids.append(i + 1)
-            rles.append(_ellipse(centres[i], radii[i], height, width))
+    rles = []
+    for _ in range(frames):
+        rles += [_ellipse(centres[i], radii[i], height, width) for i in range(objects)]
         centres += velocities
         outside = (centres < low) | (centres > high)
         velocities[outside] *= -1
         centres = np.clip(centres, low, high)
     column = np.empty(len(rles), object)
     column[:] = rles
-    boxes = masks.tight_boxes_xywh(rles, height, width)
     order = rng.permutation(len(rles))
     detections = Detections(
         f"crowd{objects}",
         height,
         width,
-        np.array(numbers, np.int32),
+        np.repeat(np.arange(1, frames + 1, dtype=np.int32), objects),
         np.full(len(rles), PEDESTRIAN, np.int16),
         rng.uniform(0.7, 1, len(rles)).astype(np.float32),
-        boxes,
+        masks.tight_boxes_xywh(rles, height, width),
         column,
-        np.array(ids, np.int32),
+        np.tile(np.arange(1, objects + 1, dtype=np.int32), frames),
     ).select(order)
     projection = rng.normal(0, 1, (4, 128))
     embeddings = detections.boxes_xywh / [width, height, width, height] @ projection

@@ -73,20 +73,25 @@ def random_search(
 
     best, value = config, measured(config)
     for _ in range(trials):
-        changes: dict[str, Any] = {
-            "window": int(rng.integers(1, 31)),
-            "limit": config.limit * float(rng.uniform(0.05, 1)),
-        }
-        if hasattr(config, "scale"):
-            changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}
-        if getattr(config, "overlap_weight", 0):
-            changes["overlap_weight"] = float(10 ** rng.uniform(-1, 1))
-        if scores:
-            changes["min_score"] = {0: float(rng.uniform(0, 0.95))}
-        candidate = replace(config, **changes)
+        candidate = replace(config, **_drawn(config, rng, scores))
         if (result := measured(candidate)) > value:
             best, value = candidate, result
     return best, value
+
+
+def _drawn(config: Any, rng: np.random.Generator, scores: bool) -> dict[str, Any]:
+    """Return {field: value} of settings, drawn; arguments as in `random_search`."""
+    changes: dict[str, Any] = {
+        "window": int(rng.integers(1, 31)),
+        "limit": config.limit * float(rng.uniform(0.05, 1)),
+    }
+    if hasattr(config, "scale"):
+        changes |= {"limit": 1.0, "scale": float(10 ** rng.uniform(-1, 1.5))}
+    if getattr(config, "overlap_weight", 0):
+        changes["overlap_weight"] = float(10 ** rng.uniform(-1, 1))
+    if scores:
+        changes["min_score"] = {0: float(rng.uniform(0, 0.95))}
+    return changes
 
 
 def search(job: tuple[str, Any, int]) -> tuple[str, Any, float]:

@@ -136,6 +136,12 @@ def add_flags(parser: argparse._ActionsContainer, *names: str) -> None:
         parser.add_argument(f"--{name}", **FLAGS[name])
 
 
+def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the program where two flags name the tracker."""
+    if args.tracker and args.preset:
+        parser.error(f"--tracker names one already, got --preset, too: {args.tracker}")
+
+
 def _text_or_file(text: str) -> str:
     """Return what a file of that name holds, else the text itself."""
     try:

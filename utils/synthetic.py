@@ -75,9 +75,7 @@ def generate_sequence(
     images = np.zeros((frames, FRAME, FRAME, 3), np.uint8)
     slots: list[_Moving | None] = [None] * objects
     waited, born = [WAIT] * objects, 0
-    numbers: list[int] = []
-    ids: list[int] = []
-    rles: list[bytes] = []
+    shown: list[tuple[int, int, bytes]] = []  # frame, identity, mask
     for frame in range(1, frames + 1):
         canvas = np.zeros((FRAME, FRAME, 3), np.int32)
         for i, thing in enumerate(slots):
@@ -87,26 +85,31 @@ def generate_sequence(
                     continue
                 born += 1
                 slots[i] = thing = _births(rng, draw, margin, born)
-            top, left, inside = _visible(thing)
-            h, w = inside.shape[:2]
-            canvas[top : top + h, left : left + w] += inside
-            mask = np.zeros((FRAME, FRAME), np.uint8)
-            mask[top : top + h, left : left + w] = inside.max(axis=2) > 127
+            mask = _drawn(canvas, thing)
             if mask.any():
-                numbers.append(frame)
-                ids.append(thing.identity)
-                rles.append(masks.encode(mask))
+                shown.append((frame, thing.identity, masks.encode(mask)))
             thing.centre = thing.centre + thing.velocity
             # Rounding must not kill an object at birth, which starts exactly on the margin.
             beyond = (thing.centre < margin - 1e-6) | (thing.centre > FRAME - margin + 1e-6)
             if beyond.any():
                 slots[i], waited[i] = None, 0
         images[frame - 1] = np.minimum(canvas, 255)
-    return images, _detections(name, numbers, ids, rles)
+    return images, _detections(name, shown)
 
 
-def _detections(name: str, numbers: list[int], ids: list[int], rles: list[bytes]) -> Detections:
+def _drawn(canvas: Array, thing: _Moving) -> npt.NDArray[np.uint8]:
+    """Add an object to a canvas, in place; return its mask."""
+    top, left, inside = _visible(thing)
+    h, w = inside.shape[:2]
+    canvas[top : top + h, left : left + w] += inside
+    mask = np.zeros((FRAME, FRAME), np.uint8)
+    mask[top : top + h, left : left + w] = inside.max(axis=2) > 127
+    return mask
+
+
+def _detections(name: str, shown: list[tuple[int, int, bytes]]) -> Detections:
     """Return the simulated objects as Detections."""
+    numbers, ids, rles = zip(*shown, strict=True) if shown else ((), (), ())
     n = len(rles)
     column = np.empty(n, object)
     column[:] = rles

@@ -105,33 +105,9 @@ def config_of(state: Mapping[str, Array], **settings: Any) -> MaskRcnnConfig:
         ValueError: a network of another kind.
     """
     named = translated({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")})
-
-    def count(pattern: str) -> int:
-        return len({m[1] for name in named if (m := re.match(pattern, name))})
-
     try:
-        blocks = tuple(count(rf"layer{i}_(\d+)_conv1/") for i in range(1, 5))
-        deep = "layer1_0_conv3/kernel" in named
-        depths = [d for d, b in BLOCKS.items() if b == blocks and (d >= 50) == deep]
-        if not depths:
-            raise ValueError(f"the backbone must be a ResNet of {tuple(BLOCKS)}, got {blocks}")
-        classes = named["class_logits/bias"].shape[0] - 1
+        read = _shown(named, any(k.endswith("num_batches_tracked") for k in state))
         levels, per_level = 5, named["rpn_logits/bias"].shape[0]
-        channels = named["fpn_layer_0/kernel"].shape[-1]
-        read: dict[str, Any] = {
-            "classes": tuple(f"class {i + 1}" for i in range(classes)),
-            "depth": depths[0],
-            "width": named["conv1/kernel"].shape[-1],
-            "channels": channels,
-            "norm": "batch" if any(k.endswith("num_batches_tracked") for k in state) else "frozen",
-            "head_norm": "fpn_layer_0_bn/gamma" in named,
-            "rpn_convs": count(r"rpn_conv_(\d+)/"),
-            "rpn_channels": named["rpn_conv_0/kernel"].shape[-1],
-            "box_convs": count(r"box_conv_(\d+)/"),
-            "box_units": named["box_dense_0/bias"].shape[0],
-            "mask_convs": count(r"mask_conv_(\d+)/"),
-            "mask_channels": named["mask_up/bias"].shape[0],
-        }
     except KeyError as error:
         raise ValueError(f"must be torchvision's Mask R-CNN, got none of {error}") from None
     config = MaskRcnnConfig(**{**read, **settings})
@@ -139,6 +115,34 @@ def config_of(state: Mapping[str, Array], **settings: Any) -> MaskRcnnConfig:
     if per_cell != per_level or len(config.anchor_sizes) != levels:
         raise ValueError(f"the network has {per_level} anchors a cell, the settings {per_cell}")
     return config
+
+
+def _shown(named: Mapping[str, Array], trained_norm: bool) -> dict[str, Any]:
+    """Return the settings that names and shapes of translated weights show."""
+
+    def count(pattern: str) -> int:
+        return len({m[1] for name in named if (m := re.match(pattern, name))})
+
+    blocks = tuple(count(rf"layer{i}_(\d+)_conv1/") for i in range(1, 5))
+    deep = "layer1_0_conv3/kernel" in named
+    depths = [d for d, b in BLOCKS.items() if b == blocks and (d >= 50) == deep]
+    if not depths:
+        raise ValueError(f"the backbone must be a ResNet of {tuple(BLOCKS)}, got {blocks}")
+    classes = named["class_logits/bias"].shape[0] - 1
+    return {
+        "classes": tuple(f"class {i + 1}" for i in range(classes)),
+        "depth": depths[0],
+        "width": named["conv1/kernel"].shape[-1],
+        "channels": named["fpn_layer_0/kernel"].shape[-1],
+        "norm": "batch" if trained_norm else "frozen",
+        "head_norm": "fpn_layer_0_bn/gamma" in named,
+        "rpn_convs": count(r"rpn_conv_(\d+)/"),
+        "rpn_channels": named["rpn_conv_0/kernel"].shape[-1],
+        "box_convs": count(r"box_conv_(\d+)/"),
+        "box_units": named["box_dense_0/bias"].shape[0],
+        "mask_convs": count(r"mask_conv_(\d+)/"),
+        "mask_channels": named["mask_up/bias"].shape[0],
+    }
 
 
 def load_state(network: MaskRCNN, state: Mapping[str, Array]) -> None:

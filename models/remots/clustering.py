@@ -160,7 +160,7 @@ def merge(
         threshold: distance at which clustering stops; horizon: frames.
 
     Returns:
-        (n,) int ids; merged tracks have the id of the one that starts first.
+        (n,) ids; merged tracks have the id of the one that starts first.
     """
     if not len(frames):
         return np.array(track_ids)

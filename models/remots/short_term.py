@@ -68,9 +68,8 @@ def short_term(
     (Eq. 2), or of different classes.
 
     Args:
-        detections: n Detections. images: function frame -> (H, W, 3) uint8 RGB.
-        vectors: (n, F) of length 1. step: between frame numbers.
-        deviations: see `Limit.similarity`.
+        detections: n Detections. images: function frame -> (H, W, 3) uint8 RGB. vectors: (n, F) of
+            length 1. step: between frame numbers. deviations: see `Limit.similarity`.
 
     Returns:
         ids from 1; Counter: `links`, `unlike` pairs refused by Eq. 2.

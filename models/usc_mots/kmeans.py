@@ -70,11 +70,11 @@ def constrained_kmeans(
         config: `centre_rule`, `order`, `fullest`, `max_iterations`, `tolerance`; None: the paper's.
         initial: indices of the nodes that are the first centres; None takes `fullest_frame`.
         adaptive: False opens no clusters: the number of first centres is the number of clusters,
-            as where |K| is a prior (Table 4), and a node that every centre bars is left out.
+            as where |K| is a prior (Table 4); a node that every centre bars is left out.
 
     Returns:
-        Clustering; every group is in exactly one cluster (at most one, unless `adaptive`), no two
-        groups of a cluster cannot-link.
+        Clustering; each group is in one cluster (at most one, unless `adaptive`), no two groups of
+        a cluster cannot-link.
 
     Raises:
         ValueError: shapes that do not fit, frames not descending, non-finite points, or no initial

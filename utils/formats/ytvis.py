@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from utils.detections import Detections
 from utils.files import atomic_path
@@ -158,31 +158,6 @@ def write(path: Path, output: Output) -> None:
     """
     result = output.result
     numbers = np.unique(result.frames).tolist()
-    place = {frame: i for i, frame in enumerate(numbers)}
-
-    def annotations() -> Iterator[Json]:
-        for identity, rows in output.by_track():
-            boxes = tight_boxes_xywh(result.rles[rows], *result.size)
-            areas = areas_of(result.rles[rows], result.height * result.width)
-            lists: dict[str, list[Any]] = {
-                n: [None] * len(numbers) for n in ("segmentations", "bboxes", "areas")
-            }
-            for i, row in enumerate(rows.tolist()):
-                at = place[int(result.frames[row])]
-                lists["segmentations"][at] = rle_item(output, row)
-                lists["bboxes"][at], lists["areas"][at] = boxes[i].tolist(), int(areas[i])
-            score = float(result.scores[rows].mean())
-            yield {
-                "id": identity,
-                "video_id": 1,
-                "category_id": int(result.classes[rows[0]]),
-                **lists,
-                "height": result.height,
-                "width": result.width,
-                "iscrowd": 0,
-                **({"score": score} if output.scored else {}),
-            }
-
     video = {
         "id": 1,
         "height": result.height,
@@ -190,9 +165,40 @@ def write(path: Path, output: Output) -> None:
         "length": len(numbers),
         "file_names": [picture_name(output, frame) for frame in numbers],
     }
+    tracks = (_annotation(output, i, rows, numbers) for i, rows in output.by_track())
     with atomic_path(path) as temporary, temporary.open("w") as file:
         writer = JsonWriter(file)
         writer.items("videos", [video])
         writer.items("categories", category_items(output))
-        writer.items("annotations", annotations())
+        writer.items("annotations", tracks)
         writer.close()
+
+
+def _annotation(
+    output: Output, identity: int, rows: npt.NDArray[np.int64], frames: list[int]
+) -> Json:
+    """Return a track as an annotation; null where it has no mask.
+
+    Args:
+        output: Output. identity: of the track. rows: its, frames ascending. frames: of the video.
+    """
+    result = output.result
+    boxes = tight_boxes_xywh(result.rles[rows], *result.size)
+    areas = areas_of(result.rles[rows], result.height * result.width)
+    lists: dict[str, list[Any]] = {
+        n: [None] * len(frames) for n in ("segmentations", "bboxes", "areas")
+    }
+    places = np.searchsorted(frames, result.frames[rows]).tolist()
+    for i, (place, row) in enumerate(zip(places, rows.tolist(), strict=True)):
+        lists["segmentations"][place] = rle_item(output, row)
+        lists["bboxes"][place], lists["areas"][place] = boxes[i].tolist(), int(areas[i])
+    return {
+        "id": identity,
+        "video_id": 1,
+        "category_id": int(result.classes[rows[0]]),
+        **lists,
+        "height": result.height,
+        "width": result.width,
+        "iscrowd": 0,
+        **({"score": float(result.scores[rows].mean())} if output.scored else {}),
+    }
