@@ -45,7 +45,8 @@ def tracked(folder: Path, dataset: DataSet, detections: Path, least: float) -> d
         "detections": summary["counts"]["read"],
         "tracks": summary["counts"]["tracker_tracks"],
     }
-    return counted | scores["boxes"][dataset.name] | scores["masks"]["pedestrian"]
+    row: dict[str, Any] = scores["boxes"][dataset.name] | scores["masks"]["pedestrian"]
+    return counted | row
 
 
 def main() -> None:

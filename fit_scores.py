@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline.flags import SettingsFlags, add_flags
 from pipeline.stages import Pipeline
+from utils.class_names import named_after, own_names
 from utils.cli import Parser, frame_size, note, run, say
-from utils.data_sets import named_after, own_names
 from utils.detections import Detections
 from utils.files import FormatError, check_writable
 from utils.formats.base import Classes, Options

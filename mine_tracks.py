@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from models.motsnet.mining import MiningConfig, mine
-from pipeline.stages import find_step
+from pipeline.tracked import find_step
 from utils.cli import Parser, note, positive, run, say
 from utils.config import parts_of, with_changes
 from utils.detections import IGNORE, Detections

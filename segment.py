@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.segmenting import SegmentRequest, segment
+from utils.class_names import parse_class_names
 from utils.cli import Parser, positive, run, say
-from utils.data_sets import parse_class_names
 from utils.formats.writing import WRITERS
 
 

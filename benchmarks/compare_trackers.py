@@ -31,7 +31,8 @@ from benchmarks.peers import call
 from models.assignment import assign_exactly
 from models.tracking import Array
 from pipeline.settings import PRESETS, settings_for
-from pipeline.stages import Pipeline, Tracked
+from pipeline.stages import Pipeline
+from pipeline.tracked import Tracked
 from utils import evaluation
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import MOTS_CLASSES, DataSet, data_set

@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from pipeline.live import Live
 from pipeline.settings import Settings, changed, settings_for
-from pipeline.stages import Pipeline, Tracked
-from utils.data_sets import CUSTOM, data_set, named_after, own_names
+from pipeline.stages import Pipeline
+from pipeline.tracked import Tracked
+from utils.class_names import named_after, own_names
+from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.formats.base import Classes, Options, Output
 from utils.formats.objects import checked, detections_of
@@ -52,7 +54,8 @@ class Tracks:
 
     def of_frame(self, frame: int) -> npt.NDArray[np.int32]:
         """Return the (k,) identities of a frame's detections in their order, 0 for none."""
-        return self.ids[self.frames == frame]
+        ids: npt.NDArray[np.int32] = self.ids[self.frames == frame]
+        return ids
 
     def write(self, folder: Path | str, *formats: str) -> list[Path]:
         """Write the result in one or more formats (default: MOTS txt); return the paths.

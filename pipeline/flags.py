@@ -10,9 +10,10 @@ from typing import Any
 
 from models.tracking import trackers
 from pipeline.settings import BOXES, PRESETS, Settings, changed, settings_for
+from utils.class_names import parse_class_names
 from utils.cli import positive
 from utils.config import parts_of
-from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set, parse_class_names
+from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
 from utils.score_curves import ScoreCurves
 
 # Every flag once: a script takes those that it names. Defaults are those of `SettingsFlags`.

@@ -20,8 +20,8 @@ from pipeline.sinks import Sink
 from pipeline.stages import Pipeline, reader_of
 from pipeline.tracked import Outcome, Stopwatch, Tracked, frames_of
 from utils import evaluation
+from utils.class_names import named_after, own_names
 from utils.cli import check_backend, say
-from utils.data_sets import named_after, own_names
 from utils.detections import Detections
 from utils.files import FormatError
 from utils.formats.base import Classes

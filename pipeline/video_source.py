@@ -27,8 +27,8 @@ from pipeline.source import Source
 from pipeline.spool import Spool
 from pipeline.stages import Pipeline
 from pipeline.tracked import FrameResult, Image, Outcome, find_step, frames_of
+from utils.class_names import named_after, own_names
 from utils.cli import check_backend, say
-from utils.data_sets import named_after, own_names
 from utils.detections import Detections
 from utils.drawing import Painter
 from utils.files import FormatError

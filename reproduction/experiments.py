@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from models.tracking import EMBEDDINGS
 from pipeline.parallel import Failed, Means
-from pipeline.stages import Tracked
+from pipeline.tracked import Tracked
 from reproduction.runs import Run, weights_path
 from reproduction.sources import Missing, Sources, read_sequence
 from utils import evaluation

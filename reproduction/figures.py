@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from matplotlib import pyplot as plt
 
-from utils.visualization import draw_identities, plt, save
+from utils.visualization import draw_identities, save  # chooses the backend
 
 Array = npt.NDArray[Any]
 Shown = Sequence[tuple[int, Array]]  # (frame number, (h, w, 3) uint8 RGB)

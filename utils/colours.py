@@ -57,4 +57,5 @@ def _histogram(patch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     cell += np.clip(band, 0, BANDS - 1)[:, None] * np.prod(BINS)
     counts = np.bincount(cell[inside], minlength=BANDS * int(np.prod(BINS))).reshape(BANDS, -1)
     shares: npt.NDArray[Any] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return np.sqrt(shares).ravel()
+    roots: npt.NDArray[Any] = np.sqrt(shares).ravel()
+    return roots

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -27,6 +27,8 @@ from llvmlite.binding import get_host_cpu_name
 from numba.core import event
 
 from utils.cli import note, run, say
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -67,7 +69,7 @@ def folder() -> Path:
     return Path(users) / "usc-mots" / name
 
 
-class Announcer(event.Listener):
+class Announcer(event.Listener):  # type: ignore[misc]  # Numba has no types
     """Says once that loops are being compiled, when that has taken PATIENCE seconds."""
 
     def __init__(self) -> None:
@@ -96,21 +98,22 @@ class Announcer(event.Listener):
 event.register("numba:compile", Announcer())
 
 
-def loop() -> Callable[[Callable[..., Any]], Any]:
+def loop() -> Callable[[Function], Function]:
     """Return the decorator of a function that Numba compiles when it is called first.
 
     Where nothing can be kept on disk, it is compiled anew in each process.
     """
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    def decorate(function: Function) -> Function:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder())
         try:
-            return numba.njit(**OPTIONS)(function)
+            compiled: Function = numba.njit(**OPTIONS)(function)
         except (RuntimeError, OSError):
-            return numba.njit(**{**OPTIONS, "cache": False})(function)
+            compiled = numba.njit(**{**OPTIONS, "cache": False})(function)
         finally:
             numba.config.CACHE_DIR = before
+        return compiled
 
     return decorate
 

@@ -244,12 +244,15 @@ def canonical(
 
 def encode_runs(runs: Sequence[int], height: int, width: int) -> bytes:
     """Return the COCO-compressed run lengths (bytes) of a list of runs, background first."""
-    return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+    uncompressed = {"size": [height, width], "counts": runs}
+    rle: bytes = coco_mask.frPyObjects(uncompressed, height, width)["counts"]
+    return rle
 
 
 def encode(mask: Array) -> bytes:
     """Return the COCO-compressed run lengths (bytes) of a (height, width) array of 0 and 1."""
-    return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
+    rle: bytes = coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
+    return rle
 
 
 def subtract(coco: Coco, others: Sequence[Coco]) -> bytes:
@@ -267,7 +270,8 @@ def subtract(coco: Coco, others: Sequence[Coco]) -> bytes:
     runs = decode_runs([union], size[0] * size[1])[0].tolist()
     complement = runs[1:] if runs[0] == 0 else [0, *runs]
     outside = {"size": size, "counts": encode_runs(complement, *size)}
-    return coco_mask.merge([coco, outside], intersect=True)["counts"]
+    rle: bytes = coco_mask.merge([coco, outside], intersect=True)["counts"]
+    return rle
 
 
 def overlap(coco_a: Sequence[Coco], coco_b: Sequence[Coco]) -> npt.NDArray[np.bool_]:

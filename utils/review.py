@@ -284,4 +284,5 @@ def _centre(boxes_xywh: Array) -> Array:
 
 def _diagonal(boxes_xywh: Array) -> Array:
     """Return the diagonals (...) of boxes (..., 4) in px, 1 at least."""
-    return np.maximum(np.linalg.norm(boxes_xywh[..., 2:], axis=-1), 1.0)
+    lengths: Array = np.maximum(np.linalg.norm(boxes_xywh[..., 2:], axis=-1), 1.0)
+    return lengths

@@ -52,7 +52,8 @@ def generalised_iou(a: Array, b: Array) -> float:
     shared = max(w, 0.0) * max(h, 0.0)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
-    return shared / union + union / hull - 1
+    value: float = shared / union + union / hull - 1
+    return value
 
 
 @loop()

@@ -48,7 +48,7 @@ class MotsNetTracker(VectorMatching):
         """Return (m, k) pi* (Eq. 6; appendix C)."""
         numbers = np.array([f.number for f, _ in last], np.int64)
         gap = (frame.number - numbers)[:, None] / self.config.window
-        cost = self.distances(last, frame, rows) + gap
+        cost: Array = self.distances(last, frame, rows) + gap
         if self.config.overlap_weight:
             before = np.array([f[BOXES][i] for f, i in last]).reshape(-1, 4)
             shared = signed_iou(xywh_to_xyxy(before), xywh_to_xyxy(frame[BOXES][rows]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import keras
 from keras import ops
 
@@ -55,7 +53,7 @@ class Detector(FrameNetwork):
     """
 
     config_class = DetectorConfig
-    by_class: ClassVar = {
+    by_class = {  # noqa: RUF012
         "class_logits": (1, True),
         "box_deltas": (4, True),
         "mask_logits": (1, True),

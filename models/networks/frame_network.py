@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
@@ -26,7 +26,7 @@ class FrameNetwork(keras.Model):
 
     config_class: type[FrameConfig]
     # Last layers with values for each class: how many, and whether background comes first.
-    by_class: ClassVar[dict[str, tuple[int, bool]]] = {}
+    by_class: dict[str, tuple[int, bool]] = {}  # noqa: RUF012 (replaced, never changed)
 
     def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)

@@ -73,7 +73,10 @@ def resize_masks(masks: Array, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 def _nearest(old: int, new: int) -> Array:
     scale = np.float32(old / new)
-    return np.minimum(np.floor(np.arange(new, dtype=np.float32) * scale).astype(int), old - 1)
+    result: Array = np.minimum(
+        np.floor(np.arange(new, dtype=np.float32) * scale).astype(int), old - 1
+    )
+    return result
 
 
 def paste(mask: Floats, box: Floats, height: int, width: int) -> tuple[Floats, int, int]:

@@ -116,7 +116,8 @@ def _core(strength: Array, count: int) -> Array:
     order = np.argsort(-strength, kind="stable")
     most = int((strength >= strength.max() - 1e-9).sum())
     pool = np.sort(order[: max(most, min(count, len(order)))])
-    return pool[np.linspace(0, len(pool) - 1, count).round().astype(int)]
+    core: Array = pool[np.linspace(0, len(pool) - 1, count).round().astype(int)]
+    return core
 
 
 def _votes(votes: Array | None, cells: tuple[Array, Array], config: PixelConfig) -> Array:

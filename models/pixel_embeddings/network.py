@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import keras
 from keras import layers, ops
 
@@ -28,7 +26,7 @@ class PixelEmbeddings(FrameNetwork):
     """
 
     config_class = PixelConfig
-    by_class: ClassVar = {"class_values": (1, True)}
+    by_class = {"class_values": (1, True)}  # noqa: RUF012
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)

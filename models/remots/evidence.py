@@ -50,7 +50,8 @@ class Odds:
         return found
 
     def _scaled(self, pairs: Array) -> Array:
-        return (pairs - self._mean) / self._spread
+        scaled: Array = (pairs - self._mean) / self._spread
+        return scaled
 
 
 def learned_odds(

@@ -93,7 +93,8 @@ def come_in(pieces: Pieces, parts: Sequence[Array], boxes: Array, size: tuple[in
     low = starts[:, :2] - pieces.pace[:, 0]
     high = low + starts[:, 2:]
     beyond = (low <= 0) | (high >= np.array(size[::-1]))
-    return np.any(beyond, axis=1)
+    result: Array = np.any(beyond, axis=1)
+    return result
 
 
 def known_pairs(

@@ -100,7 +100,7 @@ class DHAE(keras.Model):
             else:
                 outputs[name] = layers.Dense(4, activation="sigmoid", name="box_out")(parts[:, i])
         super().__init__(inputs={"mask": mask, "box": box}, outputs=outputs, **kwargs)
-        self.config = config
+        self.config: dict[str, Any] = config
         self.mask_encoder = None if f_m is None else keras.Model(mask, f_m, name="h_m")
         feature = keras.Input((latent_dim,), name="feature")
         self.head = keras.Model([feature, box], latent(feature, box), name="h_a")
@@ -108,8 +108,8 @@ class DHAE(keras.Model):
         self.weighting = UncertaintyWeighting(
             patch_size, loss if branch == "both" else "equal", reduction
         )
-        names = ("mask_mse", "box_mse", "sigma_mask", "sigma_box")
-        self.terms = [keras.metrics.Mean(name=name) for name in names]
+        logged = ("mask_mse", "box_mse", "sigma_mask", "sigma_box")
+        self.terms = [keras.metrics.Mean(name=name) for name in logged]
 
     @staticmethod
     def _check(patch_size, channels, filters, latent_dim, last_padding, box_mean, box_std):
@@ -233,7 +233,7 @@ class DHAE(keras.Model):
     def encode_masks(self, patches: Array, batch_size: int = 512) -> npt.NDArray[np.float32]:
         """Return f_m = h_m(x_m), (n, F) float32, the part of an embedding that costs time."""
         if not len(patches) or self.mask_encoder is None:
-            return np.zeros((len(patches), self.config["latent_dim"]), np.float32)
+            return np.zeros((len(patches), int(self.config["latent_dim"])), np.float32)
         return predicted(self.mask_encoder, [patches], batch_size)
 
     def fuse(
@@ -254,7 +254,7 @@ class DHAE(keras.Model):
             location_gain, latent_scale, location_centre: see `encode`.
         """
         if not len(boxes):
-            return np.zeros((0, self.config["latent_dim"]), np.float32)
+            return np.zeros((0, int(self.config["latent_dim"])), np.float32)
         boxes, scale = gained(self.config, boxes, location_gain, latent_scale, location_centre)
         scaled: npt.NDArray[np.float32] = predicted(
             self.head, [features, boxes], batch_size

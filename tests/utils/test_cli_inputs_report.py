@@ -4,8 +4,9 @@ from models.best.config import BestConfig
 from models.usc_mots.config import UscMotsConfig
 from tests.conftest import make_detections, write_scored, write_tracks
 from utils import cli
+from utils.class_names import parse_class_names
 from utils.config import limits_of, override, parse_value
-from utils.data_sets import DATA_SETS, parse_class_names
+from utils.data_sets import DATA_SETS
 from utils.files import check_writable
 from utils.inputs import read_inputs
 from utils.report import dropped_lines, grouped, why_nothing
