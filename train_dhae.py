@@ -102,13 +102,12 @@ def main() -> None:
     args = parse_args()
     chosen = data_set(args.dataset)
     network = chosen.network_config(1 if args.input == "shape" else 3)
-    network |= {"loss": args.loss, "dropout": args.dropout, "branch": args.branch}
+    network |= {name: getattr(args, name) for name in ("loss", "dropout", "branch")}
     if args.reduction:
         network["reduction"] = args.reduction
     side, channels = network["patch_size"], network["channels"]
-    sequences = load_training_sequences(
-        args.data, chosen, side, channels, args.cache, args.sequences
-    )
+    folder = args.data
+    sequences = load_training_sequences(folder, chosen, side, channels, args.cache, args.sequences)
     names = [s.detections.sequence for s in sequences]
     whole, held_back = (
         [s for s in part if len(s.boxes)] for part in split(sequences, names, args.held_back)

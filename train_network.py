@@ -143,27 +143,16 @@ def main() -> None:
         raise ValueError(f"past must be below batch ({plan.batch} frames), got {config.past}")
     keras.mixed_precision.set_dtype_policy(args.precision)
     settings = {
-        "model": args.model,
-        "profile": args.profile,
-        "dataset": args.dataset,
-        "precision": args.precision,
+        **{name: getattr(args, name) for name in ("model", "profile", "dataset", "precision")},
         "trained_on": [s.name for s in training],
         "held_back": [s.name for s in held_back],
         "start": f"{args.start} sha256 {fingerprint(given)}" if given else None,
     }
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     trainer = trainer_class(args.model)(
-        args.output,
-        settings,
-        dataset,
-        command,
-        (network_class(args.model), config),
-        plan,
-        training,
-        held_back,
-        tracking,
-        given,
-    )
+        args.output, settings, dataset, command, (network_class(args.model), config), plan,
+        training, held_back, tracking, given,
+    )  # fmt: skip
     trainer.jit = JIT[args.jit]
     best = trainer.run(plan.epochs, args.resume, verbose=1 if sys.stdout.isatty() else 0)
     say(f"{args.output}: kept epoch {best['epoch']}; card, history and pictures beside it")

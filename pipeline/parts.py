@@ -49,7 +49,7 @@ def track_piece(piece: Piece) -> tuple[Tracked, dict[str, float]]:
 
 def track_beside(
     pipeline: Pipeline,
-    sequences: Sequence[Detections],
+    sequences: Sequence[Tracked],
     images: Mapping[str, FrameFolder],
     weights: Sequence[Path] | None,
     means: Means,
@@ -59,18 +59,18 @@ def track_beside(
 
     Args:
         pipeline: Pipeline, whose watch adds up the seconds of all processes.
-        sequences: [Detections]. images: {sequence: reader}, of those that have any.
+        sequences: [Tracked] without ids. images: {sequence: reader}, of those that have any.
         weights: *.keras; None takes the data set's own. means: Means.
         chunk: frames after which a sequence is cut; None cuts none.
     """
     paths = tuple(p.resolve() for p in weights) if weights else None
-    cuts: list[Cut | None] = []
+    cuts: list[Cut] = []
     pieces: list[Piece] = []
     places: list[list[int]] = []  # of each sequence's pieces
-    for detections in sequences:
-        cuts.append(None if chunk is None else _cut(pipeline, detections, chunk))
-        reader = images.get(detections.sequence)
-        parts = _pieces(Piece(pipeline.settings, paths, detections, reader), cuts[-1])
+    for whole in sequences:
+        cuts.append((whole, parts_of(whole.detections, chunk, whole.step)))
+        reader = images.get(whole.detections.sequence)
+        parts = _pieces(pipeline.settings, paths, cuts[-1], reader)
         places.append(list(range(len(pieces), len(pieces) + len(parts))))
         pieces += parts
     results: dict[int, Tracked | Failed] = {}
@@ -82,56 +82,48 @@ def track_beside(
         results[k], seconds = result
         for stage, value in seconds.items():
             pipeline.watch.seconds[stage] += value
-    return _gathered(
-        sequences, cuts, [[results[k] for k in sequence_places] for sequence_places in places]
-    )
+    parts_of_each = [[results[k] for k in numbers] for numbers in places]
+    return _gathered(cuts, parts_of_each)
 
 
 def _gathered(
-    sequences: Sequence[Detections],
-    cuts: Sequence[Cut | None],
-    results: Sequence[Sequence[Tracked | Failed]],
+    cuts: Sequence[Cut], results: Sequence[Sequence[Tracked | Failed]]
 ) -> tuple[list[Tracked], dict[str, str]]:
     """Return the sequences of which all pieces were tracked, and why others were not."""
-    whole: list[Tracked] = []
+    tracked: list[Tracked] = []
     failed: dict[str, str] = {}
-    for detections, cut, parts in zip(sequences, cuts, results, strict=True):
-        tracked = [part for part in parts if isinstance(part, Tracked)]
-        if len(tracked) < len(parts):
-            reasons = [part.reason for part in parts if isinstance(part, Failed)]
-            failed[detections.sequence] = reasons[-1]
+    for (whole, rows), parts in zip(cuts, results, strict=True):
+        done = [part for part in parts if isinstance(part, Tracked)]
+        if len(done) == len(parts):
+            tracked.append(joined(whole, rows, done))
         else:
-            whole.append(tracked[0] if cut is None else joined(*cut, tracked))
-    return whole, failed
+            reasons = [part.reason for part in parts if isinstance(part, Failed)]
+            failed[whole.detections.sequence] = reasons[-1]
+    return tracked, failed
 
 
-def _cut(pipeline: Pipeline, detections: Detections, chunk: int) -> Cut:
-    whole = pipeline.untracked(detections)
-    return whole, parts_of(whole.detections, chunk, whole.step)
-
-
-def _pieces(piece: Piece, cut: Cut | None) -> list[Piece]:
+def _pieces(
+    settings: Settings, weights: tuple[Path, ...] | None, cut: Cut, images: FrameFolder | None
+) -> list[Piece]:
     """Return a sequence as the pieces that it is tracked in."""
-    if cut is None:
-        return [piece]
     whole, parts = cut
-    # A part alone does not show the step of the frame numbers, nor how boxes are to be read.
-    settings = replace(piece.settings, frame_step=whole.step, boxes="file")
-    return [
-        replace(piece, settings=settings, detections=whole.detections.select(rows))
-        for rows in parts
-    ]
+    # Boxes are read already; the step of the frame numbers may not show in a part alone.
+    settings = replace(settings, frame_step=whole.step, boxes="file")
+    return [Piece(settings, weights, whole.detections.select(rows), images) for rows in parts]
 
 
-def parts_of(detections: Detections, length: int, step: int = 1) -> list[Array]:
+def parts_of(detections: Detections, length: int | None, step: int = 1) -> list[Array]:
     """Return the rows of each part, `length` steps long, SHARED of them the next one's, too.
 
     Args:
-        detections: n Detections. length: steps of a part. step: frame numbers of one.
+        detections: n Detections. length: steps of a part; None: one part. step: frame numbers of a
+            step.
 
     Raises:
         ValueError: parts that are no longer than what they share.
     """
+    if length is None:
+        return [np.arange(len(detections))]
     if length <= SHARED:
         raise ValueError(f"--chunk must be above {SHARED} frames, got {length}")
     if not len(detections):

@@ -101,6 +101,7 @@ class FileSource(Source):
         self.readers: dict[str, FrameFolder] = {}  # of the frames that have a picture
         self.complete: set[str] = set()  # sequences with a picture of every frame
         self.box_truth = self._box_truth()
+        self._untracked: list[Tracked] = []
         self._check()
         settings = self.pipeline.settings
         say(f"tracker {settings.name} ({tracker_class(settings.name).meaning}), "
@@ -127,11 +128,12 @@ class FileSource(Source):
         if self.pipeline.settings.refine:
             check_backend()
         for detections in self.sequences:
-            prepared = self.pipeline.prepare(detections)
+            whole = self.pipeline.untracked(detections)
             self._check_frames(detections)
-            self._check_embeddings(prepared)
+            self._check_embeddings(whole.detections)
             if IDS in self.pipeline.tracker().needs:
-                self._check_ids(prepared)
+                self._check_ids(whole)
+            self._untracked.append(whole)
 
     def _check_frames(self, detections: Detections) -> None:
         """Find the pictures of a sequence's frames; say which are missing.
@@ -177,13 +179,14 @@ class FileSource(Source):
                 f"--images must name the frames' folder for appearance weights, got {got}"
             )
 
-    def _check_ids(self, detections: Detections) -> None:
+    def _check_ids(self, whole: Tracked) -> None:
         """Refuse detections without an id, for trackers that read them.
 
         Raises:
             ValueError: there are some.
         """
-        without = (detections.ids == 0) & self.pipeline.mark(detections)[0]
+        detections = whole.detections
+        without = (detections.ids == 0) & whole.keep
         if without.any():
             rule = f"tracker {self.pipeline.settings.name} needs MOTS txt with ids"
             got = f"{without.sum()} of {len(detections)} without"
@@ -222,12 +225,12 @@ class FileSource(Source):
         complete = {name: self.readers[name] for name in self.complete}
         if self.files.means.alone and self.files.chunk is None:
             return (
-                self.pipeline.track(detections, complete.get(detections.sequence))
-                for detections in tqdm(self.sequences, "tracking", unit="seq", disable=None)
+                self.pipeline.follow(whole, complete.get(whole.detections.sequence))
+                for whole in tqdm(self._untracked, "tracking", unit="seq", disable=None)
             )
         results, self.failed = track_beside(
             self.pipeline,
-            self.sequences,
+            self._untracked,
             complete,
             self.files.weights,
             self.files.means,

@@ -155,7 +155,15 @@ class Pipeline:
         Raises:
             ValueError: input that breaks a rule; the message says which.
         """
-        whole = self.untracked(detections)
+        return self.follow(self.untracked(detections), images, given)
+
+    def follow(
+        self,
+        whole: Tracked,
+        images: Images | None = None,
+        given: Mapping[str, Array] | None = None,
+    ) -> Tracked:
+        """Do what `track` does for a sequence that `untracked` returned."""
         tracker = self.tracker()
         columns, _ = self.update(tracker, whole, 0, images, given)
         track_ids = np.zeros(len(whole.detections), np.int32)
@@ -173,7 +181,6 @@ class Pipeline:
             columns=columns,
             track_ids=track_ids,
             report=report,
-            images=images,
             notes=tuple(notes),
         )
 

@@ -46,7 +46,6 @@ class Tracked:
         columns: {name: (n, ...)} of what was computed: embeddings, vectors, colours.
         track_ids: (n,) int32, 0 for rows of no track.
         report: what the tracker and refinement counted.
-        images: reader of the frames, or None.
         notes: what was guessed or overridden, for the user.
         in_front: who gets a pixel, see `utils.results.make_disjoint`.
     """
@@ -58,7 +57,6 @@ class Tracked:
     columns: Mapping[str, Array]
     track_ids: npt.NDArray[np.int32]
     report: Counter[str]
-    images: Images | None = None
     notes: tuple[str, ...] = ()
     in_front: bool = True
 

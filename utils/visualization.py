@@ -143,12 +143,9 @@ def plot_training(
             sorted({name for row in history for name in row if name.startswith("association")}),
         ),
     )
-    for i, (label, scale, names) in enumerate(curves):
-        axes = (
-            figure.add_subplot(grid[0, i] if i else grid[0, :2])
-            if i < 1
-            else (figure.add_subplot(grid[0, i + 1]))
-        )
+    cells = (grid[0, :2], grid[0, 2], grid[0, 3])
+    for cell, (label, scale, names) in zip(cells, curves, strict=True):
+        axes = figure.add_subplot(cell)
         for name in names:
             points = [(row["epoch"], row[name]) for row in history if name in row]
             if points:
@@ -156,16 +153,17 @@ def plot_training(
         axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel=label, yscale=scale)
         axes.legend(fontsize=7)
-    if rebuilt is None:
-        save(figure, path)
-        return
-    axes = figure.add_subplot(grid[1, :])
+    if rebuilt is not None:
+        _draw_masks(figure.add_subplot(grid[1, :]), masks, rebuilt)
+    save(figure, path)
+
+
+def _draw_masks(axes: Any, masks: Array, rebuilt: Array) -> None:
     top = np.concatenate(list(masks), axis=1).astype(float) / 255
     bottom = np.concatenate(list(rebuilt), axis=1)
     axes.imshow(np.concatenate([top, bottom]).squeeze(), cmap="gray", vmin=0, vmax=1)
     axes.set_title("masks (top) and their reconstructions (bottom)", fontsize=9)
     axes.axis("off")
-    save(figure, path)
 
 
 def plot_network(

@@ -176,8 +176,7 @@ def merge(
         means[i] = (counts[i] * means[i] + counts[j] * means[j]) / (counts[i] + counts[j])
         counts[i] += counts[j]
         for relation in (near, apart):
-            relation[i] |= relation[j]
-            relation[:, i] = relation[i]
+            relation[i] = relation[:, i] = relation[i] | relation[j]
         group[group == j] = i
         distances[j], distances[:, j] = np.inf, np.inf
         linked = near[i] & ~apart[i] & np.isin(np.arange(len(tracks)), group)
