@@ -121,7 +121,7 @@ def test_ultralytics_files_are_read_as_the_page_says(tmp_path, monkeypatch):
         corners = outline(3 + frame, 4, 10, 10) / (60, 40)
         shares = " ".join(f"{v:.6f}" for v in corners.ravel())
         (labels / f"street_{frame}.txt").write_text(f"0 {shares} 0.87\n")
-    from tests.utils.test_formats_in import read
+    from tests.utils.formats.scenes import read
 
     found = read(tmp_path / "runs" / "segment" / "predict", size=(40, 60))
     assert found.frames.tolist() == [1, 2, 3, 4, 5, 6] and found.scored

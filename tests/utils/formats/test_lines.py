@@ -1,3 +1,5 @@
+"""MOTS txt, tracking-only and TrackR-CNN lines."""
+
 import os
 import re
 from dataclasses import replace
@@ -8,17 +10,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from tests.conftest import box_mask, make_detections, random_scene, write_tracks
+from tests.conftest import box_mask, random_scene, write_tracks
 from utils import masks
-from utils.files import FormatError, atomic_path
+from utils.files import FormatError
 from utils.formats import lines as formats_lines
 from utils.formats.lines import Columns
-from utils.formats.registry import merge_sequences, read_detections, read_sequences
-from utils.results import finished, output_ids
+from utils.formats.registry import find_sources, merge_sequences, read_detections, read_sequences
+from utils.formats.track_rcnn import TRACK_RCNN, VECTOR
+from utils.formats.tracking_only import TRACKING_ONLY, line_of
 
 RLE = box_mask(3, 4, 5, 6).decode()
+
+
 MOTS = f"0 1001 1 40 60 {RLE}"
+
+
 TRACKING = f"0 3 4 5 6 0.9 2 40 60 {RLE}"
+
+
 RCNN = f"0 3 4 8 10 0.9 2 40 60 {RLE} " + " ".join(["0.5"] * 128)
 
 
@@ -216,6 +225,8 @@ def mutate(line, draws):
 
 
 LINES_PER_EXAMPLE = 25
+
+
 MUTATION = st.tuples(st.integers(0, 4), st.integers(0, 10**6), st.integers(0, 255))
 
 
@@ -296,73 +307,6 @@ def test_lines_at_once_are_those_one_by_one(tmp_path, lines_to_mutate, monkeypat
     assert 20 < refused < 140
 
 
-def test_output_ids_per_class_and_beyond_999():
-    classes = np.array([1, 2, 1, 1, 2])
-    assert output_ids(np.array([7, 9, 7, 3, 0]), classes).tolist() == [
-        1001,
-        2001,
-        1001,
-        1002,
-        0,
-    ]
-    many = np.arange(1, 1201)
-    ids = output_ids(np.append(many, 5000), np.append(np.ones(1200, int), 2))
-    assert ids[0] == 10001 and ids[1199] == 11200 and ids[1200] == 20001
-    assert len(set(ids.tolist())) == 1201
-
-
-def test_written_masks_are_disjoint_and_pixels_go_to_the_higher_score(tmp_path):
-    found = make_detections(
-        [
-            (1, 1, 1, 0.9, (0, 0, 10, 10)),
-            (1, 2, 2, 0.8, (5, 0, 10, 10)),  # loses its left half
-            (1, 3, 1, 0.7, (6, 2, 3, 3)),  # covered whole: nothing left
-            (2, 1, 1, 0.5, (0, 0, 10, 10)),
-        ]
-    )
-    dropped = write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3, 1]))
-    assert dropped == [2]
-    back = read_detections(tmp_path / "out.txt")
-    assert back.frames.tolist() == [1, 1, 2]
-    assert back.boxes_xywh.tolist() == [[0, 0, 10, 10], [10, 0, 5, 10], [0, 0, 10, 10]]
-    assert not np.triu(masks.overlap(back.coco([0, 1]), back.coco([0, 1])), 1).any()
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "left"),
-    [
-        ((0, 0, 20, 20), (5, 5, 4, 4), [400 - 16, 16]),  # inside: else nothing would be left of it
-        ((0, 0, 20, 12), (5, 5, 4, 15), [240 - 28, 60]),  # in front: it reaches lower
-        ((0, 0, 20, 20), (5, 5, 20, 10), [400, 50]),  # behind, though smaller
-        ((0, 0, 20, 20), (16, 10, 5, 10), [400 - 40, 50]),  # neither: the smaller one
-    ],
-)
-def test_equal_scores_give_the_pixel_to_what_is_in_front(tmp_path, first, second, left):
-    for order in (1, -1):
-        both = [(1, 1, 1, 1, first), (1, 2, 1, 1, second)][::order]
-        assert write_tracks(tmp_path / "out.txt", make_detections(both), np.array([1, 2])) == []
-        back = read_detections(tmp_path / "out.txt")
-        assert masks.areas(*masks.decode_runs(back.rles, 2400)).tolist() == left[::order]
-
-
-def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "out.txt"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.txt"]
-
-
-def test_merge_of_two_class_folders(tmp_path):
-    car = read_detections(write(tmp_path, MOTS))
-    person = read_detections(write(tmp_path, field(MOTS, 2, "2")))
-    both = merge_sequences(car, person)
-    assert both.classes.tolist() == [1, 2] and not both.scored
-    other = read_detections(write(tmp_path, field(TRACKING, 0, "3")))
-    assert merge_sequences(car, other).scored
-
-
 def test_real_files_round_trip(real_data, tmp_path):
     for file in sorted((real_data / "kitti_mots" / "instances_txt").glob("00*.txt"))[:3]:
         found = read_detections(file)
@@ -371,37 +315,15 @@ def test_real_files_round_trip(real_data, tmp_path):
         assert sorted(back.rles) == sorted(found.rles)
 
 
-def test_what_several_better_masks_cover_is_taken_from_all(tmp_path):
-    found = make_detections(
-        [
-            (1, 1, 1, 0.9, (0, 0, 10, 10)),
-            (1, 2, 1, 0.8, (20, 0, 10, 10)),
-            (1, 3, 1, 0.7, (5, 0, 20, 10)),  # loses its left and its right quarter
-        ]
-    )
-    assert write_tracks(tmp_path / "out.txt", found, np.array([1, 2, 3])) == []
-    back = read_detections(tmp_path / "out.txt")
-    assert back.boxes_xywh.tolist() == [[0, 0, 10, 10], [20, 0, 10, 10], [10, 0, 10, 10]]
-
-
-def test_a_mask_that_is_hidden_whole_loses_its_id_and_nothing_else():
-    objects = [(1, 1, 1, 0.9, (0, 0, 10, 10)), (1, 2, 1, 0.8, (2, 2, 4, 4))]
-    result, dropped = finished(make_detections(objects), np.array([5, 6]))
-    assert (result.ids.tolist(), dropped) == ([1001, 0], [1]) and len(result) == 2
-
-
-def test_rows_of_a_frame_come_by_score_then_class_then_place():
-    objects = [
-        (0, 1, 2, 0.5, (2, 2, 5, 5)),
-        (0, 2, 1, 0.5, (9, 2, 5, 5)),
-        (0, 3, 1, 0.9, (20, 2, 5, 5)),
-    ]
-    objects.append((0, 4, 1, 0.5, (8, 2, 5, 5)))
-    ((frame, rows),) = make_detections(objects).rows_by_frame()
-    assert (frame, rows.tolist()) == (0, [2, 3, 1, 0])
-
-
-def test_an_empty_file_merges_into_the_other():
-    found = make_detections([(0, 1, 1, 0.5, (2, 2, 5, 5))])
-    empty = found.select(np.zeros(0, int))
-    assert len(merge_sequences(empty, found)) == len(merge_sequences(found, empty)) == 1
+def test_a_line_of_a_detection_is_read_to_the_same_row(tmp_path):
+    plain = read_detections(write(tmp_path, TRACKING))
+    assert line_of(plain, 0) == (TRACKING + "\n").encode()
+    assert find_sources(tmp_path / "0001.txt")[0].format.columns is TRACKING_ONLY
+    vectors = read_detections(write(tmp_path, RCNN))
+    assert line_of(vectors, 0).split() == RCNN.encode().split()
+    assert find_sources(tmp_path / "0001.txt")[0].format.columns is TRACK_RCNN
+    short = replace(vectors, vectors=vectors.vectors[:, :3])
+    assert line_of(short, 0).split()[10:] == [b"0.5"] * 3 + [b"0"] * (VECTOR - 3)
+    long = replace(vectors, vectors=np.ones((1, VECTOR + 1), np.float32))
+    with pytest.raises(ValueError, match="vectors in a file must have at most 128 values, got 129"):
+        line_of(long, 0)

@@ -1,0 +1,24 @@
+"""Label Studio exports."""
+
+import json
+
+from tests import independent
+from tests.utils.formats.scenes import check_reading, content, read, scene_of
+from utils.formats.label_studio import LabelStudio
+
+
+def test_label_studio_takes_the_image_and_the_last_annotation(tmp_path):
+    path = independent.label_studio(independent.Scene.of(scene_of()), tmp_path)
+    tasks = json.loads(path.read_text())
+    for task in tasks:
+        task["data"] = {"caption": "take 3", **task["data"]}
+        task["annotations"] = [task["annotations"][0], task["annotations"][0]]
+    before = read(path)
+    path.write_text(json.dumps(tasks))
+    found = read(path)
+    assert content(found) == content(before)
+    assert any("tasks with several annotations" in note for note in found.notes)
+
+
+def test_brushes_are_read_to_the_pixel(tmp_path):
+    check_reading(tmp_path, "label-studio", (LabelStudio,))

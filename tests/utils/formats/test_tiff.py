@@ -1,0 +1,30 @@
+"""TIFF label images."""
+
+import shutil
+
+import pytest
+
+from tests import independent
+from tests.utils.formats.scenes import check_reading, scene_of
+from utils.formats.base import Options
+from utils.formats.registry import find_sources
+from utils.formats.tiff import LabelTiff
+
+
+def test_cell_tracking_folders_are_read_once(tmp_path):
+    scene = scene_of(1)
+    folder = independent.tiff_files(independent.Scene.of(scene), tmp_path)
+    shutil.copytree(folder / "TRA", folder / "SEG")
+    (folder / "TRA" / "man_track.txt").write_text("1 0 3 0\n")
+    for place in (folder, folder.parent):
+        (source,) = find_sources(place)
+        (found,) = source.read(Options())
+        assert len(found) == len(scene) and found.sequence == "seq"
+        assert any("TRA is read, not SEG" in note for note in found.notes)
+    (folder / "TRA" / "man_track.txt").rename(folder / "TRA" / "res_track.txt")
+    assert len(find_sources(folder / "TRA")) == 1
+
+
+@pytest.mark.parametrize("name", ["tiff", "tiff, stack"])
+def test_files_and_stacks_are_read_to_the_pixel(tmp_path, name):
+    check_reading(tmp_path, name, (LabelTiff,))
