@@ -1,10 +1,14 @@
 # Two commands: `make demo` and `make test`. Both set up .venv first, once.
 PYTHON ?= python3
 BIN := .venv/bin
-FAST := tests/models/best tests/models/test_tracking.py tests/models/test_matching.py \
-  tests/models/usc_mots/test_constraints.py tests/models/usc_mots/test_kmeans.py \
-  tests/models/usc_mots/test_tracker.py tests/models/usc_mots/test_calibration.py \
-  tests/utils --deselect tests/utils/test_formats.py::test_mutated_lines_are_read_or_refused_in_one_line
+# Tests of functions: without Keras, a process of their own or a long fuzz.
+FAST := tests/test_structure.py tests/test_equations.py tests/utils tests/models/best \
+  tests/models/baselines tests/models/test_assignment.py tests/models/test_flow_links.py \
+  tests/models/test_matching.py tests/models/test_tracking.py tests/models/remots/test_pieces.py \
+  $(addprefix tests/models/usc_mots/test_,algorithm.py constraints.py fusing.py identities.py \
+  kmeans.py kmeans_loops.py tracker.py) \
+  $(addprefix tests/pipeline/test_,flags.py parts.py request.py results.py sinks.py tracked.py) \
+  -k "not mutated and not real and not same_lines"
 
 .PHONY: help install demo test test-fast benchmark clean
 

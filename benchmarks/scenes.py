@@ -24,35 +24,31 @@ def crowd(
         embeddings: (n, 128) float32, boxes through a random projection, with noise.
     """
     rng = np.random.default_rng(seed)
-    low, high = [size, size], [width - size, height - size]
-    centres = rng.uniform(low, high, (objects, 2))
-    velocities = rng.uniform(-4, 4, (objects, 2))
-    radii = rng.uniform(0.35, 0.65, (objects, 2)) * size
-    rles = []
-    for _ in range(frames):
-        rles += [_ellipse(centres[i], radii[i], height, width) for i in range(objects)]
+    low, high, pairs = [size, size], [width - size, height - size], (objects, 2)
+    centres, velocities = rng.uniform(low, high, pairs), rng.uniform(-4, 4, pairs)
+    radii = rng.uniform(0.35, 0.65, pairs) * size
+    column = np.empty(frames * objects, object)
+    for start in range(0, len(column), objects):
+        for i in range(objects):
+            column[start + i] = _ellipse(centres[i], radii[i], height, width)
         centres += velocities
-        outside = (centres < low) | (centres > high)
-        velocities[outside] *= -1
+        velocities[(centres < low) | (centres > high)] *= -1
         centres = np.clip(centres, low, high)
-    column = np.empty(len(rles), object)
-    column[:] = rles
-    order = rng.permutation(len(rles))
+    order = rng.permutation(len(column))
     detections = Detections(
         f"crowd{objects}",
         height,
         width,
         np.repeat(np.arange(1, frames + 1, dtype=np.int32), objects),
-        np.full(len(rles), PEDESTRIAN, np.int16),
-        rng.uniform(0.7, 1, len(rles)).astype(np.float32),
-        masks.tight_boxes_xywh(rles, height, width),
+        np.full(len(column), PEDESTRIAN, np.int16),
+        rng.uniform(0.7, 1, len(column)).astype(np.float32),
+        masks.tight_boxes_xywh(column, height, width),
         column,
         np.tile(np.arange(1, objects + 1, dtype=np.int32), frames),
     ).select(order)
     projection = rng.normal(0, 1, (4, 128))
     embeddings = detections.boxes_xywh / [width, height, width, height] @ projection
-    noise = rng.normal(0, 0.002, embeddings.shape)
-    return detections, (embeddings + noise).astype(np.float32)
+    return detections, (embeddings + rng.normal(0, 0.002, embeddings.shape)).astype(np.float32)
 
 
 def _ellipse(centre: Any, radii: Any, height: int, width: int) -> bytes:

@@ -200,7 +200,7 @@ def joined(whole: Tracked, parts: Sequence[Array], tracked: Sequence[Tracked]) -
         for name, values in part.columns.items():
             size = (len(whole.detections), *values.shape[1:])
             columns.setdefault(name, np.zeros(size, values.dtype))[rows] = values
-        report += part.report
+        report.update(part.report)  # += would drop the rules that dropped nothing
     ids = stitched(whole.detections, parts, [part.track_ids for part in tracked])
     notes = (*whole.notes, *dict.fromkeys(text for part in tracked for text in part.notes))
     return replace(whole, columns=columns, track_ids=ids, report=report, notes=notes)

@@ -162,5 +162,6 @@ def segmented(
     try:
         return detections_of(output, frame, size, classes)
     except Exception as error:  # of what it returned, anything may be missing or of another kind
-        kind = "" if isinstance(error, ValueError) else f"frame {frame}: {type(error).__name__}: "
-        raise ValueError(f"--segmenter {name}: {kind}{error}") from None
+        text = str(error).removeprefix("frame: ").removeprefix(f"frame {frame}: ")
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"--segmenter {name}: frame {frame}: {kind}{text}") from None

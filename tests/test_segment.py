@@ -15,11 +15,14 @@ from models.maskrcnn.network import MaskRCNN
 from models.remots.suppression import intersection_over_minimum, kept_by_iom
 from models.trackrcnn.network import TrackRCNN
 from pipeline.frame_masks import FrameMasks
+from pipeline.segmenting import scores_of
+from tests.conftest import make_detections
 from tests.models.networks.test_parts import SMALL as PLAIN
 from tests.models.trackrcnn.test_network import SMALL as TRACKING
 from utils import masks
 from utils.detections import Detections
 from utils.formats.registry import read_detections
+from utils.formats.tracking_only import line_of
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +165,16 @@ def test_iom_is_the_share_of_the_smaller_mask():
     assert kept_by_iom(better, 0.7).tolist() == [False, True]
     other = replace(found, classes=np.int16([1, 2]))
     assert kept_by_iom(other, 0.1).all()
+
+
+def test_scores_are_of_the_frames_so_far_and_say_what_is_left_out(tmp_path):
+    truth = make_detections([(n, n + 1, 1 + n % 2, 1.0, (5, 5, 10, 10)) for n in range(6)])
+    found = make_detections([(n, 0, 1, 0.9, (5, 5, 10, 10)) for n in (0, 1, 2)])
+    (tmp_path / "f.txt").write_bytes(b"".join(line_of(found, row) for row in range(3)))
+    scores, notes = scores_of(truth, tmp_path / "f.txt", [0, 1, 2], {1: "cup"})
+    # Frame 1 holds an object of class 2: the second detection by order of score is wrong.
+    assert scores["AP50"]["mask"]["cup"] == pytest.approx(83.498, abs=1e-3)
+    assert "not scored: 3 frames of the truth that are not in it (3, 4, 5)" in notes
+    assert "not scored: classes of the truth that are not looked for: 2" in notes
+    with pytest.raises(ValueError, match=r"one of the network's classes 7=cat .*, got 1, 2"):
+        scores_of(truth, tmp_path / "f.txt", [0, 1], {7: "cat"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,19 @@ def load_file(path: Path) -> Any:
     except Exception as error:  # Keras raises many kinds; none of them tells a user more
         lines = str(error).strip().splitlines()
         got = "no such file" if not path.is_file() else (lines[0][:120] if lines else "unreadable")
-        raise FormatError(path, None, rule, got) from None
+        raise FormatError(path, None, rule, _class_in(path) or got) from None
     if not isinstance(network, FrameNetwork):
         raise FormatError(path, None, rule, type(network).__name__)
     return network
+
+
+def _class_in(path: Path) -> str | None:
+    """Return the name of the class that a file *.keras holds, None where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("config.json"))["class_name"])
+    except Exception:  # whatever is wrong with it, the caller's message says more
+        return None
 
 
 def fingerprint(network: Any) -> str:

@@ -119,7 +119,7 @@ def test_without_mnist_scikit_learns_digits_take_its_place(monkeypatch):
     def offline(split):
         raise Exception("URL fetch failure on https://example.invalid: None -- no network")
 
-    monkeypatch.setattr(synthetic, "_keras_mnist", offline)
+    monkeypatch.setattr(synthetic_pictures, "_keras_mnist", offline)
     train, labels, origin = synthetic_pictures.load_mnist("train")
     test, _, _ = synthetic_pictures.load_mnist("test")
     assert "scikit-learn" in origin and "no network" in origin
@@ -130,7 +130,7 @@ def test_without_mnist_scikit_learns_digits_take_its_place(monkeypatch):
 
 def test_keras_mnist_is_asked_first(monkeypatch):
     marker = np.ones((1, 28, 28), np.uint8), np.array([1])
-    monkeypatch.setattr(synthetic, "_keras_mnist", lambda split: marker)
+    monkeypatch.setattr(synthetic_pictures, "_keras_mnist", lambda split: marker)
     images, _, origin = synthetic_pictures.load_mnist("test")
     assert images is marker[0] and origin == "keras.datasets.mnist"
 
@@ -181,7 +181,7 @@ def test_sprites_vary_by_a_tenth_in_size_and_a_fifth_in_aspect():
 def test_pictures_are_written_in_their_colours(tmp_path):
     image = np.zeros((1, 128, 128, 3), np.uint8)
     image[..., 0] = 250  # red
-    found = synthetic._detections("0001", [], [], [])
+    found = synthetic._detections("0001", [])
     synthetic.write_sequence(tmp_path, image, found)
     read = cv2.imread(str(tmp_path / "images" / "0001" / "000001.png"))
     assert read[0, 0].tolist() == [0, 0, 250]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +12,44 @@ import numpy as np
 
 from utils.detections import Detections
 from utils.files import FormatError
-from utils.formats.arrays import Npy, Npz
 from utils.formats.base import File, Format, Options, frame_numbers
-from utils.formats.coco import CocoAnnotations, CocoResults
-from utils.formats.cvat import CvatXml
-from utils.formats.cvat_mots import CvatMots
-from utils.formats.label_studio import LabelStudio
-from utils.formats.labels import DavisPng, LabelPng, MotsPng
+from utils.formats.labels import MotsPng
 from utils.formats.lines import TextLines, numbered
 from utils.formats.mots_txt import MOTS_TXT
 from utils.formats.tiff import LabelTiff
 from utils.formats.track_rcnn import TRACK_RCNN
 from utils.formats.tracking_only import TRACKING_ONLY
-from utils.formats.yolo import YoloTxt
-from utils.formats.ytvis import YtvisAnnotations, YtvisResults
 
 TEXTS = (MOTS_TXT, TRACKING_ONLY, TRACK_RCNN)
 _FIELDS = [columns.fields for columns in TEXTS]
 EXPECTED = f"{', '.join(map(str, _FIELDS[:-1]))} or {_FIELDS[-1]} fields"
-# In the order in which they are tried: the narrower before the wider.
-FORMATS: Mapping[str, Format] = {
-    format_.name: format_
-    for format_ in (
-        YoloTxt(),
-        *(TextLines(columns, dict.fromkeys(_FIELDS, EXPECTED)) for columns in TEXTS),
-        CocoResults(),
-        YtvisResults(),
-        LabelStudio(),
-        YtvisAnnotations(),
-        CocoAnnotations(),
-        MotsPng(),
-        DavisPng(),
-        LabelPng(),
-        LabelTiff(),
-        Npz(),
-        Npy(),
-        CvatMots(),
-        CvatXml(),
-    )
-}
+# module.Class, in the order in which they are tried: the narrower before the wider.
+CLASSES = (
+    "yolo.YoloTxt",
+    "coco.CocoResults",
+    "ytvis.YtvisResults",
+    "label_studio.LabelStudio",
+    "ytvis.YtvisAnnotations",
+    "coco.CocoAnnotations",
+    "labels.MotsPng",
+    "labels.DavisPng",
+    "labels.LabelPng",
+    "tiff.LabelTiff",
+    "arrays.Npz",
+    "arrays.Npy",
+    "cvat_mots.CvatMots",
+    "cvat.CvatXml",
+)
+
+
+def _format(place: str) -> Format:
+    module, _, name = place.partition(".")
+    format_: Format = getattr(import_module(f"utils.formats.{module}"), name)()
+    return format_
+
+
+_LINES = [TextLines(columns, dict.fromkeys(_FIELDS, EXPECTED)) for columns in TEXTS]
+FORMATS: Mapping[str, Format] = {f.name: f for f in (*map(_format, CLASSES), *_LINES)}
 SUFFIXES = tuple(dict.fromkeys(s for f in FORMATS.values() for s in f.suffixes))
 # Folders that tools make below a sequence's, whose names say nothing of it.
 INNER = ("TRA", "SEG", "labels", "masks", "instances", "annotations", "img1", "predict", "exp")

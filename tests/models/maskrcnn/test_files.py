@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.frame_networks import load_network
 from models.maskrcnn import download as files
+from models.maskrcnn.published import PUBLISHED
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of
 from tests import parity
@@ -135,7 +137,7 @@ def state():
 def test_torchvisions_weights_become_a_keras_file(tmp_path, state):
     source = torch_zip(tmp_path / "w.pth", state)
     made = files.convert(source, tmp_path / "w.keras", norm_eps=0.0)
-    again = files.load_network(tmp_path / "w.keras")
+    again = load_network(tmp_path / "w.keras")
     assert again.config == made.config and again.config.norm_eps == 0.0
     expected = files.fingerprint(network_of(state))
     assert files.fingerprint(made) == files.fingerprint(again) == expected
@@ -182,11 +184,11 @@ def test_published_weights_are_fetched_once_checked_and_converted(
         "urlopen",
         lambda url, timeout: asked.append(url) or io.BytesIO(published),
     )
-    first = files.load_network("coco")
+    first = load_network("coco")
     text = capsys.readouterr().out
     assert f"sha256 {files.fingerprint(first)}" in text and "BSD-3-Clause" in text
     assert "in a generated picture: " in text
-    assert files.fingerprint(files.load_network("coco")) == files.fingerprint(first)
+    assert files.fingerprint(load_network("coco")) == files.fingerprint(first)
     assert len(asked) == 1
 
 
@@ -198,23 +200,24 @@ def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(
 
     monkeypatch.setattr(files.urllib.request, "urlopen", offline)
     with pytest.raises(ValueError, match=r"https://.*small-.*no route.*put it at .*cache/small"):
-        files.load_network("coco")
+        load_network("coco")
     assert not list((tmp_path / "cache").glob("*"))
     name = files.PUBLISHED["coco"].name
     (tmp_path / "cache").mkdir(exist_ok=True)
     (tmp_path / "cache" / name).write_bytes(published[:-1])
     with pytest.raises(FormatError, match="sha256 must begin with"):
-        files.load_network("coco")
+        load_network("coco")
     (tmp_path / "cache" / name).write_bytes(published)
-    assert files.load_network("coco").config.classes
+    assert load_network("coco").config.classes
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
     with pytest.raises(FormatError, match=r"must be a network as \.keras, .*, got no such file"):
-        files.load_network(str(tmp_path / "none.keras"))
+        load_network(str(tmp_path / "none.keras"))
     root = Path(__file__).resolve().parents[3]
     with pytest.raises(FormatError, match="got DHAE"):
-        files.load_network(str(root / "pretrained" / "dhae_mnist_shape.keras"))
-    assert files.PUBLISHED["coco"].digits == "73cbd019"
+        load_network(str(root / "pretrained" / "dhae_mnist_shape.keras"))
+    assert PUBLISHED["coco"].digits == "73cbd019"
+    assert PUBLISHED["coco-v1"].name == "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
     assert len(files.COCO_NAMES) == 90 and files.COCO_NAMES[2] == "car"
     assert files.COCO_NAMES[89] == "toothbrush" and files.COCO_NAMES.count("-") == 10

@@ -200,9 +200,9 @@ def masks_a_pixel_short(monkeypatch):
 
 
 def masks_of_the_next_class(monkeypatch):
-    plain = network_file.MaskRCNN.mask_outputs
+    plain = network_file.Detector.mask_outputs
     monkeypatch.setattr(
-        network_file.MaskRCNN, "mask_outputs", lambda *a, **k: ops.roll(plain(*a, **k), 1, axis=-1)
+        network_file.Detector, "mask_outputs", lambda *a, **k: ops.roll(plain(*a, **k), 1, axis=-1)
     )
 
 

@@ -12,6 +12,7 @@ from models.pixel_embeddings import losses
 from models.pixel_embeddings.association import PixelTrackerConfig, greedy
 from models.pixel_embeddings.clusters import Cluster, clusters_of, enlarged
 from models.pixel_embeddings.config import PixelConfig
+from models.pixel_embeddings.inference import PixelSegmenter
 from models.pixel_embeddings.network import PixelEmbeddings
 from models.streaming import track
 from models.tracking import make_tracker
@@ -240,7 +241,9 @@ def network():
 
 
 def test_detections_are_disjoint_and_carry_their_representatives(network):
-    parts = [d for _, _, d in network.segmenter(2).stream(frames_of(4))]
+    segmenter = network.segmenter(2)
+    assert isinstance(segmenter, PixelSegmenter)
+    parts = [d for _, _, d in segmenter.stream(frames_of(4))]
     assert any(len(d) for d in parts)
     for found in parts:
         assert found.vectors.shape == (len(found), 5 * 20 + 3)

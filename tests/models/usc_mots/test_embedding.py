@@ -6,7 +6,7 @@ import pytest
 
 from models.usc_mots import embedding
 from models.usc_mots.embedding import Embedder
-from models.usc_mots.weights import choose_weights, read_card
+from models.usc_mots.weights import choose_weights, read_card, read_network
 from tests.conftest import make_detections
 from utils.boxes import scaled_boxes
 from utils.data_sets import data_set
@@ -81,10 +81,10 @@ def test_every_row_gets_its_own_box_in_chunks_and_those_left_out_none(monkeypatc
 
 def test_weights_are_checked_without_loading_them(tmp_path):
     with pytest.raises(ValueError, match=r"must be a weights file .* got no such file"):
-        embedding.read_network(tmp_path / "none.keras")
+        read_network(tmp_path / "none.keras")
     (tmp_path / "x.keras").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"must be a DHAE saved as \.keras"):
-        embedding.read_network(tmp_path / "x.keras")
+        read_network(tmp_path / "x.keras")
     own = Embedder(data_set("mots"))
     assert own.weights_of("0002").name == "dhae_kitti_shape.keras"
     assert not own.needs_images("0002") and len(own.digests()) == 2
