@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.flags import SettingsFlags, add_flags
+from pipeline.flags import SettingsFlags, add_flags, add_split
 from pipeline.stages import Pipeline
 from utils.class_names import named_after, own_names
 from utils.cli import Parser, frame_size, note, run, say
@@ -20,7 +20,7 @@ from utils.detections import Detections
 from utils.files import FormatError, check_writable
 from utils.formats.base import Classes, Options
 from utils.formats.registry import FORMATS
-from utils.inputs import Inputs, read_inputs
+from utils.inputs import Choice, Inputs, read_inputs
 from utils.score_curves import Curve, Observations, ScoreCurves, cross_validated, fit, observe
 from utils.tables import format_table
 
@@ -34,7 +34,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, required=True, help="the curves, a .json file")
     add_flags(parser, "dataset", "class-names")
     add("--format", choices=FORMATS, help="take the detections to be of this format")
-    add("--sequences", nargs="+", help="names (default: all)")
+    add_split(parser, "all")
     add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
     add("--plot", type=Path, metavar="PNG", help="draw the reliability diagram")
     args = parser.parse_args(arguments)
@@ -102,7 +102,8 @@ def fitted(args: argparse.Namespace) -> ScoreCurves:
     flags = SettingsFlags.of(args, tracker="best", trusted="no")
     dataset = flags.data_set()
     options = Options(args.size, classes=Classes(own_names(dataset)))
-    inputs = read_inputs(args.detections, args.ground_truth, args.sequences, options, args.format)
+    choice = Choice(args.sequences, args.split, dataset)
+    inputs = read_inputs(args.detections, args.ground_truth, choice, options, args.format)
     settings = flags.settings(named_after(dataset, [*inputs.sequences, *inputs.truth.values()]))
     for text in inputs.notes:
         note(text)

@@ -17,7 +17,7 @@ from utils.detections import IGNORE, Detections
 from utils.files import FormatError
 from utils.formats import mots_txt
 from utils.frames import FrameFolder
-from utils.inputs import read_inputs
+from utils.inputs import Choice, read_inputs
 from utils.masks import subtract
 from utils.results import finished
 
@@ -107,7 +107,7 @@ def frames_of(detections: Detections, frames: Path) -> FrameFolder:
     Raises:
         ValueError: one that is not.
     """
-    images = FrameFolder(frames, detections.sequence, detections.size)
+    images = FrameFolder.of(frames, detections)
     numbers = np.unique(detections.frames).tolist()
     missing = images.missing(numbers)
     if missing:
@@ -124,7 +124,7 @@ def main() -> None:
     folder = args.output / INSTANCES
     if folder.exists():
         raise ValueError(f"{folder}: must not be there yet, so that no annotation is lost")
-    inputs = read_inputs(args.detections, names=args.sequences)
+    inputs = read_inputs(args.detections, choice=Choice(args.sequences))
     for text in inputs.notes:
         note(text)
     chosen = [(d, frames_of(d, args.frames)) for d in inputs.sequences]

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.flags import add_split
 from reproduction.experiments import Experiments
 from reproduction.runs import READINGS
 from reproduction.sources import Sources
@@ -27,7 +28,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--preset", nargs="+", choices=READINGS, help="whose rules associate: the paper's text "
         "(default), its authors' code, or both")  # fmt: skip
     add("--output", type=Path, default=Path("results/tables"))
-    add("--sequences", nargs="+", help="names (default: all there are)")
+    add_split(parser, "the paper's: val, that is 9 sequences of KITTI and all of MOTSChallenge")
     add("--detections", help="folder of detections in a data set (default: detections*)")
     add("--jobs", type=positive, default=2, help="processes")
     add("--quick", action="store_true", help="3 sequences, of the real ones the first 40 frames, "
@@ -55,7 +56,9 @@ def main() -> None:
     args = parse_args()
     if not args.data.is_dir():
         raise ValueError(f"--data must be a folder, got {args.data}")
-    sources = Sources(args.data, args.output, args.quick, args.sequences, args.detections)
+    sources = Sources(
+        args.data, args.output, args.quick, args.sequences, args.detections, args.split
+    )
     experiments = Experiments(sources, args.jobs)
     if args.figure in (3, 4):
         from reproduction import pictures

@@ -10,7 +10,7 @@ from typing import Any
 
 from models.tracking import describe_trackers
 from models.usc_mots.embedding import AUTO, RUNTIMES
-from pipeline.flags import GONE, SettingsFlags, add_flags, check_flags
+from pipeline.flags import GONE, SettingsFlags, add_flags, add_split, check_flags
 from pipeline.parallel import Means
 from pipeline.request import Files, Request
 from pipeline.run import execute
@@ -18,6 +18,7 @@ from utils.cli import Parser, frame_size, positive, run, say
 from utils.formats.base import Options
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
+from utils.layouts import layout_of
 from utils.report import print_results
 
 
@@ -43,11 +44,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--chunk", type=positive, metavar="FRAMES", help="split sequences longer than this")
     add("--cluster", metavar="HOST:PORT", help="track on the workers of a Dask scheduler")
     args = parser.parse_args(arguments)
-    if not args.list and not (args.detections and args.output):
-        parser.error("--detections and --output are needed")
+    if not args.list and not ((args.detections or args.data) and args.output):
+        parser.error("--detections (or --data) and --output are needed")
     if args.t_lag == 1:
         parser.error("--t-lag must be at least 2 frames, got 1")
-    if args.refine and args.images is None:
+    if args.refine and not (args.images or args.data):
         parser.error("--refine needs --images, the frames of the video")
     check_flags(parser, args)
     return args
@@ -59,7 +60,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         "are merged by sequence")  # fmt: skip
     add("--ground-truth", type=Path, help="masks with ids to score against: MOTS txt or others")
     add("--images", type=Path, help="folder of SEQ/000000.png, SEQ/img1/000001.jpg or the like")
-    add("--sequences", nargs="+", help="names (default: all)")
+    add("--data", type=Path, help="folder of the data set as its archives unpack: ground truth and "
+        "frames, and the masks to track where --detections names none")  # fmt: skip
+    add_split(group, "all")
     add("--format", choices=FORMATS, help="take the detections to be of this format")
     add("--size", type=frame_size, help="HxW of the frames, for formats that do not say it")
     add("--ids", choices=("keep", "forget"), default="keep", help="identities in the files")
@@ -77,12 +80,19 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
 def request_of(args: argparse.Namespace) -> Request:
     """Return the Request that the command line makes."""
     settings, named = SettingsFlags.of(args).early_and_late()
+    detections, truth, images = args.detections, args.ground_truth, args.images
+    if args.data:
+        layout = layout_of(args.data, settings.data_set)
+        truth, images = truth or layout.folder, images or layout.images
+        detections = detections or [layout.detections or layout.folder]
+        say(f"{args.data}: tracks {', '.join(map(str, detections))}, ground truth {truth}")
     files = Files(
-        args.detections,
-        args.images,
+        detections,
+        images,
         args.sequences,
+        args.split,
         args.weights,
-        Options(args.size, args.images, args.ids == "keep"),
+        Options(args.size, images, args.ids == "keep"),
         args.format,
         Means(args.jobs, args.cluster),
         args.chunk,
@@ -91,7 +101,7 @@ def request_of(args: argparse.Namespace) -> Request:
         settings,
         files,
         args.output,
-        args.ground_truth,
+        truth,
         args.write,
         args.report,
         args.score_frames == "annotated",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from models.networks.checkpoints import JIT, PRECISIONS, split
 from models.usc_mots.training_data import load_training_sequences
+from pipeline.flags import add_split
 from pipeline.settings import settings_for
 from utils.cli import Parser, import_keras, positive, run
 from utils.data_sets import DATA_SETS, data_set
@@ -20,10 +21,11 @@ from utils.data_sets import DATA_SETS, data_set
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = Parser(description=__doc__)
-    add = parser.add_argument_group("data").add_argument
+    data = parser.add_argument_group("data")
+    add = data.add_argument
     add("--dataset", choices=DATA_SETS, required=True)
     add("--data", type=Path, required=True, help="the data set's folder")
-    add("--sequences", nargs="+", help="sequences to use (default: all)")
+    add_split(data, "train, where the data set has one")
     add("--held-back", nargs="*", help="sequences not trained on, whose association picks the "
         "checkpoint (default: every fourth; none: the last epoch is kept)")  # fmt: skip
     add("--stride", type=positive, default=1, help="train on every n-th detection")
@@ -107,7 +109,8 @@ def main() -> None:
         network["reduction"] = args.reduction
     side, channels = network["patch_size"], network["channels"]
     folder = args.data
-    sequences = load_training_sequences(folder, chosen, side, channels, args.cache, args.sequences)
+    which = args.sequences, args.split or chosen.training_split
+    sequences = load_training_sequences(folder, chosen, side, channels, args.cache, *which)
     names = [s.detections.sequence for s in sequences]
     whole, held_back = (
         [s for s in part if len(s.boxes)] for part in split(sequences, names, args.held_back)

@@ -17,6 +17,7 @@ from models.networks.checkpoints import JIT, PRECISIONS, split
 from models.networks.config import FrameConfig
 from models.networks.data import FrameSequence, class_names, load_sequences
 from models.networks.plan import Plan
+from pipeline.flags import add_split
 from utils.cli import Parser, import_keras, run, say
 from utils.config import override, parts_of
 from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
@@ -32,7 +33,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--images", type=Path, help="holds SEQ/ with the frames (default: in --data)")
     add("--dataset", choices=DATA_SETS, default=CUSTOM, help=f"names the classes ({CUSTOM})")
     add("--profile", choices=("tiny", "paper"), default="tiny", help="tiny: for a CPU")
-    add("--sequences", nargs="+", help="sequences to use (default: all)")
+    add_split(parser, "train, where the data set has one")
     add("--held-back", nargs="*", help="sequences not trained on, whose AP picks the checkpoint "
         "(default: every fourth; none: the last epoch is kept)")  # fmt: skip
     add("--start", metavar="WEIGHTS", help="begin with these: coco, coco-v1 (torchvision's) or a "
@@ -128,7 +129,8 @@ def main() -> None:
     if args.list:
         return show(args)
     dataset = data_set(args.dataset)
-    sequences = load_sequences(args.data, dataset, args.sequences, args.images)
+    chosen = args.split or dataset.training_split
+    sequences = load_sequences(args.data, dataset, args.sequences, args.images, chosen)
     training, held_back = split(sequences, [s.name for s in sequences], args.held_back)
     tracking = args.model != "maskrcnn"
     if tracking:

@@ -107,7 +107,7 @@ def track(
     settings = _settings(tracker, class_names, [detections], changes, scores)
     reader = images if callable(images) else None
     if folder is not None and len(detections):
-        reader = FrameFolder(folder, detections.sequence, detections.size)
+        reader = FrameFolder.of(folder, detections)
     tracked = Pipeline(settings).track(detections, reader)
     present = np.unique(detections.classes).tolist()
     names = {c: settings.data_set.name_of(c) for c in present if c != settings.data_set.ignore}

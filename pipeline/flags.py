@@ -13,7 +13,7 @@ from pipeline.settings import BOXES, PRESETS, Settings, changed, settings_for
 from utils.class_names import parse_class_names
 from utils.cli import positive
 from utils.config import parts_of
-from utils.data_sets import CUSTOM, DATA_SETS, DataSet, data_set
+from utils.data_sets import CUSTOM, DATA_SETS, SPLITS, DataSet, data_set
 from utils.score_curves import ScoreCurves
 
 # Every flag once: a script takes those that it names. Defaults are those of `SettingsFlags`.
@@ -135,6 +135,15 @@ def add_flags(parser: argparse._ActionsContainer, *names: str) -> None:
     """Add some of FLAGS to a parser or a group of one."""
     for name in names:
         parser.add_argument(f"--{name}", **FLAGS[name])
+
+
+def add_split(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add what chooses sequences: an official split, or names."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--split", choices=SPLITS, help=f"official split of the data set (default: {default})"
+    )
+    group.add_argument("--sequences", nargs="+", help="names, in place of a split")
 
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ class Files:
     Attributes:
         detections: files or folders of any format, merged by sequence.
         images: folder of SEQ/000000.png or the like, or None.
-        sequences: names; None takes all.
+        sequences: names; None takes those of the split. split: of the data set; None takes all.
         weights: *.keras; None takes the data set's own.
         options: what files do not say of themselves. format_name: theirs; None tells it by content.
         means: what sequences are tracked with, one after another or beside each other.
@@ -31,6 +31,7 @@ class Files:
     detections: Sequence[Path]
     images: Path | None = None
     sequences: Sequence[str] | None = None
+    split: str | None = None
     weights: Sequence[Path] | None = None
     options: Options = field(default_factory=Options)
     format_name: str | None = None

@@ -105,6 +105,8 @@ def summarise(request: Request, source: Source, names: Sequence[str]) -> dict[st
     """
     embedder = source.pipeline.used_embedder
     runtime = embedder.runtime if embedder else None
+    if embedder and request.ground_truth is not None:
+        source.notes += [f"scores: {line}" for line in embedder.seen(names)]
     extra = ("tensorflow", "keras") if runtime == KERAS else ("onnxruntime",) if embedder else ()
     return {
         **source.pipeline.settings.summary(),

@@ -27,7 +27,7 @@ from utils.files import FormatError
 from utils.formats.base import Classes
 from utils.formats.mot import read_mot
 from utils.frames import FrameFolder
-from utils.inputs import read_inputs
+from utils.inputs import Choice, read_inputs
 from utils.truth import truth_notes
 
 
@@ -90,7 +90,7 @@ class FileSource(Source):
             inputs = read_inputs(
                 self.files.detections,
                 request.ground_truth,
-                self.files.sequences,
+                Choice(self.files.sequences, self.files.split, base),
                 options,
                 self.files.format_name,
             )

@@ -312,4 +312,4 @@ def reader_of(folder: Path | None, detections: Detections) -> FrameFolder | None
     """Return the reader of a sequence's frames, None without a folder."""
     if folder is None or not len(detections):
         return None
-    return FrameFolder(folder, detections.sequence, detections.size)
+    return FrameFolder.of(folder, detections)

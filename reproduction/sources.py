@@ -15,8 +15,10 @@ from utils.detections import Detections
 from utils.files import atomic_path, find_sequences
 from utils.formats.registry import read_detections
 from utils.frames import FrameFolder
+from utils.layouts import find_layout
 
 QUICK_FRAMES, QUICK_SEQUENCES = 40, 3
+PAPER_SPLIT = "val"  # section 4.2: the 9 validation sequences of KITTI, all four of MOTSChallenge
 Source = tuple[str, Path | None, Path]
 
 
@@ -34,6 +36,7 @@ class Sources:
         sequences: names to keep; None keeps all.
         detections: name of the folder of detections in a real data set; None takes the one that
             is called `detections*`.
+        split: official split of the real data sets; None takes the paper's, PAPER_SPLIT.
     """
 
     def __init__(
@@ -43,12 +46,15 @@ class Sources:
         quick: bool = False,
         sequences: Sequence[str] | None = None,
         detections: str | None = None,
+        split: str | None = None,
     ) -> None:
         self.data, self.cache = Path(data), Path(output) / "cache"
         self.quick, self.names, self.detections = quick, sequences, detections
+        self.split = split or PAPER_SPLIT
         # (data set, source) -> sequences without detections: their objects count as missed
         self.undetected: dict[tuple[str, str], list[str]] = {}
         self._files: dict[tuple[str, str, bool], list[Source]] = {}
+        self.notes: dict[str, None] = {}  # what splits leave out or lack, each once
 
     def inputs(self, run: Run) -> list[Source]:
         """Return [(sequence, detections file or None, ground-truth file)] of a run.
@@ -83,10 +89,19 @@ class Sources:
             raise Missing(f"{folder}: --detections must name one of {choice}")
         return folders[0]
 
-    def _chosen(self, files: Mapping[str, Path], truths: Mapping[str, Path]) -> list[str]:
-        """Return the sequences that are asked for; or the largest few."""
+    def _chosen(
+        self, dataset: DataSet, files: Mapping[str, Path], truths: Mapping[str, Path]
+    ) -> list[str]:
+        """Return the sequences that are asked for, else the split's; or the largest few."""
         every = {*files, *truths}
         names = sorted(every & set(self.names) if self.names else every)
+        if not self.names and dataset.splits:
+            try:
+                names = dataset.of_split(self.split, names)
+            except ValueError as error:
+                raise Missing(str(error)) from None
+            if said := dataset.split_note(self.split, sorted(every), names):
+                self.notes.setdefault(f"{dataset.title}: {said}")
         if self.quick:
             sized = sorted(set(names) & set(files), key=lambda n: -files[n].stat().st_size)
             names = sized[:QUICK_SEQUENCES]
@@ -95,17 +110,18 @@ class Sources:
     def _find(self, run: Run) -> list[Source]:
         """List the files of a run's data set, cut to the first frames where all is quick."""
         dataset, real = run.data_set, run.data_set.box_truth is None
+        layout = find_layout(self.data, dataset)
         folder = self.data / dataset.folder
-        truth = folder / dataset.truth
-        if not truth.is_dir():
-            raise Missing(f"{truth} missing: {dataset.source}")
-        if run.images and not (folder / dataset.images).is_dir():
+        if layout is None:
+            raise Missing(f"{folder / dataset.truth} missing: {dataset.source}")
+        if run.images and layout.images is None:
             raise Missing(f"{folder / dataset.images} missing: the frames of {dataset.source}")
-        source = truth
+        truth, source = layout.folder, layout.folder
+        files = truths = layout.truth
         if not real or run.source == "detections":
-            source = self._detections(folder, dataset, real)
-        files, truths = find_sequences(source), find_sequences(truth)
-        names = self._chosen(files, truths)
+            source = self._detections(truth.parent, dataset, real)
+            files = find_sequences(source)
+        names = self._chosen(dataset, files, truths)
         if not names:
             raise Missing(f"{source} holds none of the sequences: {dataset.source}")
         for name in names:
@@ -148,8 +164,8 @@ class Sources:
 
     def images(self, run: Run, detections: Detections) -> FrameFolder | None:
         """Return the reader of a sequence's frames, None where there are none."""
-        folder = self.data / run.data_set.folder / run.data_set.images
-        return reader_of(folder if folder.is_dir() else None, detections)
+        layout = find_layout(self.data, run.data_set)
+        return reader_of(layout.images if layout else None, detections)
 
 
 def read_sequence(name: str, file: Path | None, truth: Path) -> Detections:

@@ -197,8 +197,12 @@ def describe(
     """Return the lines under a table: which files, sequences and settings made it."""
     lines: list[str] = []
     seen: set[tuple[str, str]] = set()
+    weights: set[str] = set()
     for cell in cells:
         run = cell.run
+        if experiments.sources.possible(run):
+            sequences = [name for name, _, _ in experiments.sources.inputs(run)]
+            weights.update(run.pipeline().embedder.seen(sequences))
         key = run.dataset, run.source
         if key in seen or not experiments.sources.possible(run):
             continue
@@ -212,6 +216,8 @@ def describe(
             names = listed(experiments.sources.undetected[key])
             why = "which have ground truth: their objects count as missed"
             lines.append(f"* {run.dataset}: no detections of {names}, {why}.")
+    lines += [f"* {text}." for text in experiments.sources.notes]
+    lines += [f"* {text}." for text in sorted(weights)]
     gains = {cell.run.location_gain for cell in cells if cell.run.location_gain is not None}
     for gain in sorted(gains):
         how = "chosen on held-back training sequences, by the cards of"

@@ -43,7 +43,7 @@ def extended(tmp_path_factory):
 
 def run(folder, *arguments):
     command = [sys.executable, "test_mots.py", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_DISABLE_JIT": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 

@@ -49,6 +49,9 @@ class Detections:
         class_names: {number: name} where the file names its classes; None where they are the
             numbers of the MOTS benchmarks.
         notes: what reading it took for granted, for the user.
+        pictures: {frame: name of its picture, without suffix} where frames are not the numbers in
+            the names of files.
+        unread: why a file with content gave no detection; None where it is right to have none.
     """
 
     sequence: str
@@ -64,6 +67,8 @@ class Detections:
     scored: bool = True
     class_names: Mapping[int, str] | None = None
     notes: tuple[str, ...] = ()
+    pictures: Mapping[int, str] | None = None
+    unread: str | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -3,58 +3,134 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from utils.detections import Detections
+from utils.files import FormatError
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
-NUMBER = re.compile(r"(\d+)\D*$")  # the last number of a name: 00012, frame_12, IMG12
+DIGITS = re.compile(r"\d+")
 HASH = re.compile(r"[._]rf[._][0-9a-f]+$")  # what Roboflow puts behind names
+LARGEST = 1_000_001  # from it a number is a time or a key: its order counts, not its value
 GREY = 40  # of a frame without a picture
+NUMBERS, NATURAL, LISTED = "numbers", "natural", "listed"  # how frames were numbered
+SAID = {
+    NUMBERS: None,
+    NATURAL: "file names hold several numbers or times: frames are counted from 0 in their order",
+    LISTED: "file names show no frame numbers: frames are counted from 0 in the order listed",
+}
 
 
-def frame_number(stem: str) -> int | None:
-    """Return the last number in a file name without suffix, None if it has none."""
-    match = NUMBER.search(HASH.sub("", stem))
-    return int(match.group(1)) if match and len(match.group(1)) < 10 else None
+def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
+    """Return the frame number of each file name of a sequence, and how they were found.
+
+    NUMBERS: the names are alike but for one number (`000012`, `well_t003_c2_masks`), or each holds
+    just one. NATURAL: they differ in several numbers, as dates and times do, or in one that is too
+    large for a frame's: counted from 0 in the order of all their numbers. LISTED: no two are alike,
+    as hashes: counted from 0 in the order given.
+
+    Args:
+        names: with or without folder and suffix.
+    """
+    stems = [HASH.sub("", PurePosixPath(name.replace("\\", "/")).stem) for name in names]
+    groups = [[int(g) for g in DIGITS.findall(stem)] for stem in stems]
+    if len({DIGITS.sub("#", stem) for stem in stems}) == 1 and groups[0]:
+        columns = list(zip(*groups, strict=True))
+        varying = [k for k, column in enumerate(columns) if len(set(column)) > 1]
+        if len(varying) < 2:
+            numbers = list(columns[varying[0] if varying else -1])
+            if max(numbers) < LARGEST:
+                return numbers, NUMBERS
+        rank = {key: n for n, key in enumerate(sorted({tuple(g) for g in groups}))}
+        return [rank[tuple(g)] for g in groups], NATURAL
+    if all(len(g) == 1 and g[0] < LARGEST for g in groups):
+        return [g[0] for g in groups], NUMBERS
+    return list(range(len(names))), LISTED
 
 
-def find_pictures(folder: Path | str, sequence: str) -> dict[int, Path]:
-    """Return {frame: file} of a sequence's pictures in a folder, in the first place that has any.
+def find_pictures(folder: Path | str, sequence: str) -> tuple[dict[int, Path], str]:
+    """Return {frame: file} of a sequence's pictures, in the first place that has any, and how.
 
-    The folder may be that of the sequence itself.
+    The folder may be that of the sequence itself. How: see `number_frames`.
+
+    Raises:
+        FormatError: two pictures of one frame.
     """
     for outer in (Path(folder) / sequence, Path(folder)):
         for inner in INNER:
-            files: dict[int, Path] = {}
-            for path in sorted((outer / inner).glob("*")):
-                number = frame_number(path.stem)
-                if path.suffix.lower() in SUFFIXES and number is not None and path.is_file():
-                    files.setdefault(number, path)
-            if files:
-                return files
-    return {}
+            files = _pictures_in(outer / inner)
+            if not files:
+                continue
+            numbers, how = number_frames([path.name for path in files])
+            by_number: dict[int, Path] = {}
+            for number, path in zip(numbers, files, strict=True):
+                if number in by_number:
+                    rule = f"a frame must be there once (also {by_number[number].name})"
+                    raise FormatError(path, None, rule, f"frame {number}")
+                by_number[number] = path
+            return dict(sorted(by_number.items())), how
+    return {}, LISTED
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder by name."""
+    hidden = (p for p in sorted(folder.glob("*")) if not p.name.startswith("."))
+    return [p for p in hidden if p.suffix.lower() in SUFFIXES and p.is_file()]
+
+
+def by_name(files: Iterable[Path], names: Mapping[int, str]) -> dict[int, Path]:
+    """Return {frame: file} of the pictures that have a frame's name, or begin it.
+
+    Args:
+        files: pictures. names: {frame: name of its masks' file, without suffix}, which tools make
+            longer than the picture's (`street_1_masks` of `street_1`).
+    """
+    stems = {path.stem: path for path in files}
+    found = {}
+    for frame, name in names.items():
+        stem = PurePosixPath(name).stem if PurePosixPath(name).suffix in SUFFIXES else name
+        ends = [stem, *(stem[:k] for k in range(len(stem) - 1, 0, -1) if stem[k] in "_.-")]
+        match = next((stems[end] for end in ends if end in stems), None)
+        if match is not None:
+            found[frame] = match
+    return found
 
 
 class FrameFolder:
     """Reads a sequence's frames; calling it with a number returns (height, width, 3) uint8 RGB.
 
-    Frames are told by the last number of their name (`000012.png`, `00012.jpg`, `frame_12.JPG`), in
-    SEQ/ or in SEQ/img1/, SEQ/images/ and the like, or in the folder itself.
+    Frames are numbered by their names, see `number_frames`, in SEQ/ or in SEQ/img1/, SEQ/images/
+    and the like, or in the folder itself.
 
     Args:
         folder: holds the sequences' folders.
         sequence: its name.
         size: (height, width) the frames must have, in pixels.
+        names: {frame: name of its picture} where frames are not the numbers in file names.
     """
 
-    def __init__(self, folder: Path | str, sequence: str, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        sequence: str,
+        size: tuple[int, int],
+        names: Mapping[int, str] | None = None,
+    ) -> None:
         self.folder, self.size = Path(folder) / sequence, size
-        self.files = find_pictures(folder, sequence)
+        self.files, _ = find_pictures(folder, sequence)
+        if names is not None:
+            self.files = by_name(self.files.values(), names)
+
+    @classmethod
+    def of(cls, folder: Path | str, detections: Detections) -> FrameFolder:
+        """Return the reader of the frames of Detections."""
+        return cls(folder, detections.sequence, detections.size, detections.pictures)
 
     def missing(self, frames: Iterable[int]) -> list[int]:
         """Return the numbers of the frames that have no picture."""

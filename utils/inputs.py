@@ -1,16 +1,58 @@
-"""What a run reads: detections of several folders merged by sequence, and their truth."""
+"""What a run reads: detections, sequences of several files merged if asked, and their truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from utils.data_sets import ALL, DataSet
 from utils.detections import Detections
 from utils.files import FormatError, instances_folder
 from utils.formats.base import Options
-from utils.formats.registry import Source, find_sources, merge_sequences
+from utils.formats.merging import merge_sequences
+from utils.formats.registry import read_each
 from utils.truth import check_truth
+from utils.video_names import informative, repeated, video_names
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which sequences of the input are taken.
+
+    Attributes:
+        names: these, all of which must be there; None: any.
+        split: those of a split of the data set; None: any. dataset: whose splits.
+    """
+
+    names: Sequence[str] | None = None
+    split: str | None = None
+    dataset: DataSet | None = None
+
+    def wants(self, name: str) -> bool:
+        """Return whether a sequence is taken."""
+        if self.names:
+            return name in self.names
+        if self.split in (None, ALL) or self.dataset is None:
+            return True
+        return self.dataset.canonical(name) in self.dataset.splits.get(self.split or "", ())
+
+    def check(self, known: Sequence[str]) -> list[str]:
+        """Return notes of what the choice leaves out of the sequences that are there.
+
+        Raises:
+            ValueError: a name that is not among them, or a split that has none of them.
+        """
+        for name in self.names or ():
+            if name not in known:
+                shown = ", ".join(known)
+                rule = f"--sequences must name sequences of the input ({shown})"
+                raise ValueError(f"{rule}, got {name}")
+        if self.names or self.split is None or self.dataset is None:
+            return []
+        chosen = self.dataset.of_split(self.split, known)
+        note = self.dataset.split_note(self.split, known, chosen)
+        return [note] if note else []
 
 
 @dataclass(frozen=True)
@@ -31,117 +73,134 @@ class Inputs:
 def read_inputs(
     detections: Sequence[Path],
     ground_truth: Path | None = None,
-    names: Sequence[str] | None = None,
+    choice: Choice | None = None,
     options: Options | None = None,
     format_name: str | None = None,
 ) -> Inputs:
     """Read all that a run needs.
 
     A sequence that has ground truth and no detections file takes part with none, so that its
-    objects count as missed, unless `names`, or files named one by one, leave it out.
+    objects count as missed, unless `choice`, or files named one by one, leave it out.
 
     Args:
-        detections: files or folders of any format; several are merged by sequence.
+        detections: files or folders of any format. What several of them hold of one sequence is
+            merged, as where each class has a folder of its own; within one of them each name is
+            another sequence.
         ground_truth: file or folder of masks with ids, or one that holds `instances_txt`.
-        names: sequences to take; None takes all.
+        choice: which sequences to take; None takes all.
         options: what the files do not say.
         format_name: that of the detections; None tells it by content.
 
     Raises:
         FormatError: input that breaks a rule. ValueError: a name that no input has.
     """
-    options = options or Options()
-    merged: dict[str, Detections] = {}
+    options, choice = options or Options(), choice or Choice()
+    every = bool(choice.names) or any(path.is_dir() for path in detections)
     notes: list[str] = []
     known: set[str] = set()
-    truths = _Truth(ground_truth, options)
-    for path in detections:
-        for source in find_sources(path, format_name):
-            known |= {source.sequence} if source.sequence else set()
-            if names and source.sequence is not None and source.sequence not in names:
-                continue
-            for detections_read in source.read(options):
-                name = detections_read.sequence
-                known.add(name)
-                if names and name not in names:
-                    continue
-                if (
-                    name in merged
-                    and merged[name].scored != detections_read.scored
-                    and len(detections_read)
-                ):
-                    notes.append(f"{name}: scores in some of its files only: the others count as 1")
-                merged[name] = (
-                    merge_sequences(merged[name], detections_read)
-                    if name in merged
-                    else detections_read
-                )
-    for name in names or ():
-        if name not in merged and name not in truths:
-            shown = ", ".join(sorted(known))
-            raise ValueError(f"--sequences must name sequences of the input ({shown}), got {name}")
-    truth = {
-        name: truths.of(name, detections_read)
-        for name, detections_read in merged.items()
-        if ground_truth
-    }
-    folders = any(path.is_dir() for path in detections)
-    for name in truths if folders or names else ():
-        if name in merged or (names and name not in names):
+    wanted = _noting(choice, known)
+    merged = _merged(detections, options, format_name, wanted, notes)
+    truths: dict[str, tuple[Path, Detections]] = {}
+    if ground_truth is not None:
+        needed = wanted if every else lambda name: wanted(name) and name in merged
+        truths = _read_truth(ground_truth, options, needed)
+        if not truths and len(merged) == 1:
+            truths = _read_truth(ground_truth, options, wanted)
+        _pair_single(merged, truths, notes)
+    notes += choice.check(sorted(known))
+    for name in merged:
+        if ground_truth is not None and name not in truths:
+            rule = f"must hold sequence {name}"
+            raise FormatError(ground_truth, None, rule, ", ".join(truths) or "none that is taken")
+    for name, (path, truth) in sorted(truths.items()):
+        if name not in merged and not every:
             continue
-        truth[name] = truths.read(name)
-        objects = len(truth[name])
-        merged[name] = Detections.empty(name, *truth[name].size)
-        notes.append(
-            f"{name}: ground truth and no detections: {objects} masks count as missed "
-            "(--sequences leaves it out)"
-        )
-    notes += [note for name in sorted(merged) for note in merged[name].notes]
-    return Inputs([merged[name] for name in sorted(merged)], truth, notes)
-
-
-class _Truth:
-    """The ground truth of sequences by name, read when it is asked for.
-
-    Args:
-        path: file or folder, None where there is none. options: what the files do not say.
-    """
-
-    def __init__(self, path: Path | None, options: Options) -> None:
-        self._options = replace(options, ids=True)
-        self._sources: dict[str, Source] = {}
-        self._read: dict[str, Detections] = {}
-        self._path = path
-        if path is None:
-            return
-        self._path = path if path.is_file() else instances_folder(path)
-        for source in find_sources(self._path):
-            if source.sequence is not None:
-                self._sources[source.sequence] = source
-                continue
-            for truth in source.read(self._options):
-                self._sources[truth.sequence], self._read[truth.sequence] = source, truth
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sources)
-
-    def read(self, name: str) -> Detections:
-        """Return the truth of a sequence.
-
-        Raises:
-            FormatError: there is none, or it breaks a rule.
-        """
-        if name not in self._sources:
-            assert self._path is not None
-            raise FormatError(
-                self._path, None, f"must hold sequence {name}", ", ".join(self._sources)
+        if name not in merged:
+            merged[name] = Detections.empty(name, *truth.size)
+            notes.append(
+                f"{name}: ground truth and no detections: {len(truth)} masks count as missed "
+                "(--sequences leaves it out)"
             )
-        if name not in self._read:
-            self._read[name] = self._sources[name].read(self._options)[0]
-        return self._read[name]
+        check_truth(truth, merged[name], path)
+    notes += [note for name in sorted(merged) for note in merged[name].notes]
+    return Inputs(
+        [merged[name] for name in sorted(merged)],
+        {name: truths[name][1] for name in merged if name in truths},
+        notes,
+    )
 
-    def of(self, name: str, detections: Detections) -> Detections:
-        """Return the truth of a sequence, checked against its detections."""
-        truth = self.read(name)
-        check_truth(truth, detections, self._sources[name].path)
-        return truth
+
+def _noting(choice: Choice, known: set[str]) -> Callable[[str], bool]:
+    """Return `choice.wants`, which notes every name that it is asked for."""
+
+    def wanted(name: str) -> bool:
+        known.add(name)
+        return choice.wants(name)
+
+    return wanted
+
+
+def _merged(
+    paths: Sequence[Path],
+    options: Options,
+    format_name: str | None,
+    wanted: Callable[[str], bool],
+    notes: list[str],
+) -> dict[str, Detections]:
+    """Return {name: Detections} of all paths, those of one name merged; note what was merged."""
+    merged: dict[str, Detections] = {}
+    origin: dict[str, list[Path]] = {}
+    titles = _titles(paths)
+    for path in paths:
+        for _, part in read_each(path, options, format_name, None if path in titles else wanted):
+            if path in titles:
+                part = replace(part, sequence=titles[path])
+                if not wanted(part.sequence):
+                    continue
+            name = part.sequence
+            origin.setdefault(name, []).append(path)
+            if name not in merged:
+                merged[name] = part
+                continue
+            if merged[name].scored != part.scored and len(part):
+                notes.append(f"{name}: scores in some of its files only: the others count as 1")
+            merged[name] = merge_sequences(merged[name], part)
+    for name, parts in origin.items():
+        if len(parts) > 1:
+            listed = ", ".join(map(str, parts))
+            notes.append(f"{name}: merged from {len(parts)} inputs ({listed})")
+    return merged
+
+
+def _titles(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return {file: name} of files that are named alike, by names that tell no video: `gt.txt`."""
+    files = [path for path in paths if path.is_file()]
+    stems = [path.name.removesuffix(".gz").rpartition(".")[0] for path in files]
+    alike = [
+        path
+        for path, stem in zip(files, stems, strict=True)
+        if stem in repeated(stems) and informative((".", stem)) == (".",)
+    ]
+    parts = [(*path.resolve().parts[1:-1], path.name.partition(".")[0]) for path in alike]
+    return dict(zip(alike, video_names(parts), strict=True))
+
+
+def _read_truth(
+    path: Path, options: Options, wanted: Callable[[str], bool]
+) -> dict[str, tuple[Path, Detections]]:
+    """Return {name: (its file, Detections)} of a ground truth."""
+    place = path if path.is_file() else instances_folder(path)
+    truths = read_each(place, replace(options, ids=True), None, wanted)
+    return {truth.sequence: (file, truth) for file, truth in truths}
+
+
+def _pair_single(
+    merged: dict[str, Detections], truths: dict[str, tuple[Path, Detections]], notes: list[str]
+) -> None:
+    """Let one sequence and one truth belong together whatever they are called; note it."""
+    if len(merged) != 1 or len(truths) != 1 or set(merged) == set(truths):
+        return
+    (name,), (other,) = merged, truths
+    path, truth = truths.pop(other)
+    truths[name] = path, replace(truth, sequence=name)
+    notes.append(f"{name}: scored against the one sequence of the ground truth, {other}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.files import FormatError, atomic_path
-from utils.frames import SUFFIXES, find_pictures, frame_number
+from utils.frames import SAID, SUFFIXES, find_pictures
 
 Image = npt.NDArray[np.uint8]
 
@@ -148,21 +148,12 @@ class _Pictures:
     """A folder of pictures, numbered by their names."""
 
     def __init__(self, folder: Path) -> None:
-        self.files = dict(sorted(find_pictures(folder, "").items()))
+        self.files, how = find_pictures(folder, "")
         if not self.files:
-            rule = f"must hold pictures with numbers in their names ({', '.join(SUFFIXES)})"
-            raise FormatError(folder, None, rule, "none")
+            raise FormatError(folder, None, f"must hold pictures ({', '.join(SUFFIXES)})", "none")
         self.size = self._read(next(iter(self.files.values()))).shape[:2]
-        place = next(iter(self.files.values())).parent
-        every = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES]
-        left = [p.name for p in every if p not in self.files.values()]
-        numbered = [name for name in left if frame_number(Path(name).stem) is not None]
-        if numbered:
-            raise FormatError(place / numbered[0], None, "a frame must be there once", "another")
-        self.notes: list[str] = []
-        if left:
-            text = f"{len(left)} pictures without a number are left out ({left[0]})"
-            self.notes.append(text)
+        said = SAID[how]
+        self.notes = [] if said is None else [said]
 
     def _read(self, path: Path) -> Image:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)

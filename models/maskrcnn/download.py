@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.maskrcnn.published import PUBLISHED, Published
+from models.maskrcnn.published import PUBLISHED
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of
 from models.networks.files import fingerprint, load_file
 from utils.cli import say
+from utils.download import check_digits, fetch
 from utils.files import FormatError, atomic_path
 
 Image = npt.NDArray[np.uint8]
 
-CHUNK = 1 << 20
 # COCO's category numbers have gaps; torchvision's networks have a class for each number.
 COCO_NAMES = (
     "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant - "
@@ -57,51 +54,13 @@ def published_network(name: str) -> Any:
         return load_file(converted)
     raw = folder / weights.name
     if not raw.is_file():
-        _download(weights, raw)
+        fetch(weights.url, raw, weights.digits)
     check_digits(raw, weights.digits)
     network = convert(raw, converted, weights.norm_eps)
     say(f"{weights.name}: {weights.licence}")
     for line in proof(network):
         say(line)
     return network
-
-
-def _download(weights: Published, to: Path) -> None:
-    """Fetch a file, whole or not at all.
-
-    Raises:
-        ValueError: it cannot be had; says what to fetch and where to put it.
-    """
-    say(f"downloading {weights.url}")
-    try:
-        with (
-            urllib.request.urlopen(weights.url, timeout=20) as answer,
-            atomic_path(to) as temporary,
-            temporary.open("wb") as file,
-        ):
-            while part := answer.read(CHUNK):
-                file.write(part)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise ValueError(
-            f"{weights.url}: could not be downloaded ({reason}); fetch it where there is a network "
-            f"and put it at {to}"
-        ) from None
-
-
-def check_digits(path: Path, digits: str) -> None:
-    """Refuse a file whose sha256 does not begin as its publisher says.
-
-    Raises:
-        FormatError: it does not.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(CHUNK):
-            digest.update(part)
-    if not digest.hexdigest().startswith(digits):
-        rule = f"sha256 must begin with {digits} (remove the file to fetch it again)"
-        raise FormatError(path, None, rule, digest.hexdigest()[:16])
 
 
 def convert(source: Path, target: Path, norm_eps: float = 1e-5) -> Any:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from models.networks.detector_config import DetectorConfig
 from models.networks.transform import batch_of, padded_shape, resize_masks, resized_shape
+from utils.cli import note
 from utils.data_sets import DataSet
 from utils.detections import Detections
-from utils.files import instances_folder
-from utils.formats.registry import read_sequences
 from utils.frames import FrameFolder
+from utils.layouts import read_truth
 
 Array = npt.NDArray[Any]
 Batch = dict[str, Array]
@@ -54,21 +54,25 @@ def load_sequences(
     dataset: DataSet,
     names: Sequence[str] | None = None,
     frames: Path | None = None,
+    split: str | None = None,
 ) -> list[FrameSequence]:
     """Read the annotations of a data set and find its frames.
 
     Args:
-        folder: holds `instances_txt` and `images`, or SEQ.txt beside SEQ/ with the frames.
-        dataset: DataSet. names: sequences to take; None takes all.
-        frames: holds SEQ/ with the frames; None looks in `folder`.
+        folder: the data set's, see `utils.layouts.find_layout`; SEQ.txt may stand beside SEQ/.
+        dataset: DataSet. names: sequences to take; None takes those of the split, or all.
+        frames: holds SEQ/ with the frames; None looks in `folder`. split: one of the data set's.
 
     Raises:
         ValueError: input that breaks a rule, or a sequence without frames.
     """
     sequences = []
-    pictures = frames or (folder / dataset.images if (folder / dataset.images).is_dir() else folder)
-    for detections in read_sequences(instances_folder(folder), names):
-        images = FrameFolder(pictures, detections.sequence, detections.size)
+    truth, images_folder, said = read_truth(folder, dataset, names, split)
+    if said:
+        note(said)
+    pictures = frames or images_folder
+    for detections in truth:
+        images = FrameFolder.of(pictures, detections)
         if not images.files:
             raise ValueError(
                 f"{pictures / detections.sequence}: must hold the frames of "

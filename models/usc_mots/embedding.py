@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.usc_mots.weights import PRETRAINED, check_weights, choose_weights, read_card
+from models.usc_mots.weights import (
+    PRETRAINED,
+    check_weights,
+    choose_weights,
+    read_card,
+    seen_lines,
+)
 from utils.boxes import scaled_boxes
 from utils.data_sets import DataSet
 from utils.detections import Detections
@@ -120,7 +126,12 @@ class Embedder:
 
     def weights_of(self, sequence: str) -> Path:
         """Return the weights that track a sequence, see `choose_weights`."""
-        return choose_weights(self.cards, self.data_set.name, sequence)
+        name = self.data_set.canonical(sequence)
+        return choose_weights(self.cards, self.data_set.name, name)
+
+    def seen(self, sequences: Iterable[str]) -> list[str]:
+        """Return lines that name the sequences which their weights were trained or chosen on."""
+        return seen_lines({name: self.weights_of(name) for name in sequences}, self.data_set)
 
     def needs_images(self, sequence: str) -> bool:
         """Return whether a sequence's weights see colours."""

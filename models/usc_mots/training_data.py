@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from utils import masks
 from utils.boxes import scaled_boxes
+from utils.cli import note
 from utils.data_sets import DataSet
 from utils.detections import Detections
-from utils.files import FormatError, atomic_path, instances_folder
+from utils.files import FormatError, atomic_path
 from utils.formats.mot import read_mot
 from utils.formats.registry import read_sequences
 from utils.frames import FrameFolder
+from utils.layouts import read_truth
 
 CACHE_VERSION = 1  # raise when `masks.crop_patches` gives other patches
 Array = npt.NDArray[Any]
@@ -82,26 +84,34 @@ class TrainingSequence:
 
 
 def read_training_detections(
-    data: Path, dataset: DataSet, names: Iterable[str] | None = None
-) -> list[Detections]:
-    """Return [Detections] with true ids, without ignore regions and empty masks.
+    data: Path,
+    dataset: DataSet,
+    names: Sequence[str] | None = None,
+    split: str | None = None,
+) -> tuple[list[Detections], Path]:
+    """Return [Detections] with true ids, without ignore regions and empty masks; frames' folder.
 
     Args:
-        data: the data set's folder. Real sets: `instances_txt/SEQ.txt` in it, or SEQ.txt directly.
-            Synthetic sets: what gen_mnist.py and gen_sprite.py write.
+        data: the data set's folder, see `utils.layouts.find_layout`. Synthetic sets: what
+            gen_mnist.py and gen_sprite.py write.
         dataset: DataSet.
-        names: sequences; None takes all.
+        names: sequences; None takes those of the split, or all.
+        split: one of the data set's.
 
     Raises:
         FormatError: nothing there, or bad input.
     """
     data = Path(data)
     if dataset.box_truth is None:
-        return [_solid(s, dataset.ignore) for s in read_sequences(instances_folder(data), names)]
+        sequences, images, said = read_truth(data, dataset, names, split)
+        if said:
+            note(said)
+        return [_solid(s, dataset.ignore) for s in sequences], images
     sequences = read_sequences(data / dataset.detections, names)
     files = [data / dataset.box_truth.format(sequence=s.sequence) for s in sequences]
     pairs = zip(sequences, files, strict=True)
-    return [_solid(_with_ids(s, file), dataset.ignore) for s, file in pairs]
+    solid = [_solid(_with_ids(s, file), dataset.ignore) for s, file in pairs]
+    return solid, data / dataset.images
 
 
 def _solid(detections: Detections, ignore: int | None) -> Detections:
@@ -129,20 +139,21 @@ def load_training_sequences(
     patch_size: int,
     channels: int,
     cache: Path | None = None,
-    names: Iterable[str] | None = None,
+    names: Sequence[str] | None = None,
+    split: str | None = None,
 ) -> list[TrainingSequence]:
     """Return [TrainingSequence]; patches come from the cache where it has them.
 
     Args:
-        data, dataset, names: see `read_training_detections`.
+        data, dataset, names, split: see `read_training_detections`.
         patch_size: M in pixels; channels: D, 1 or 3 (needs `images/SEQ/` in `data`).
         cache: folder of the HDF5 cache; None keeps none.
     """
-    sequences = read_training_detections(data, dataset, names)
+    sequences, images = read_training_detections(data, dataset, names, split)
     return [
         TrainingSequence(
             s,
-            _cached_patches(s, Path(data) / dataset.images, patch_size, channels, cache),
+            _cached_patches(s, images, patch_size, channels, cache),
             scaled_boxes(s, dataset.object_size),
         )
         for s in tqdm(sequences, desc="patches", unit="seq", disable=None)
@@ -153,7 +164,7 @@ def _cached_patches(
     detections: Detections, folder: Path, size: int, channels: int, cache: Path | None
 ) -> PackedPatches:
     """Return the PackedPatches of one sequence, cutting them out on the first call only."""
-    images = FrameFolder(folder, detections.sequence, detections.size) if channels == 3 else None
+    images = FrameFolder.of(folder, detections) if channels == 3 else None
     numbers = np.unique(detections.frames).tolist()
     if images is not None:
         for missing in images.missing(numbers):

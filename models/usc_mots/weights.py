@@ -89,12 +89,31 @@ def choose_weights(cards: Mapping[Path, Card | None], dataset: str, sequence: st
         dataset: data set of the sequence; equal names in other data sets are other sequences.
         sequence: its name.
     """
-
-    def names(card: Card | None, *kinds: str) -> list[str]:
-        if card is None or card["settings"].get("dataset") != dataset:
-            return []
-        return [name for kind in kinds for name in card[kind]]
-
-    unseen = [w for w, c in cards.items() if sequence not in names(c, "held_back", "trained_on")]
-    unchosen = [w for w, c in cards.items() if sequence not in names(c, "held_back")]
+    both = ("held_back", "trained_on")
+    unseen = [w for w, c in cards.items() if sequence not in _names(c, dataset, *both)]
+    unchosen = [w for w, c in cards.items() if sequence not in _names(c, dataset, "held_back")]
     return (unseen or unchosen or list(cards))[0]
+
+
+def _names(card: Card | None, dataset: str, *kinds: str) -> list[str]:
+    """Return the sequences of a data set that a card lists."""
+    if card is None or card["settings"].get("dataset") != dataset:
+        return []
+    return [name for kind in kinds for name in card[kind]]
+
+
+def seen_lines(weights: Mapping[str, Path], data_set: DataSet) -> list[str]:
+    """Return a line for each file of weights that saw sequences which it tracks.
+
+    Args:
+        weights: {sequence: file that tracks it}. data_set: of the sequences.
+    """
+    lines = []
+    for file in dict.fromkeys(weights.values()):
+        card, mine = read_card(file), [name for name, own in weights.items() if own == file]
+        for kind, what in (("trained_on", "trained"), ("held_back", "chosen")):
+            listed = _names(card, data_set.name, kind)
+            seen = [name for name in mine if data_set.canonical(name) in listed]
+            if seen:
+                lines.append(f"{file.name} was {what} on {', '.join(seen)}")
+    return lines

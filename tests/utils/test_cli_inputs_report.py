@@ -8,7 +8,7 @@ from utils.class_names import parse_class_names
 from utils.config import limits_of, override, parse_value
 from utils.data_sets import DATA_SETS
 from utils.files import check_writable
-from utils.inputs import read_inputs
+from utils.inputs import Choice, read_inputs
 from utils.report import dropped_lines, grouped, why_nothing
 from utils.results import output_ids
 
@@ -58,17 +58,20 @@ def test_inputs_are_merged_by_sequence_and_sorted(tmp_path):
     read = read_inputs([tmp_path / "cars", tmp_path / "people"])
     assert [s.sequence for s in read.sequences] == ["0001", "0002"]
     assert read.sequences[0].classes.tolist() == [1, 1, 1, 2, 2, 2] and not read.truth
-    only = read_inputs([tmp_path / "cars", tmp_path / "people"], names=["0002"])
+    only = read_inputs([tmp_path / "cars", tmp_path / "people"], choice=Choice(["0002"]))
     assert [s.sequence for s in only.sequences] == ["0002"]
     with pytest.raises(ValueError, match=r"of the input \(0001, 0002\), got 0003"):
-        read_inputs([tmp_path / "cars"], names=["0003"])
+        read_inputs([tmp_path / "cars"], choice=Choice(["0003"]))
     write_scored(tmp_path / "large" / "0001.txt", objects("0001", size=(41, 60)))
     with pytest.raises(ValueError, match="frame size must be 40 60 in every file"):
         read_inputs([tmp_path / "cars", tmp_path / "large"])
     found = objects("0001", (3,))
     write_tracks(tmp_path / "plain" / "0001.txt", found, found.ids)
     read = read_inputs([tmp_path / "cars", tmp_path / "plain"])
-    assert read.notes == ["0001: scores in some of its files only: the others count as 1"]
+    assert read.notes == [
+        "0001: scores in some of its files only: the others count as 1",
+        f"0001: merged from 2 inputs ({tmp_path / 'cars'}, {tmp_path / 'plain'})",
+    ]
 
 
 def test_a_sequence_without_truth_is_refused(tmp_path):
@@ -78,7 +81,7 @@ def test_a_sequence_without_truth_is_refused(tmp_path):
     write_tracks(tmp_path / "gt" / "instances_txt" / "0001.txt", found, found.ids)
     with pytest.raises(ValueError, match="must hold sequence 0002, got 0001"):
         read_inputs([tmp_path / "in"], tmp_path / "gt")
-    read = read_inputs([tmp_path / "in"], tmp_path / "gt", ["0001"])
+    read = read_inputs([tmp_path / "in"], tmp_path / "gt", Choice(["0001"]))
     assert list(read.truth) == ["0001"] and len(read.truth["0001"]) == 3
 
 
@@ -179,7 +182,7 @@ def test_a_named_sequence_without_detections_counts_even_beside_a_single_file(tm
         write_tracks(tmp_path / "gt" / f"{name}.txt", found, found.ids)
     file = [tmp_path / "in" / "0001.txt"]
     assert list(read_inputs(file, tmp_path / "gt").truth) == ["0001"]
-    both = read_inputs(file, tmp_path / "gt", ["0001", "0002"])
+    both = read_inputs(file, tmp_path / "gt", Choice(["0001", "0002"]))
     assert list(both.truth) == ["0001", "0002"] and len(both.sequences[1]) == 0
     assert both.sequences[1].size == (40, 60)
 

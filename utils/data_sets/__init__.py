@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from utils.data_sets.data_set import CUSTOM, MOTS_CLASSES, DataSet, Preset
+from utils.data_sets.data_set import ALL, CUSTOM, MOTS_CLASSES, SPLITS, DataSet, Preset
 
-__all__ = ["CUSTOM", "DATA_SETS", "MOTS_CLASSES", "DataSet", "Preset", "data_set"]
+__all__ = [
+    "ALL", "CUSTOM", "DATA_SETS", "MOTS_CLASSES", "SPLITS", "DataSet", "Preset", "data_set",
+]  # fmt: skip
 
 # module.object, in the order in which --help lists them.
 ENTRIES = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,8 @@ from utils.rules import DetectionRules
 # The one table of classes of the MOTS benchmarks; what is named "ignore" is no object.
 MOTS_CLASSES = MappingProxyType({CAR: "car", PEDESTRIAN: "pedestrian", IGNORE: "ignore"})
 CUSTOM = "custom"
+ALL = "all"  # the split of every sequence that is there
+SPLITS = ("train", "val", "test", ALL)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class DataSet:
         first_frame: number of a sequence's first frame; None: any.
         margin: px between a generated frame's border and births; None: not generated here.
         source: where to get it. licence: of the data, for the cards of weights.
+        splits: {"train", "val" or "test": its sequences}, the official ones; empty: it has none.
+            Names of "test" are those of other videos, in a folder of their own.
+        alias: pattern of names that its archives give sequences, whose group is the rest of "00".
     """
 
     name: str
@@ -74,6 +80,8 @@ class DataSet:
     mtl_weights: tuple[str, ...] = field(default=())
     equal_weights: tuple[str, ...] = field(default=())
     appearance_weights: tuple[str, ...] = field(default=())
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    alias: str | None = None
 
     @property
     def ignore(self) -> int | None:
@@ -93,6 +101,50 @@ class DataSet:
     def numbers(self) -> dict[str, int]:
         """Return {class name: number} of the named classes."""
         return {name: cls for cls, name in self.class_names.items()}
+
+    @property
+    def training_split(self) -> str | None:
+        """Return the split to train on; None where the data set has none."""
+        return "train" if self.splits else None
+
+    def canonical(self, sequence: str) -> str:
+        """Return the name that splits and cards have for a sequence: MOTS20-02 is 0002."""
+        match = re.fullmatch(self.alias, sequence) if self.alias else None
+        return f"00{match.group(1)}" if match else sequence
+
+    def of_split(self, split: str | None, names: Iterable[str]) -> list[str]:
+        """Return which of some sequences belong to a split; None and "all" take every one.
+
+        Raises:
+            ValueError: the data set has no such split, or none of the sequences is in it.
+        """
+        names = list(names)
+        if split is None or split == ALL:
+            return names
+        if split not in self.splits:
+            having = ", ".join(self.splits) or f"only {ALL}"
+            raise ValueError(f"--split must be one of {self.name} ({having}), got {split}")
+        chosen = [name for name in names if self.canonical(name) in self.splits[split]]
+        if names and not chosen:
+            count = f"{len(self.splits[split])} sequences of {self.title}"
+            rule = f"--split {split} takes the {count} {self._listed(self.splits[split])}"
+            raise ValueError(f"{rule}; --split {ALL} takes any, got {self._listed(names)}")
+        return chosen
+
+    @staticmethod
+    def _listed(names: Sequence[str]) -> str:
+        return ", ".join(names[:12]) + ", ..." * (len(names) > 12)
+
+    def split_note(self, split: str | None, names: Sequence[str], chosen: Sequence[str]) -> str:
+        """Return what a split leaves out of the sequences that are there, and what it lacks."""
+        if split is None or split == ALL:
+            return ""
+        wanted = self.splits[split]
+        there = {self.canonical(name) for name in chosen}
+        missing = [name for name in wanted if name not in there]
+        text = f"split {split}: {len(chosen)} of its {len(wanted)} sequences"
+        text += f", of {len(names)} that are there" if len(names) > len(chosen) else ""
+        return text + (f"; missing: {self._listed(missing)}" if missing else "")
 
     def network_config(self, channels: int = 1) -> dict[str, Any]:
         """Return the DHAE's arguments (paper, section 3.2.2; authors' code)."""

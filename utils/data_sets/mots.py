@@ -30,6 +30,22 @@ _EQUAL = ("dhae_kitti_shape_equal.keras", "dhae_kitti_shape_equal_b.keras")
 _APPEARANCE = ("dhae_mots_appearance.keras", "dhae_mots_appearance_b.keras")
 
 
+# Of KITTI's 21 training videos, 9 validate (Voigtlaender et al., CVPR 2019, section 3).
+_VAL = (2, 6, 7, 8, 10, 13, 14, 16, 18)
+_KITTI_SPLITS = MappingProxyType(
+    {
+        "train": tuple(f"{n:04d}" for n in range(21) if n not in _VAL),
+        "val": tuple(f"{n:04d}" for n in _VAL),
+        "test": tuple(f"{n:04d}" for n in range(29)),
+    }
+)
+# None of the four is set apart: they validate by leaving one out (--held-back).
+_FOUR = ("0002", "0005", "0009", "0011")
+_MOTS_SPLITS = MappingProxyType(
+    {"train": _FOUR, "val": _FOUR, "test": ("0001", "0006", "0007", "0012")}
+)
+
+
 def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     """Return the presets of cars and pedestrians."""
     rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
@@ -55,6 +71,7 @@ KITTI = DataSet(
     first_frame=0,
     mtl_weights=_MTL,
     equal_weights=_EQUAL,
+    splits=_KITTI_SPLITS,
     appearance_weights=_APPEARANCE,
 )
 ANY = replace(
@@ -66,6 +83,7 @@ ANY = replace(
     presets={**readings(DetectionRules()), "best": _BEST},
     default_tracker="best",
     folder=CUSTOM,
+    splits={},
     source="yours",
     licence="data of the user",
     first_frame=None,
@@ -80,4 +98,6 @@ MOTS = replace(
     source=f"MOTSChallenge, {_MOTS_PAGE}",
     licence=f"MOTSChallenge annotations and frames {_LICENCE}",
     first_frame=1,
+    splits=_MOTS_SPLITS,
+    alias=r"MOTS20-(\d\d)",
 )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from utils.detections import IGNORE, MAX_CLASS, Detections
 from utils.files import GZIP, FormatError, checked_start, read_bytes, shown
 from utils.formats.rows import Rows, Size
-from utils.frames import find_pictures, frame_number
+from utils.frames import find_pictures
 
 Array = npt.NDArray[Any]
 
@@ -203,16 +203,22 @@ class Format(ABC):
     Attributes:
         name: of --format. meaning: one line for docs and messages. suffixes: of its files.
         by_frame: whether each file is a frame, so that a folder is a sequence.
+        alone: whether a file holds one sequence, by the file's name.
     """
 
     name: ClassVar[str]
     meaning: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     by_frame: ClassVar[bool] = False
+    alone: ClassVar[bool] = False
 
     @abstractmethod
     def fits(self, file: File) -> bool:
         """Return whether a file is of this format, by its first bytes."""
+
+    def single(self, file: File) -> bool:
+        """Return whether a file is one frame, where files may also be whole sequences."""
+        return False
 
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return the sequences that a file holds.
@@ -227,24 +233,13 @@ class Format(ABC):
         raise NotImplementedError
 
 
-def frame_numbers(names: Sequence[str]) -> tuple[list[int], bool]:
-    """Return the frame number of each file name: its last number, else its place in order.
-
-    Returns:
-        list of int; whether they are from the names.
-    """
-    read = [frame_number(Path(name).stem) for name in names]
-    numbers = [number for number in read if number is not None]
-    return (numbers, True) if len(numbers) == len(names) else (list(range(len(names))), False)
-
-
 def frame_size(options: Options, sequence: str) -> Size | None:
     """Return the size of a sequence's frames as the user says it, or its pictures do."""
     if options.size is not None or options.images is None:
         return options.size
     from PIL import Image, UnidentifiedImageError
 
-    for path in find_pictures(options.images, sequence).values():
+    for path in find_pictures(options.images, sequence)[0].values():
         try:
             with Image.open(path) as image:
                 return image.height, image.width

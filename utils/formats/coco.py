@@ -16,7 +16,7 @@ from utils.formats.json_values import (
     Json,
     JsonWriter,
     category_items,
-    frames_once,
+    frame_fields,
     load,
     mask_of,
     optional_size,
@@ -26,8 +26,8 @@ from utils.formats.json_values import (
     value,
 )
 from utils.formats.rows import Rows, Size
-from utils.frames import INNER, frame_number
 from utils.masks import areas_of, tight_boxes_xywh
+from utils.video_names import video_names
 
 IDENTITIES = ("track_id", "instance_id")  # where annotations have their identity
 
@@ -58,28 +58,31 @@ class CocoResults(Format):
         size = frame_size(options, rows.sequence)
         if shift:
             rows.notes.append("categories count from 0: class 1 is category 0, and so on")
+        frames = _frames_of(rows, items)
         for i, item in enumerate(items):
             place = f"detection {i}"
-            frame = _frame_of(rows, place, value(rows, place, item, "image_id", object))
+            frame = frames[i]
             cls = value(rows, place, item, "category_id", int) + shift
             score = value(rows, place, item, "score", object)
             segmentation = value(rows, place, item, "segmentation", object)
             rle = mask_of(rows, place, segmentation, size)
             rows.add(place, frame, cls, rle, score, item.get("track_id", 0))
-        if len(rows):
-            rows.notes.append("image ids are taken as frame numbers")
         return [rows.finish(options.classes.names, options.ids)]
 
 
-def _frame_of(rows: Rows, place: str, image_id: Any) -> int:
-    """Return the frame number of an image id."""
-    if isinstance(image_id, str):
-        number = frame_number(PurePosixPath(image_id).stem)
-        if number is not None:
-            return number
-    elif isinstance(image_id, int) and not isinstance(image_id, bool):
-        return image_id
-    raise rows.fail(place, "image_id must be a frame number, or end in one", image_id)
+def _frames_of(rows: Rows, items: Sequence[Json]) -> list[int]:
+    """Return the frame number of each detection: its image id, or that of its image's name."""
+    keys = [value(rows, f"detection {i}", x, "image_id", object) for i, x in enumerate(items)]
+    for i, key in enumerate(keys):
+        if not isinstance(key, int | str) or isinstance(key, bool):
+            raise rows.fail(f"detection {i}", "image_id must be a number or a name", key)
+    if all(isinstance(key, int) for key in keys):
+        if keys:
+            rows.notes.append("image ids are taken as frame numbers")
+        return keys
+    names = list(dict.fromkeys(map(str, keys)))
+    numbers = dict(zip(names, rows.number("image ids", names), strict=True))
+    return [numbers[str(key)] for key in keys]
 
 
 class CocoAnnotations(Format):
@@ -161,14 +164,11 @@ def _sequences(
         group = titles.get(image.get("video_id"), _folder(name))
         groups.setdefault(group, []).append((number, name, image))
     sequences = []
-    for group, members in sorted(groups.items()):
-        sequence = stem if len(groups) == 1 else PurePosixPath(group).name or stem
-        item = _Place(Rows(top.path, sequence))
-        numbers, by_name = frames_once(top, "images", [name for _, name, _ in members])
-        if not by_name:
-            item.rows.notes.append("file names have no numbers: frames are counted in file order")
-        else:
-            item.rows.notes.append("frame numbers are from the images' file names")
+    titled = video_names([PurePosixPath(group).parts or (stem,) for group in sorted(groups)])
+    for (_, members), title in zip(sorted(groups.items()), titled, strict=True):
+        item = _Place(Rows(top.path, stem if len(groups) == 1 else title))
+        files, fields = [n for _, n, _ in members], frame_fields([image for *_, image in members])
+        numbers = item.rows.number("images", files, fields)
         for frame, (number, _, image) in zip(numbers, members, strict=True):
             item.frames[number] = frame
             item.sizes[number] = optional_size(image)
@@ -178,10 +178,7 @@ def _sequences(
 
 def _folder(name: str) -> str:
     """Return the folder of a file name that tells its sequence."""
-    folder = PurePosixPath(name.replace("\\", "/")).parent
-    while folder.name in INNER and folder.name:
-        folder = folder.parent
-    return str(folder)
+    return str(PurePosixPath(name.replace("\\", "/")).parent)
 
 
 def write(path: Path, output: Output) -> None:

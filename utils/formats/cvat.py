@@ -14,7 +14,7 @@ from utils import masks
 from utils.detections import Detections
 from utils.files import atomic_path
 from utils.formats.archives import member, names_in, opened
-from utils.formats.base import File, Format, Options, Output, frame_numbers
+from utils.formats.base import File, Format, Options, Output
 from utils.formats.rows import Rows, Size, polygon_rle
 from utils.outlines import one_polygon
 
@@ -125,12 +125,7 @@ def _images(
     skipped: dict[str, int],
 ) -> None:
     """Take the shapes of a task of images, numbered by their file names."""
-    frames, by_name = frame_numbers([p.get("name", "") for p in pictures])
-    if len(set(frames)) < len(frames):
-        twice = next(n for n in frames if frames.count(n) > 1)
-        raise rows.fail(f"image {twice}", "a frame must be listed once", f"frame {twice} twice")
-    said = "are from the images' names" if by_name else "are counted in file order"
-    rows.notes.append(f"frame numbers {said}")
+    frames = rows.number("images", [p.get("name", "") for p in pictures])
     for frame, picture in zip(frames, pictures, strict=True):
         place = f"image {picture.get('name')}"
         size = rows.fix_size(

@@ -10,13 +10,20 @@ from typing import Any
 
 from utils.detections import MAX_CLASS, Detections
 from utils.formats.archives import member, names_in, opened
-from utils.formats.base import File, Format, Options, frame_numbers
+from utils.formats.base import File, Format, Options
 from utils.formats.labels import PER_CLASS, add_labels, open_png
 from utils.formats.rows import Rows
 
 ZIP = b"PK\x03\x04"
 SHAPES = ("polygon", "mask")
 WITHOUT_MASK = ("box", "polyline", "points", "cuboid", "ellipse", "skeleton", "tag")
+
+
+def _is_instances(name: str) -> bool:
+    """Return whether a file of an archive is an instance image, and not what macOS adds."""
+    parts = PurePosixPath(name).parts
+    junk = "__MACOSX" in parts or PurePosixPath(name).name.startswith(".")
+    return "instances/" in name and name.endswith(".png") and not junk
 
 
 class CvatMots(Format):
@@ -28,16 +35,14 @@ class CvatMots(Format):
 
     def fits(self, file: File) -> bool:
         """Return whether it is a zip of instance images."""
-        return file.head.startswith(ZIP) and any(
-            "instances/" in name and name.endswith(".png") for name in names_in(file)
-        )
+        return file.head.startswith(ZIP) and any(map(_is_instances, names_in(file)))
 
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return a sequence for each subset of the archive."""
         with opened(file) as archive:
             groups: dict[str, list[str]] = {}
             for name in sorted(archive.namelist()):
-                if "instances/" in name and name.endswith(".png"):
+                if _is_instances(name):
                     groups.setdefault(name.rpartition("/")[0], []).append(name)
             several = len(groups) > 1
             return [
@@ -62,12 +67,7 @@ class CvatMots(Format):
             text = member(rows, archive, f"{folder}/labels.txt").decode("utf-8", "replace")
             labels = [line.strip() for line in text.splitlines() if line.strip()]
         numbers = {i: options.classes.number(name, i) for i, name in enumerate(labels, 1)}
-        frames, by_name = frame_numbers(names)
-        if not by_name:
-            rows.notes.append("file names have no numbers: frames are counted in their order")
-        if len(set(frames)) < len(frames):
-            twice = next(n for n in frames if frames.count(n) > 1)
-            raise rows.fail(folder, "a frame must be listed once", f"frame {twice} twice")
+        frames = rows.number(folder, names)
 
         def meaning(label: int) -> tuple[int, int]:
             cls = numbers.get(label // PER_CLASS, label // PER_CLASS)

@@ -10,10 +10,12 @@ from pycocotools import mask as coco_mask
 
 from utils.detections import IGNORE
 from utils.files import FormatError, shown
-from utils.formats.base import Classes, File, Output, frame_numbers
+from utils.formats.base import Classes, File, Output
 from utils.formats.rows import Rows, Size, polygon_rle
 
 Json = Any
+# Where image entries say their frame: CocoVID, MOT converters, video tools.
+FRAME_KEYS = ("frame_index", "frame_id", "frame_idx", "frame_number", "mot_frame_id")
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 
 
@@ -148,19 +150,14 @@ class Categories:
         return (self._ignored if crowd else self._numbers[category]), crowd
 
 
-def frames_once(rows: Rows, place: str, names: Sequence[str]) -> tuple[list[int], bool]:
-    """Return `frame_numbers` of file names.
-
-    Raises:
-        FormatError: two of them are one frame.
-    """
-    frames, by_name = frame_numbers(names)
-    if len(set(frames)) < len(frames):
-        twice = next(n for n in frames if frames.count(n) > 1)
-        pair = [name for n, name in zip(frames, names, strict=True) if n == twice]
-        value_ = f"frame {twice} of {' and '.join(pair[:2])}"
-        raise rows.fail(place, "a frame must be listed once", value_)
-    return frames, by_name
+def frame_fields(items: Sequence[Json]) -> list[int] | None:
+    """Return what images say of their frame themselves; None unless all do, each another."""
+    for key in FRAME_KEYS:
+        values = [item.get(key) if isinstance(item, dict) else None for item in items]
+        whole = [v for v in values if type(v) is int and v >= 0]
+        if values and len(whole) == len(values):
+            return whole if len(set(whole)) == len(whole) else None
+    return None
 
 
 def class_numbers(rows: Rows, names: Mapping[Any, str], classes: Classes) -> dict[Any, int]:

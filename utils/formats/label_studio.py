@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from utils import masks
 from utils.detections import Detections
-from utils.formats.base import File, Format, Options, frame_numbers
+from utils.formats.base import File, Format, Options
 from utils.formats.json_values import Json, load, value
 from utils.formats.rows import Rows, polygon_rle
 from utils.frames import SUFFIXES
@@ -42,12 +42,7 @@ class LabelStudio(Format):
         tasks = load(file)
         if not isinstance(tasks, list):
             raise rows.fail(None, "must be a list of tasks", type(tasks).__name__)
-        frames, by_name = frame_numbers([_image(rows, i, task) for i, task in enumerate(tasks)])
-        if len(set(frames)) < len(frames):
-            twice = next(n for n in frames if frames.count(n) > 1)
-            raise rows.fail(f"task {frames.index(twice)}", "a frame must be listed once", twice)
-        said = "are from the images' names" if by_name else "are counted in file order"
-        rows.notes.append(f"frame numbers {said}")
+        frames = rows.number("tasks", [_image(rows, i, task) for i, task in enumerate(tasks)])
         names: list[str] = []
         skipped = 0
         for i, (frame, task) in enumerate(zip(frames, tasks, strict=True)):

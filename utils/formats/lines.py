@@ -230,6 +230,7 @@ class TextLines(Format):
     """
 
     suffixes = (".txt",)
+    alone = True
 
     def __init__(self, columns: Columns, counts: Mapping[int, str]) -> None:
         self.columns, self.counts = columns, counts

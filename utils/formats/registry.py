@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from utils.detections import Detections
 from utils.files import FormatError
-from utils.formats.base import File, Format, Options, frame_numbers
-from utils.formats.labels import MotsPng
+from utils.formats.base import File, Format, Options
+from utils.formats.labels import LabelPng, MotsPng, open_png
 from utils.formats.lines import TextLines, numbered
+from utils.formats.merging import merge_sequences
 from utils.formats.mots_txt import MOTS_TXT
-from utils.formats.tiff import LabelTiff
 from utils.formats.track_rcnn import TRACK_RCNN
 from utils.formats.tracking_only import TRACKING_ONLY
+from utils.frames import NUMBERS, SAID, number_frames
+from utils.video_names import INNER, repeated, video_names
 
 TEXTS = (MOTS_TXT, TRACKING_ONLY, TRACK_RCNN)
 _FIELDS = [columns.fields for columns in TEXTS]
@@ -51,8 +52,7 @@ def _format(place: str) -> Format:
 _LINES = [TextLines(columns, dict.fromkeys(_FIELDS, EXPECTED)) for columns in TEXTS]
 FORMATS: Mapping[str, Format] = {f.name: f for f in (*map(_format, CLASSES), *_LINES)}
 SUFFIXES = tuple(dict.fromkeys(s for f in FORMATS.values() for s in f.suffixes))
-# Folders that tools make below a sequence's, whose names say nothing of it.
-INNER = ("TRA", "SEG", "labels", "masks", "instances", "annotations", "img1", "predict", "exp")
+DEEPEST = 4  # folders below the one that is named
 NO_MASKS = (
     "labels.txt",
     "classes.txt",
@@ -69,16 +69,27 @@ class Source:
 
     Attributes:
         format: theirs. path: file or folder, for messages.
-        sequence: name, None where only the file's content says it.
+        title: name of the one sequence, or of the file where only its content says them.
         files: the file; or, by frame number, those of the sequence.
         note: what was taken for granted in finding it.
+        alone: whether it is known, without reading it, that `title` is its one sequence.
+        by_frame: whether each file is a frame.
+        objects: {identity: Source} where each object of the sequence has a folder of its own.
     """
 
     format: Format
     path: Path
-    sequence: str | None
+    title: str
     files: Mapping[int, File]
     note: str | None = None
+    alone: bool = True
+    by_frame: bool = False
+    objects: Mapping[int, Source] | None = None
+
+    @property
+    def sequence(self) -> str | None:
+        """Return the name of the sequence, None where only the content says it."""
+        return self.title if self.alone else None
 
     def read(self, options: Options) -> list[Detections]:
         """Return the sequences.
@@ -86,18 +97,86 @@ class Source:
         Raises:
             FormatError: they break a rule.
         """
-        if self.sequence is not None and self.by_frame:
-            sequences = [self.format.read_frames(self.files, self.sequence, options)]
+        if self.objects is not None:
+            sequences = [self._joined(self.objects, options)]
+        elif self.by_frame:
+            sequences = [
+                self._with_pictures(self.format.read_frames(self.files, self.title, options))
+            ]
         else:
-            sequences = self.format.read(self.files[0], options)
+            file = next(iter(self.files.values()))
+            sequences = [
+                replace(d, sequence=self.title) if d.sequence == file.stem else d
+                for d in self.format.read(file, options)
+            ]
+        for detections in sequences:
+            check_read(self.path, detections)
         if self.note is None:
             return sequences
         return [replace(f, notes=(f"{f.sequence}: {self.note}", *f.notes)) for f in sequences]
 
-    @property
-    def by_frame(self) -> bool:
-        """Return whether each file is a frame."""
-        return self.format.by_frame or len(self.files) > 1
+    def _with_pictures(self, detections: Detections) -> Detections:
+        """Return a sequence with the names of its files where its frames are not their numbers."""
+        if number_frames([file.name for file in self.files.values()])[1] == NUMBERS:
+            return detections
+        pictures = {number: file.stem for number, file in self.files.items()}
+        return replace(detections, pictures=pictures)
+
+    def _joined(self, objects: Mapping[int, Source], options: Options) -> Detections:
+        """Return the objects of a sequence, each of which has a folder of its own."""
+        parts = []
+        for identity, source in objects.items():
+            (one,) = source.read(options)
+            ids = np.full(len(one), identity if options.ids else 0, np.int32)
+            parts.append(replace(one, sequence=self.title, ids=ids, notes=()))
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = merge_sequences(whole, part)
+        return whole
+
+
+def check_read(path: Path, detections: Detections) -> None:
+    """Refuse a sequence without a detection that is read from a file with content.
+
+    Raises:
+        FormatError: nothing was read; the notes say what was left out.
+    """
+    if len(detections) or detections.unread is None:
+        return
+    raise FormatError(path, None, "must hold masks", detections.unread)
+
+
+def gathered(sources: Sequence[Source]) -> list[Source]:
+    """Return sources in which folders of one object each, side by side, are one sequence.
+
+    Such folders have numbers for names, binary images, and frames in common: SAM 2's
+    `street/1/00000.png`, `street/2/00000.png`.
+    """
+    beside: dict[Path, list[Source]] = {}
+    for source in sources:
+        if _object_of(source) is not None:
+            beside.setdefault(source.path.parent, []).append(source)
+    kept = list(sources)
+    for folder, group in beside.items():
+        every = [s for s in sources if s.path.parent == folder]
+        frames = [set(s.files) for s in group]
+        if len(group) < 2 or len(every) > len(group) or not set.intersection(*frames):
+            continue
+        note = f"{len(group)} folders of one object each: {folder.name} is one sequence"
+        objects = {int(s.path.name): s for s in group}
+        joined = Source(group[0].format, folder, folder.resolve().name, {}, note, objects=objects)
+        kept = [s for s in kept if s not in group] + [joined]
+    return kept
+
+
+def _object_of(source: Source) -> int | None:
+    """Return the identity of a folder of one object's masks, None if it is none."""
+    if not source.by_frame or not source.path.name.isdecimal() or not int(source.path.name):
+        return None
+    first = next(iter(source.files.values()))
+    if not isinstance(source.format, LabelPng) or len(np.unique(open_png(first)[1])) > 2:
+        return None
+    return int(source.path.name)
 
 
 def format_of(file: File, forced: str | None = None) -> Format:
@@ -123,13 +202,16 @@ def format_of(file: File, forced: str | None = None) -> Format:
 def find_sources(path: Path | str, forced: str | None = None) -> list[Source]:
     """Return the sequences that a file, or a folder of files or folders, holds; not yet read.
 
+    Their names are those that `utils.video_names` gives their paths below a folder.
+
     Args:
         path: a file; a folder of files, one or more sequences each; a folder of frames, which is a
-            sequence; or a folder of such folders.
+            sequence; or a folder of such folders, up to DEEPEST below it.
         forced: name of the format; None tells it by content.
 
     Raises:
-        FormatError: nothing there, files of several kinds, or none of a known format.
+        FormatError: nothing there, files of several kinds, none of a known format, or two files
+            that are one sequence.
     """
     path = Path(path)
     if forced is not None and forced not in FORMATS:
@@ -138,25 +220,52 @@ def find_sources(path: Path | str, forced: str | None = None) -> list[Source]:
         return _of_file(File(path), forced)
     if not path.is_dir():
         raise FormatError(path, None, "must be a file or a folder of files", "no such path")
-    sources = _of_folder(path, path, forced)
-    if not sources:
-        for folder in sorted(p for p in path.iterdir() if p.is_dir()):
-            sources += _of_folder(folder, path, forced)
+    folders, sources = [path], _of_folder(path, path, forced)
+    for _ in range(DEEPEST):
+        if sources:
+            break
+        folders = [p for f in folders for p in sorted(f.iterdir()) if p.is_dir() and _seen(p)]
+        sources = [s for folder in folders for s in _of_folder(folder, path, forced)]
     if not sources:
         if forced:
             raise FormatError(path, None, f"must hold files of format {forced}", "none")
         raise FormatError(path, None, "must hold SEQ.txt files or others of a known format", "none")
-    return sources
+    return _named(gathered(sources), path)
+
+
+def _seen(folder: Path) -> bool:
+    """Return whether a folder is looked into: not those that systems hide or make."""
+    return not folder.name.startswith((".", "__"))
+
+
+def _named(sources: list[Source], top: Path) -> list[Source]:
+    """Return sources with the names that tell them apart.
+
+    Raises:
+        FormatError: two files whose paths differ in the suffix alone.
+    """
+    outer = top.resolve()
+    parts = []
+    for source in sources:
+        inner = source.path.relative_to(top).parts if source.path != top else ()
+        stem = File(source.path).stem if source.path.is_file() else source.path.name
+        parts.append((*outer.parts[1:], *inner[:-1], *((stem,) if inner else ())))
+    for again in repeated(["/".join(p) for p in parts]):
+        same = [s.path for s, p in zip(sources, parts, strict=True) if "/".join(p) == again]
+        rule = f"a sequence must be in one file (also in {same[0].name})"
+        raise FormatError(same[1], None, rule, "another")
+    names = video_names(parts)
+    return [replace(s, title=name) for s, name in zip(sources, names, strict=True)]
 
 
 def _of_file(file: File, forced: str | None) -> list[Source]:
     """Return the sources of a single file."""
     known = format_of(file, forced)
-    alone = known.name in {columns.name for columns in TEXTS}
     if not known.by_frame:
-        return [Source(known, file.path, file.stem if alone else None, {0: file})]
-    number = frame_numbers([file.name])[0][0]
-    return [Source(known, file.path, file.stem, {number: file}, "a file a frame: one frame")]
+        return [Source(known, file.path, file.stem, {0: file}, alone=known.alone)]
+    number = number_frames([file.name])[0][0]
+    note = "a file a frame: one frame"
+    return [Source(known, file.path, file.stem, {number: file}, note, by_frame=True)]
 
 
 def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
@@ -173,18 +282,16 @@ def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
         if not there or (folder == top and not {"TRA", "SEG"} & set(there)):
             return []
         sources = _of_folder(folder / there[0], top, forced)
-        name = folder.resolve().name
-        if len(there) > 1:
-            note = f"{there[0]} is read, not {', '.join(there[1:])}"
-            sources = [replace(s, note=note) for s in sources]
-        return [replace(s, sequence=s.sequence and name) for s in sources]
+        if {"TRA", "SEG"} <= set(there):
+            sources = [replace(s, note="TRA is read, not SEG") for s in sources]
+        return sources
     kinds = sorted({_kind(file.suffix) for file in files})
     if len(kinds) > 1:
         rule = "must hold files of one kind (--format takes one)"
         raise FormatError(folder, None, rule, ", ".join(kinds))
     first = _first_filled(files)
     known = format_of(first, forced)
-    if known.by_frame or _single_pages(known, files):
+    if known.by_frame or (len(files) > 1 and known.single(first)):
         return [_frames(known, folder, files)]
     return [source for file in files for source in _of_file(file, forced)]
 
@@ -203,30 +310,22 @@ def _first_filled(files: list[File]) -> File:
     return files[0]
 
 
-def _single_pages(known: Format, files: list[File]) -> bool:
-    """Return whether TIFFs are a frame each."""
-    return isinstance(known, LabelTiff) and len(files) > 1 and known.planes(files[0]) == 1
-
-
 def _frames(known: Format, folder: Path, files: list[File]) -> Source:
     """Return the sequence whose frames are the files of a folder.
 
     Raises:
         FormatError: two files of one frame.
     """
-    numbers, by_name = frame_numbers([file.name for file in files])
-    note = None if by_name else "file names have no numbers: frames are counted in their order"
+    names = [file.name for file in files]
+    numbers, how = number_frames(names)
     by_number: dict[int, File] = {}
     for number, file in zip(numbers, files, strict=True):
         if number in by_number:
             rule = f"a frame must be listed once (also {by_number[number].path.name})"
             raise FormatError(file.path, None, rule, f"frame {number}")
         by_number[number] = file
-    name = folder.resolve()
-    while name.name in INNER and name.parent != name:
-        name = name.parent
     ordered = {number: by_number[number] for number in sorted(by_number)}
-    return Source(known, folder, name.name, ordered, note)
+    return Source(known, folder, folder.resolve().name, ordered, SAID[how], by_frame=True)
 
 
 def read_detections(
@@ -246,11 +345,45 @@ def read_detections(
         FormatError: a file that breaks a rule, or holds several sequences. Nothing is decoded
             before it is checked.
     """
-    sequences = [s for source in find_sources(path) for s in source.read(options or Options())]
+    sequences = read_all(path, options or Options())
     if len(sequences) != 1:
         names = ", ".join(s.sequence for s in sequences) or "none"
         raise FormatError(path, None, "must hold one sequence", names)
     return replace(sequences[0], sequence=sequence) if sequence else sequences[0]
+
+
+def read_each(
+    path: Path | str,
+    options: Options,
+    forced: str | None = None,
+    wanted: Callable[[str], bool] | None = None,
+) -> list[tuple[Path, Detections]]:
+    """Return [(path, Detections)] of all sequences of a file or folder, whose names differ.
+
+    Args:
+        path, forced: see `find_sources`. options: what the files do not say.
+        wanted: whether a sequence of this name is taken; None takes all.
+
+    Raises:
+        FormatError: see `find_sources`; input that breaks a rule.
+    """
+    read: list[tuple[Source, Detections]] = []
+    for source in find_sources(path, forced):
+        if wanted is None or source.sequence is None or wanted(source.sequence):
+            read += [(source, detections) for detections in source.read(options)]
+    again = repeated([detections.sequence for _, detections in read])
+    named = [
+        (s.path, replace(d, sequence=f"{s.title}_{d.sequence}") if d.sequence in again else d)
+        for s, d in read
+    ]
+    for name in repeated([d.sequence for _, d in named]):
+        raise FormatError(path, None, "sequences must have names of their own", f"{name} twice")
+    return [(p, d) for p, d in named if wanted is None or wanted(d.sequence)]
+
+
+def read_all(path: Path | str, options: Options) -> list[Detections]:
+    """Return [Detections] of all sequences of a file or folder, see `read_each`."""
+    return [detections for _, detections in read_each(path, options)]
 
 
 def read_sequences(path: Path | str, names: Iterable[str] | None = None) -> list[Detections]:
@@ -259,50 +392,16 @@ def read_sequences(path: Path | str, names: Iterable[str] | None = None) -> list
     Raises:
         FormatError: see `find_sources`; a name that is not there.
     """
-    names = None if names is None else list(names)
-    by_name: dict[str, Detections] = {}
-    known: list[str] = []
-    options = Options()
-    for source in find_sources(path):
-        known += [source.sequence] if source.sequence else []
-        if names and source.sequence is not None and source.sequence not in names:
-            continue
-        for detections in source.read(options):
-            known += [] if source.sequence else [detections.sequence]
-            by_name[detections.sequence] = detections
-    for name in names or ():
+    if names is None:
+        return read_all(path, Options())
+    chosen, known = list(names), set()
+
+    def wanted(name: str) -> bool:
+        known.add(name)
+        return name in chosen
+
+    by_name = {d.sequence: d for _, d in read_each(path, Options(), wanted=wanted)}
+    for name in chosen:
         if name not in by_name:
-            raise FormatError(path, None, f"must hold sequence {name}", ", ".join(known))
-    return [by_name[name] for name in names] if names else list(by_name.values())
-
-
-def merge_sequences(first: Detections, second: Detections) -> Detections:
-    """Return the rows of two files of one sequence, as where each class has its own folder.
-
-    Raises:
-        FormatError: other frame sizes.
-    """
-    if not len(first) or not len(second):
-        return first if len(first) else second
-    if first.size != second.size:
-        rule = f"frame size must be {first.height} {first.width} in every file of the sequence"
-        raise FormatError(first.sequence, None, rule, f"{second.height} {second.width}")
-    columns: tuple[str, ...] = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
-    both = first.vectors is not None and second.vectors is not None
-    columns += ("vectors",) if both else ()
-    joined: dict[str, Any] = {
-        n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns
-    }
-    joined["vectors"] = joined.get("vectors")
-    said = first.notes + second.notes + _doubled(first.sequence, joined)
-    joined["notes"] = tuple(dict.fromkeys(said))
-    if first.class_names is not None or second.class_names is not None:
-        joined["class_names"] = {**(first.class_names or {}), **(second.class_names or {})}
-    return replace(first, **joined, scored=first.scored or second.scored)
-
-
-def _doubled(sequence: str, joined: dict[str, Any]) -> tuple[str, ...]:
-    """Return what to say of masks that are in two files of a sequence."""
-    keys = list(zip(*(joined[n].tolist() for n in ("frames", "classes", "rles")), strict=True))
-    twice = len(keys) - len(set(keys))
-    return (f"{sequence}: {twice} masks are in more than one of its files",) if twice else ()
+            raise FormatError(path, None, f"must hold sequence {name}", ", ".join(sorted(known)))
+    return [by_name[name] for name in chosen]

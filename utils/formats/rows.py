@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from pycocotools import mask as coco_mask
 from utils import masks
 from utils.detections import MAX_CLASS, Detections
 from utils.files import FormatError, shown
+from utils.frames import NUMBERS, SAID, number_frames
 from utils.score_scales import ScoreError, to_unit
+from utils.video_names import repeated
 
 Array = npt.NDArray[Any]
 Size = tuple[int, int]  # height and width in px
@@ -39,6 +41,8 @@ class Rows:
         self.path, self.sequence, self.size, self.scored = path, sequence, size, scored
         self.notes: list[str] = []
         self.rescale = True  # whether scores may be percent or logits
+        self.pictures: dict[int, str] = {}  # see `Detections`
+        self.unread: str | None = None  # see `Detections`
         self._sized: Any = None  # where the size is from
         self._places: list[Any] | array[int] = array("l")
         self._frames, self._classes, self._ids = array("i"), array("h"), array("i")
@@ -51,6 +55,36 @@ class Rows:
     def fail(self, place: Any, rule: str, value: object) -> FormatError:
         """Return the error to raise about a place."""
         return FormatError(self.path, place, rule, shown(value))
+
+    def number(
+        self, place: str, names: Sequence[str], fields: Sequence[Any] | None = None
+    ) -> list[int]:
+        """Return the frame numbers of a sequence's pictures; note how they were found.
+
+        Args:
+            place: for messages. names: file names, as listed.
+            fields: what the file says of each picture's frame; None where it says nothing.
+
+        Raises:
+            FormatError: two pictures are one frame.
+        """
+        numbers, how = number_frames(names)
+        if fields is not None and names:
+            self.notes.append("frame numbers are those that the file gives its images")
+            if list(fields) != numbers or how != NUMBERS:
+                self.pictures.update(zip(fields, map(stem_of, names), strict=True))
+            numbers = list(fields)
+        elif how == NUMBERS:
+            self.notes.append("frame numbers are from the images' file names" if names else "")
+        else:
+            self.notes.append(SAID[how] or "")
+            self.pictures.update(zip(numbers, map(stem_of, names), strict=True))
+        if len(set(numbers)) < len(numbers):
+            again = repeated(numbers)[0]
+            pair = [name for n, name in zip(numbers, names, strict=True) if n == again]
+            value = f"frame {again} of {' and '.join(pair[:2])}"
+            raise self.fail(place, "a frame must be listed once", value)
+        return numbers
 
     def fix_size(self, place: Any, height: Any, width: Any) -> Size:
         """Take the size of a mask or frame, which must be that of all; return it."""
@@ -158,7 +192,7 @@ class Rows:
         size = self.size or (0, 0)
         if not len(self):
             empty = Detections.empty(self.sequence, *size)
-            return _with(empty, names, self._said(), scored=self.scored)
+            return self._with(empty, names)
         try:
             rles = masks.checked(self._rles, *size)
         except masks.RleError as error:
@@ -181,16 +215,24 @@ class Rows:
             rles,
             ids if keep_ids else np.zeros_like(ids),
         )
-        return _with(detections, names, self._said(), scored=self.scored)
+        return self._with(detections, names)
+
+    def _with(self, detections: Detections, names: Mapping[int, str] | None) -> Detections:
+        notes = tuple(f"{self.sequence}: {note}" for note in dict.fromkeys(self.notes) if note)
+        return replace(
+            detections,
+            class_names=names,
+            notes=notes,
+            scored=self.scored,
+            pictures=self.pictures or None,
+            unread=self.unread,
+        )
 
     def _box_column(self, rles: Array, size: Size) -> npt.NDArray[np.float64]:
         """Return the boxes that were given, else those around the masks."""
         if self._boxes:
             return np.array(self._boxes).reshape(-1, 4)
         return masks.tight_boxes_xywh(rles, *size)
-
-    def _said(self) -> tuple[str, ...]:
-        return tuple(f"{self.sequence}: {note}" for note in dict.fromkeys(self.notes))
 
     def _check_ids(self) -> None:
         """Refuse two objects with one id in one frame; id 0 means none."""
@@ -207,10 +249,9 @@ class Rows:
         raise self.fail(self._places[again], rule, f"id {identity} twice in frame {frame}")
 
 
-def _with(
-    detections: Detections, names: Mapping[int, str] | None, notes: tuple[str, ...], scored: bool
-) -> Detections:
-    return replace(detections, class_names=names, notes=notes, scored=scored)
+def stem_of(name: str) -> str:
+    """Return a file's name without folders and suffix."""
+    return PurePosixPath(name.replace("\\", "/")).stem
 
 
 def _named(place: Any) -> str:

@@ -31,10 +31,10 @@ class LabelTiff(Format):
         """Return whether it is a TIFF."""
         return file.head[:4] in TIFF
 
-    def planes(self, file: File) -> int:
-        """Return how many images a file holds."""
+    def single(self, file: File) -> bool:
+        """Return whether a file holds one image."""
         with _Tiff(file) as pages:
-            return len(pages)
+            return len(pages) == 1
 
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return the sequence of a stack, frames from 0; pages are read one by one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from utils.formats.json_values import (
     Json,
     JsonWriter,
     category_items,
-    frames_once,
     load,
     mask_of,
     optional_size,
@@ -27,6 +27,7 @@ from utils.formats.json_values import (
 )
 from utils.formats.rows import Rows, Size
 from utils.masks import areas_of, tight_boxes_xywh
+from utils.video_names import video_names
 
 
 class YtvisAnnotations(Format):
@@ -50,17 +51,15 @@ class YtvisAnnotations(Format):
         annotations = value(top, "file", data, "annotations", list)
         kinds = Categories(top, data, annotations, options.classes)
         videos: dict[Any, tuple[Rows, list[int], Size | None]] = {}
-        several = len(value(top, "file", data, "videos", list)) > 1
+        titles = _titles(top, file.stem, value(top, "file", data, "videos", list))
         for i, video in enumerate(data["videos"]):
             place = place_of("video", i, video)
             number = value(top, place, video, "id", int)
             if number in videos:
                 raise top.fail(place, "a video must be listed once", number)
             files = [str(f) for f in value(top, place, video, "file_names", list)]
-            frames, by_name = frames_once(top, place, files)
-            rows = Rows(file.path, _title(file.stem, number, files, several))
-            said = "from file names" if by_name else "counted in file order"
-            rows.notes.append(f"frame numbers are {said}")
+            rows = Rows(file.path, titles[i])
+            frames = rows.number(place, files, _indexes(video, len(files)))
             videos[number] = rows, frames, optional_size(video)
         for i, item in enumerate(annotations):
             place = place_of("annotation", i, item)
@@ -76,11 +75,24 @@ class YtvisAnnotations(Format):
         return [rows.finish(kinds.names, options.ids) for rows, _, _ in videos.values()]
 
 
-def _title(stem: str, number: int, files: list[str], several: bool) -> str:
-    """Return the name of a video: the folder of its frames, else by its number."""
-    folders = {name.replace("\\", "/").rpartition("/")[0] for name in files}
-    folder = folders.pop().rpartition("/")[2] if len(folders) == 1 else ""
-    return folder or (f"{stem}_{number}" if several else stem)
+def _titles(top: Rows, stem: str, videos: Sequence[Json]) -> list[str]:
+    """Return the names of a file's videos: the folders of their frames, else by their numbers."""
+    paths = []
+    for i, video in enumerate(videos):
+        place = place_of("video", i, video)
+        files = [str(f) for f in value(top, place, video, "file_names", list)]
+        folders = {str(PurePosixPath(name.replace("\\", "/")).parent) for name in files}
+        folder = PurePosixPath(folders.pop()).parts if len(folders) == 1 else ()
+        number = value(top, place, video, "id", int)
+        paths.append(folder or ((f"{stem}_{number}",) if len(videos) > 1 else (stem,)))
+    return video_names(paths)
+
+
+def _indexes(video: Json, count: int) -> list[int] | None:
+    """Return the frame numbers that a video gives its frames, None where it gives none."""
+    fields = video.get("frame_ids", video.get("frame_indices"))
+    whole = isinstance(fields, list) and len(fields) == count
+    return fields if whole and all(type(v) is int and v >= 0 for v in fields) else None
 
 
 def add_track(

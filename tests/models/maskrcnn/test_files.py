@@ -7,6 +7,7 @@ import pickle
 import sys
 import types
 import urllib.error
+import urllib.request
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -180,9 +181,9 @@ def test_published_weights_are_fetched_once_checked_and_converted(
 ):
     asked = []
     monkeypatch.setattr(
-        files.urllib.request,
+        urllib.request,
         "urlopen",
-        lambda url, timeout: asked.append(url) or io.BytesIO(published),
+        lambda request, timeout: asked.append(request.full_url) or io.BytesIO(published),
     )
     first = load_network("coco")
     text = capsys.readouterr().out
@@ -195,10 +196,10 @@ def test_published_weights_are_fetched_once_checked_and_converted(
 def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(
     tmp_path, published, monkeypatch
 ):
-    def offline(url, timeout):
+    def offline(request, timeout):
         raise urllib.error.URLError("no route")
 
-    monkeypatch.setattr(files.urllib.request, "urlopen", offline)
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
     with pytest.raises(ValueError, match=r"https://.*small-.*no route.*put it at .*cache/small"):
         load_network("coco")
     assert not list((tmp_path / "cache").glob("*"))

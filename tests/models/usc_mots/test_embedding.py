@@ -96,3 +96,13 @@ def test_weights_without_a_card_are_told_by_their_patches(tmp_path):
     with pytest.raises(ValueError, match="got weights for patches of 28 px"):
         Embedder(data_set("kitti"), [weights])
     assert Embedder(data_set("sprites"), [weights]).networks[weights]["patch_size"] == 28
+
+
+def test_sequences_that_weights_saw_are_named():
+    embedder = Embedder(data_set("kitti"))
+    card = embedder.cards[embedder.files[0]]
+    trained, chosen = card["trained_on"][0], card["held_back"][0]
+    text = "\n".join(embedder.seen([trained, chosen, "0002"]))
+    assert " was trained on " in text or " was chosen on " in text
+    assert "0002" not in text and (trained in text or chosen in text)
+    assert Embedder(data_set("mots")).seen(["0002", "MOTS20-05"]) == []  # of another data set

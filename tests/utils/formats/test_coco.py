@@ -146,8 +146,8 @@ RUNS = {"size": [40, 60], "counts": [10, 10, 2380]}
         ([{"image_id": 1, "category_id": 1, "segmentation": RUNS, "score": 0.5},
           {"image_id": 1, "category_id": 1, "segmentation": RUNS, "score": "high"}],
          "detection 1: score must be a finite number, got high"),
-        ([{"image_id": "frame", "category_id": 1, "segmentation": RUNS, "score": 0.5}],
-         "detection 0: image_id must be a frame number, or end in one, got frame"),
+        ([{"image_id": None, "category_id": 1, "segmentation": RUNS, "score": 0.5}],
+         "detection 0: image_id must be a number or a name, got None"),
     ],
 )  # fmt: skip
 def test_refusals_of_coco_name_file_place_rule_and_value(tmp_path, data, message):
