@@ -107,10 +107,9 @@ def main() -> None:
     network |= {name: getattr(args, name) for name in ("loss", "dropout", "branch")}
     if args.reduction:
         network["reduction"] = args.reduction
-    side, channels = network["patch_size"], network["channels"]
-    folder = args.data
+    shape = network["patch_size"], network["channels"]
     which = args.sequences, args.split or chosen.training_split
-    sequences = load_training_sequences(folder, chosen, side, channels, args.cache, *which)
+    sequences = load_training_sequences(args.data, chosen, *shape, args.cache, *which)
     names = [s.detections.sequence for s in sequences]
     whole, held_back = (
         [s for s in part if len(s.boxes)] for part in split(sequences, names, args.held_back)

@@ -30,7 +30,7 @@ from utils import evaluation
 from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
 from utils.detections import Detections
-from utils.formats.registry import read_detections, read_sequences
+from utils.formats.reading import read_detections, read_sequences
 from utils.score_curves import SHRINKAGE, Observations, ScoreCurves, fit, observe
 from utils.tables import format_table
 

@@ -38,7 +38,7 @@ from utils.cli import Parser, positive, run, say
 from utils.data_sets import MOTS_CLASSES, DataSet, data_set
 from utils.detections import Detections
 from utils.files import atomic_path
-from utils.formats.registry import read_detections, read_sequences
+from utils.formats.reading import read_detections, read_sequences
 from utils.results import finished, make_disjoint
 from utils.rules import DetectionRules
 from utils.tables import format_table

@@ -35,7 +35,7 @@ from utils.data_sets import DATA_SETS, DataSet, data_set
 from utils.detection_scores import average_precision
 from utils.detections import IGNORE, Detections
 from utils.evaluation import identity_f1
-from utils.formats.registry import read_detections, read_sequences
+from utils.formats.reading import read_detections, read_sequences
 from utils.tables import format_table
 
 MATCHERS = ("trackrcnn", "motsnet", "pixel_embeddings")  # that compare vectors of a file

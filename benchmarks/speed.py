@@ -37,7 +37,7 @@ from utils.compiling import compile_all
 from utils.data_sets import data_set
 from utils.detections import IGNORE, Detections
 from utils.formats import mots_txt
-from utils.formats.registry import read_sequences
+from utils.formats.reading import read_sequences
 from utils.tables import format_table
 
 ROOT = Path(__file__).resolve().parents[1]

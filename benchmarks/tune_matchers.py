@@ -25,7 +25,7 @@ from utils.cli import Parser, positive, run, say
 from utils.data_sets import data_set
 from utils.detections import IGNORE, Detections
 from utils.evaluation import association_accuracy
-from utils.formats.registry import read_sequences
+from utils.formats.reading import read_sequences
 
 TUNED = ("mask_iou", "trackrcnn", "motsnet")
 

@@ -20,7 +20,7 @@ from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.formats.base import Classes, Options, Output
 from utils.formats.objects import checked, detections_of
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.formats.rows import Size
 from utils.formats.writing import MOTS, WRITERS
 from utils.frames import FrameFolder

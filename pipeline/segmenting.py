@@ -24,7 +24,7 @@ from utils.detection_scores import STEPS, average_precision
 from utils.detections import IGNORE, Detections
 from utils.files import FormatError, instances_folder
 from utils.formats.base import Classes, Output
-from utils.formats.registry import read_detections, read_sequences
+from utils.formats.reading import read_detections, read_sequences
 from utils.formats.track_rcnn import VECTOR
 from utils.formats.tracking_only import line_of
 from utils.video import Frames

@@ -23,7 +23,7 @@ from utils import evaluation
 from utils.detections import Detections
 from utils.files import atomic_path
 from utils.formats import mots_txt
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.frames import FrameFolder
 from utils.rules import DetectionRules
 from utils.truth import check_truth

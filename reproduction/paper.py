@@ -27,6 +27,24 @@ TABLE_1 = {
     },
 }
 
+# What the paper reports of other methods, as its tables have it; "-" where it has nothing.
+OTHERS = {
+    1: ("columns IDF1, MT, ML, FN, IDS, Frag, MOTA",
+        "TBA on MNIST-MOT: 99.6, 978, 0, 49, 22, 7, 99.5",
+        "TBA on Sprites-MOT: 99.2, 985, 1, 80, 30, 22, 99.2"),
+    2: ("columns sMOTSA car / pedestrian, MOTSA car / pedestrian, MOTSP car / pedestrian",
+        "EagerMOT: 74.5 / 58.1, - / -, - / -",
+        "GMPHD: 76.9 / 48.8, - / -, 87.1 / 76.4",
+        "MOTSFusion: 77.5 / 49.9, 89.2 / 66.6, - / -",
+        "MOTSNet: 78.1 / 54.6, 87.2 / 69.3, 89.6 / 79.7",
+        "TrackR-CNN: 76.2 / 46.8, 87.8 / 65.1, 87.2 / 75.7"),
+    3: ("columns sMOTSA, MOTSA, MOTSP",
+        "GMPHD: 65.8, 77.1, 86.1",
+        "PointTrack: 58.1, 70.6, -",
+        "MOTSNet: 56.8, 69.4, 82.7",
+        "TrackR-CNN: 52.7, 66.9, 80.2"),
+}  # fmt: skip
+
 # Table 2, KITTI MOTS validation set, public detections: {row: {class: (sMOTSA, MOTSA, MOTSP)}}.
 TABLE_2 = {
     "loc + shape + G": {"car": (80.4, 89.5, 90.3), "pedestrian": (55.5, 69.7, 82.8)},

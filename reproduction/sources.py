@@ -13,7 +13,7 @@ from reproduction.runs import Run, weights_path
 from utils.data_sets import DataSet
 from utils.detections import Detections
 from utils.files import atomic_path, find_sequences
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.frames import FrameFolder
 from utils.layouts import find_layout
 

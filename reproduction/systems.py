@@ -26,7 +26,7 @@ from utils.data_sets import CUSTOM, DataSet, data_set
 from utils.detection_scores import average_precision
 from utils.detections import Detections
 from utils.files import atomic_path, find_sequences
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.tables import format_table
 
 TITLE = "The papers' systems"

@@ -121,7 +121,7 @@ def table_4() -> list[Cell]:
 
     Every row has the location gain that was chosen for the KITTI weights on their held-back
     sequences. Rows of equal weights and of MTL differ in the loss alone: both keep the epoch of the
-    least loss, as the paper does.
+    least loss, as the authors' code does.
     """
     cells, metrics, gain = [], (*paper.ABLATION, "F_DR"), chosen_gain(KITTI.weights)
     for (t_lag, graph, mtl, estimated), values in paper.TABLE_4.items():
@@ -273,6 +273,9 @@ def make_table(
     seconds, new = time.perf_counter() - start, experiments.made - before
     notes = [f"* Made by `{shlex.join(['python', Path(sys.argv[0]).name, *sys.argv[1:]])}`."]
     notes += describe(experiments, cells, args)
+    number = int(stem.split("_")[1]) if args.tables else 0
+    if number in paper.OTHERS:
+        notes.append(f"* The paper's figures of other methods: {'; '.join(paper.OTHERS[number])}.")
     # What cannot be run lacks files, whatever the preset.
     compared = {preset: compare(preset_cells, results) for preset, preset_cells in wanted.items()}
     columns = {preset: lines for preset, (lines, _) in compared.items()}

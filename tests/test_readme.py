@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fit_scores
+import get_data
 import mine_tracks
 import refine
 import reproduce_tables
@@ -26,7 +27,7 @@ from pipeline.api import track
 from tests import independent
 from tests.conftest import random_scene
 from utils import synthetic_cli
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.video import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +67,7 @@ def parse(words):
         "reproduce_tables.py": reproduce_tables,
         "refine.py": refine,
         "fit_scores.py": fit_scores,
+        "get_data.py": get_data,
     }
     return scripts[script].parse_args(arguments)
 

@@ -21,7 +21,7 @@ from tests.models.networks.test_parts import SMALL as PLAIN
 from tests.models.trackrcnn.test_network import SMALL as TRACKING
 from utils import masks
 from utils.detections import Detections
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.formats.tracking_only import line_of
 
 

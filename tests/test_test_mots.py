@@ -23,7 +23,7 @@ from utils import evaluation
 from utils.cli import import_keras
 from utils.data_sets import data_set
 from utils.files import find_sequences
-from utils.formats.registry import read_detections, read_sequences
+from utils.formats.reading import read_detections, read_sequences
 
 keras = import_keras()
 from models.usc_mots.dhae import DHAE  # noqa: E402  (after Keras is muted)

@@ -24,7 +24,7 @@ from pipeline.spool import Spool
 from tests import independent
 from tests.browser import look
 from tests.conftest import make_detections
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.video import Frames, VideoWriter
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ import pytest
 import test_mots
 from tests.conftest import box_mask, make_detections, write_scored, write_tracks
 from utils import masks
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.report import print_results
 
 ROOT = Path(__file__).resolve().parents[1]

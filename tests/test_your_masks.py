@@ -12,7 +12,8 @@ from pipeline.api import track
 from tests import independent
 from tests.conftest import random_scene
 from tests.utils.test_objects import Boxes, Tensor, outline
-from utils.formats.registry import FORMATS, read_detections
+from utils.formats.reading import read_detections
+from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your_masks.md").read_text()

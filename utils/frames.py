@@ -54,17 +54,19 @@ def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
     return list(range(len(names))), LISTED
 
 
-def find_pictures(folder: Path | str, sequence: str) -> tuple[dict[int, Path], str]:
+def find_pictures(folder: Path | str, sequence: str) -> tuple[dict[int, Path], str, list[Path]]:
     """Return {frame: file} of a sequence's pictures, in the first place that has any, and how.
 
-    The folder may be that of the sequence itself. How: see `number_frames`.
+    The folder may be that of the sequence itself. How: see `number_frames`. Beside pictures with
+    numbers in their names, those without (`cover.png`) are no frames; they are returned last.
 
     Raises:
         FormatError: two pictures of one frame.
     """
     for outer in (Path(folder) / sequence, Path(folder)):
         for inner in INNER:
-            files = _pictures_in(outer / inner)
+            every = _pictures_in(outer / inner)
+            files = [path for path in every if DIGITS.search(path.stem)] or every
             if not files:
                 continue
             numbers, how = number_frames([path.name for path in files])
@@ -74,8 +76,9 @@ def find_pictures(folder: Path | str, sequence: str) -> tuple[dict[int, Path], s
                     rule = f"a frame must be there once (also {by_number[number].name})"
                     raise FormatError(path, None, rule, f"frame {number}")
                 by_number[number] = path
-            return dict(sorted(by_number.items())), how
-    return {}, LISTED
+            left = [path for path in every if path not in files]
+            return dict(sorted(by_number.items())), how, left
+    return {}, LISTED, []
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -123,7 +126,7 @@ class FrameFolder:
         names: Mapping[int, str] | None = None,
     ) -> None:
         self.folder, self.size = Path(folder) / sequence, size
-        self.files, _ = find_pictures(folder, sequence)
+        self.files, _, _ = find_pictures(folder, sequence)
         if names is not None:
             self.files = by_name(self.files.values(), names)
 

@@ -11,7 +11,7 @@ from utils.detections import Detections
 from utils.files import FormatError, instances_folder
 from utils.formats.base import Options
 from utils.formats.merging import merge_sequences
-from utils.formats.registry import read_each
+from utils.formats.reading import read_each
 from utils.truth import check_truth
 from utils.video_names import informative, repeated, video_names
 
@@ -108,8 +108,30 @@ def read_inputs(
             truths = _read_truth(ground_truth, options, wanted)
         _pair_single(merged, truths, notes)
     notes += choice.check(sorted(known))
+    if ground_truth is not None:
+        _paired(merged, truths, ground_truth, every, notes)
+    notes += [note for name in sorted(merged) for note in merged[name].notes]
+    return Inputs(
+        [merged[name] for name in sorted(merged)],
+        {name: truths[name][1] for name in merged if name in truths},
+        notes,
+    )
+
+
+def _paired(
+    merged: dict[str, Detections],
+    truths: dict[str, tuple[Path, Detections]],
+    ground_truth: Path,
+    every: bool,
+    notes: list[str],
+) -> None:
+    """Give each truth without detections an empty sequence; check that the others fit.
+
+    Raises:
+        FormatError: a sequence without truth, or a truth that does not fit.
+    """
     for name in merged:
-        if ground_truth is not None and name not in truths:
+        if name not in truths:
             rule = f"must hold sequence {name}"
             raise FormatError(ground_truth, None, rule, ", ".join(truths) or "none that is taken")
     for name, (path, truth) in sorted(truths.items()):
@@ -122,12 +144,6 @@ def read_inputs(
                 "(--sequences leaves it out)"
             )
         check_truth(truth, merged[name], path)
-    notes += [note for name in sorted(merged) for note in merged[name].notes]
-    return Inputs(
-        [merged[name] for name in sorted(merged)],
-        {name: truths[name][1] for name in merged if name in truths},
-        notes,
-    )
 
 
 def _noting(choice: Choice, known: set[str]) -> Callable[[str], bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from utils.data_sets import DataSet
 from utils.detections import Detections
 from utils.files import FormatError
-from utils.formats.registry import read_detections, read_sequences
+from utils.formats.reading import read_detections, read_sequences
 
 # Below the root, where archives have their training part: KITTI's, MOTS20's.
 PARTS = ("", "training", "train")

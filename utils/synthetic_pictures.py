@@ -129,8 +129,9 @@ def _keras_mnist(split: str) -> tuple[Array, Array]:
     """Return Keras' copy of an MNIST split, downloading it on first use."""
     import socket
 
-    import keras
+    from utils.cli import import_keras
 
+    keras = import_keras()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)
     try:

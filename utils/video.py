@@ -148,12 +148,15 @@ class _Pictures:
     """A folder of pictures, numbered by their names."""
 
     def __init__(self, folder: Path) -> None:
-        self.files, how = find_pictures(folder, "")
+        self.files, how, left = find_pictures(folder, "")
         if not self.files:
             raise FormatError(folder, None, f"must hold pictures ({', '.join(SUFFIXES)})", "none")
         self.size = self._read(next(iter(self.files.values()))).shape[:2]
         said = SAID[how]
         self.notes = [] if said is None else [said]
+        if left:
+            text = f"{len(left)} pictures without a number are left out ({left[0].name})"
+            self.notes.append(text)
 
     def _read(self, path: Path) -> Image:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -38,7 +38,7 @@ class DHAE(keras.Model):
         location_gain: factor on x_b - location_centre when embedding (not in training): what
             location weighs in Z, see docs/training.md.
         location_centre: 4 floats, where the gain leaves x_b as it is; None takes box_mean.
-        latent_scale: factor on Z when embedding: its unit, in which the limits of section 4.1 are.
+        latent_scale: factor on Z when embedding: its unit, in which the gate's limits are.
         last_padding: "same", or "valid" for the last convolution of the synthetic profile (7 -> 3).
         batch_norm_after: convolutions (from 0) followed by batch normalisation.
         dropout_after: convolutions followed by dropout.

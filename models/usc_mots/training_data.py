@@ -20,7 +20,7 @@ from utils.data_sets import DataSet
 from utils.detections import Detections
 from utils.files import FormatError, atomic_path
 from utils.formats.mot import read_mot
-from utils.formats.registry import read_sequences
+from utils.formats.reading import read_sequences
 from utils.frames import FrameFolder
 from utils.layouts import read_truth
 

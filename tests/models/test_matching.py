@@ -10,7 +10,7 @@ from models.trackrcnn.association import TrackRcnnConfig, TrackRcnnTracker
 from tests.conftest import frames_of, make_detections, random_scene, track_with
 from utils.boxes import signed_iou, xywh_to_xyxy
 from utils.evaluation import association_accuracy
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 
 def test_signed_iou_by_hand():

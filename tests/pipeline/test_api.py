@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 
 from pipeline.api import Tracker, track
 from tests.conftest import make_detections, random_scene
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 SETTINGS = {"mask_iou": {}, "best": {"memory": "20"}}
 

@@ -22,7 +22,7 @@ from pipeline.tracked import Outcome, frames_of
 from tests.conftest import make_detections
 from utils.data_sets import data_set
 from utils.formats.base import Output
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.formats.writing import WRITERS
 
 

@@ -12,7 +12,7 @@ from pipeline.settings import changed, settings_for
 from pipeline.stages import Pipeline, reader_of
 from tests.conftest import make_detections, random_scene, write_scored
 from utils.data_sets import data_set
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.score_curves import Curve, ScoreCurves
 
 CUSTOM = settings_for(data_set("custom"))

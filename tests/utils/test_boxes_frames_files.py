@@ -10,7 +10,7 @@ from utils.boxes import likely_reading, paired_iou, scaled_boxes
 from utils.files import atomic_path, find_sequences
 from utils.formats import mots_txt
 from utils.formats.mot import read_mot
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.frames import GREY, FrameFolder
 
 TIGHT = np.array([[30, 12, 10, 20], [50, 40, 12, 16], [70, 20, 8, 24]], float)

@@ -12,7 +12,7 @@ from tests.utils.formats.scenes import (
 )
 from utils.files import FormatError
 from utils.formats.base import Classes, Options
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 
 def test_categories_are_taken_by_name_where_the_data_set_has_them(tmp_path):

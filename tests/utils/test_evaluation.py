@@ -8,7 +8,7 @@ from tests.conftest import make_detections, random_scene, track_with, write_trac
 from utils import evaluation
 from utils.boxes import scaled_boxes
 from utils.data_sets import MOTS_CLASSES, data_set
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.tables import format_table
 from utils.truth import truth_notes
 

@@ -5,7 +5,7 @@ from models.usc_mots.config import UscMotsConfig
 from tests.conftest import make_detections, random_scene, track_with, write_tracks
 from utils import evaluation, mots_metrics
 from utils.boxes import scaled_boxes
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 
 def score(tmp_path, truth, results, ids, cls="car"):

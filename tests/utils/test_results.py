@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import make_detections, write_tracks
 from utils import masks
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.results import finished, output_ids
 
 

@@ -8,9 +8,9 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.conftest import generate
-from utils import masks, synthetic, synthetic_pictures
+from utils import gen_mnist, gen_sprite, masks, synthetic, synthetic_pictures
 from utils.data_sets import data_set
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.synthetic_cli import parse_args
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,3 +205,14 @@ def test_a_mask_is_what_is_brighter_than_half():
 
     _, found = synthetic.generate_sequence("s", draw, 10, 30, 1, np.random.default_rng(0))
     assert found.boxes_xywh[:, 2:].max() == 10
+
+
+@pytest.mark.parametrize("name", [gen_mnist.__name__, gen_sprite.__name__])
+def test_the_original_commands_work(tmp_path, name):
+    command = [sys.executable, f"{name.replace('.', '/')}.py", "--test", "1", "--sequences", "1"]
+    done = subprocess.run(
+        [*command, "--frames", "3", "--output", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and "1 sequences of 3 frames" in done.stdout
+    assert "absl" not in done.stderr and "oneDNN" not in done.stderr

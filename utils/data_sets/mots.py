@@ -48,8 +48,12 @@ _MOTS_SPLITS = MappingProxyType(
 
 def _mots_presets(tau: int, min_track_length: int) -> dict[str, Preset]:
     """Return the presets of cars and pedestrians."""
-    rules = DetectionRules({CAR: 0.6, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
+    # Section 4.2 has a threshold of 0.70 for all; the authors' code 0.6 for cars.
+    rules = DetectionRules({CAR: 0.7, PEDESTRIAN: 0.7}, {CAR: 150, PEDESTRIAN: 100})
     presets = readings(rules, tau=tau, min_track_length={0: min_track_length})
+    presets["authors"] = replace(
+        presets["authors"], rules=replace(rules, min_score={CAR: 0.6, PEDESTRIAN: 0.7})
+    )
     # The least areas are the benchmark's; no least score is anyone's.
     return {**presets, "best": replace(_BEST, rules=replace(_BEST.rules, min_area=rules.min_area))}
 

@@ -15,7 +15,7 @@ from utils import masks
 from utils.boxes import scaled_boxes
 from utils.data_sets import data_set
 from utils.evaluation import association_accuracy, identity_f1
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 LOOSE = BestConfig(min_track_length={0: 1})
 

@@ -14,7 +14,7 @@ import mine_tracks
 from models.motsnet.mining import MiningConfig, mine, payoff
 from tests.models.motsnet.scene import moving
 from utils.formats import mots_txt
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 ROOT = Path(__file__).resolve().parents[3]
 

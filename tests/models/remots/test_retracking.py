@@ -22,7 +22,7 @@ from utils import synthetic, synthetic_pictures
 from utils.colours import colour_histograms
 from utils.evaluation import identity_f1
 from utils.formats import mots_txt
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 from utils.masks import crop_patches
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,7 +14,7 @@ from utils import masks
 from utils.boxes import scaled_boxes
 from utils.data_sets import data_set
 from utils.evaluation import association_accuracy
-from utils.formats.registry import read_detections
+from utils.formats.reading import read_detections
 
 LOOSE = UscMotsConfig(min_track_length={0: 1}, min_score=0.0)
 AUTHORS = AuthorsConfig(min_track_length={0: 1}, min_score=0.0)

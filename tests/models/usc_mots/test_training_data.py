@@ -73,13 +73,13 @@ def test_ignore_regions_are_not_trained_on(tmp_path):
     empty = masks.encode(np.zeros((40, 60), np.uint8)).decode()
     with open(tmp_path / "0001.txt", "a") as file:
         file.write(f"1 7 1 40 60 {empty}\n")
-    found = datasets.read_training_detections(tmp_path, KITTI)[0]
+    found = datasets.read_training_detections(tmp_path, KITTI)[0][0]
     assert found.classes.tolist() == [1]
 
 
 def test_synthetic_sets_carry_their_true_ids(tmp_path):
     generate(tmp_path, "sprites", "train", 1, 60, 3, 0)
-    found = datasets.read_training_detections(tmp_path, data_set("sprites"))[0]
+    found = datasets.read_training_detections(tmp_path, data_set("sprites"))[0][0]
     rows = np.loadtxt(tmp_path / "gt" / "0001" / "gt.txt", delimiter=",")
     assert (found.ids == rows[:, 1]).all() and found.ids.min() == 1
     (tmp_path / "gt" / "0001" / "gt.txt").unlink()

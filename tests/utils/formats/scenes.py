@@ -7,7 +7,8 @@ from pycocotools import mask as coco_mask
 from tests import independent
 from tests.conftest import random_scene
 from utils.formats.base import Classes, Options, Output
-from utils.formats.registry import find_sources, read_detections
+from utils.formats.reading import read_detections
+from utils.formats.sources import find_sources
 from utils.formats.writing import WRITERS
 from utils.results import finished
 

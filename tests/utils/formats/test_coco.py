@@ -14,7 +14,7 @@ from utils.detections import IGNORE
 from utils.files import FormatError
 from utils.formats.base import Options
 from utils.formats.coco import CocoAnnotations, CocoResults
-from utils.formats.registry import find_sources
+from utils.formats.sources import find_sources
 from utils.formats.writing import WRITERS
 
 

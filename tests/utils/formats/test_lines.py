@@ -15,7 +15,9 @@ from utils import masks
 from utils.files import FormatError
 from utils.formats import lines as formats_lines
 from utils.formats.lines import Columns
-from utils.formats.registry import find_sources, merge_sequences, read_detections, read_sequences
+from utils.formats.merging import merge_sequences
+from utils.formats.reading import read_detections, read_sequences
+from utils.formats.sources import find_sources
 from utils.formats.track_rcnn import TRACK_RCNN, VECTOR
 from utils.formats.tracking_only import TRACKING_ONLY, line_of
 

@@ -16,11 +16,9 @@ from tests.utils.formats.test_yolo import SQUARE, yolo_file
 from utils.detections import IGNORE
 from utils.files import FormatError
 from utils.formats.base import Options
-from utils.formats.registry import (
-    FORMATS,
-    find_sources,
-    merge_sequences,
-)
+from utils.formats.merging import merge_sequences
+from utils.formats.registry import FORMATS
+from utils.formats.sources import find_sources
 
 
 def test_gzipped_files_are_read_as_they_are(tmp_path):

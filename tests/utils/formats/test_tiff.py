@@ -7,7 +7,7 @@ import pytest
 from tests import independent
 from tests.utils.formats.scenes import check_reading, scene_of
 from utils.formats.base import Options
-from utils.formats.registry import find_sources
+from utils.formats.sources import find_sources
 from utils.formats.tiff import LabelTiff
 
 
