@@ -12,13 +12,15 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from utils.files import check_writable
+from utils.cli import note
+from utils.files import atomic_path, check_writable
 from utils.formats.writing import WRITERS
 
 SUMMARY = "summary.json"
 REPORT = "report.html"
 LOCK = ".running"
 STAGED = ".new."
+JOURNAL = ".installing"  # lists what of a staged folder is to be put in place
 PICTURES = "pictures"
 DETECTIONS = "detections"  # what segment.py writes
 FOLDERS = (PICTURES, DETECTIONS, *(writer.folder for writer in WRITERS.values()))
@@ -30,7 +32,8 @@ class OutputFolder:
 
     As a context it is locked: a second run at once is refused. What is to be written goes to
     `staged` first; `install` puts all of it in its place, or, if anything fails before, nothing: an
-    earlier run's results are then as they were.
+    earlier run's results are then as they were. If `install` itself is interrupted, the next run
+    finishes it first.
 
     Args:
         path: of the folder, which need not exist.
@@ -73,8 +76,12 @@ class OutputFolder:
             self._lock = None
             rule = "must not be in use by another run"
             raise ValueError(f"{self.path}: {rule}, got one of process {holder}")
+        if finish_install(self.path):
+            note(f"{self.path}: the results of an earlier run, which was stopped, are put in place")
         for left in self.path.glob(f"{STAGED}*"):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
+        for left in self.path.glob(f".{JOURNAL}.*"):
+            left.unlink(missing_ok=True)
         os.truncate(self._lock, 0)
         os.write(self._lock, str(os.getpid()).encode())
         return self
@@ -85,7 +92,7 @@ class OutputFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._staged is not None:
+        if self._staged is not None and not (self.path / JOURNAL).exists():
             shutil.rmtree(self._staged, ignore_errors=True)
         if self._lock is not None:
             (self.path / LOCK).unlink(missing_ok=True)
@@ -122,15 +129,11 @@ class OutputFolder:
             summary["notes"].append(text)
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         (self.staged / SUMMARY).write_text(text)
-        (self.path / SUMMARY).unlink(missing_ok=True)
-        for name in [*stale, *new]:
-            _remove(self.path / name)
-        for name in [*new, SUMMARY]:
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.staged / name, self.path / name)
-        for folder in FOLDERS:
-            with contextlib.suppress(OSError):
-                (self.path / folder).rmdir()
+        journal = {"staged": self.staged.name, "new": [*new, SUMMARY], "stale": stale}
+        with atomic_path(self.path / JOURNAL) as temporary:
+            temporary.write_text(json.dumps(journal))
+        # From here on the new results count: whatever interrupts this, the next run finishes it.
+        finish_install(self.path)
 
     def _entries(self) -> list[Path]:
         """Return what is staged: files, and the folders of formats with a file a frame."""
@@ -144,6 +147,34 @@ class OutputFolder:
             else:
                 entries.append(path)
         return entries
+
+
+def finish_install(path: Path) -> bool:
+    """Put in place what the journal of a folder lists, if there is one; return whether there was.
+
+    Each step may be done twice, so that it does not matter where it was interrupted before.
+    """
+    try:
+        journal = json.loads((path / JOURNAL).read_text())
+        staged, new, stale = path / journal["staged"], journal["new"], journal["stale"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    known = [n for n in (*new, *stale) if n == SUMMARY or _ours(PurePosixPath(n))]
+    if len(known) == len(new) + len(stale) and staged.name.startswith(STAGED):
+        for name in stale:
+            _remove(path / name)
+        for name in new:
+            if (staged / name).exists():
+                if (path / name).is_dir():
+                    _remove(path / name)  # a folder cannot be replaced at once
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staged / name, path / name)
+        shutil.rmtree(staged, ignore_errors=True)
+    (path / JOURNAL).unlink()
+    for folder in FOLDERS:
+        with contextlib.suppress(OSError):
+            (path / folder).rmdir()
+    return True
 
 
 def _locked(handle: int) -> bool:

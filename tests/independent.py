@@ -152,6 +152,18 @@ def mots_png(scene, folder):
     return folder
 
 
+def cityscapes(scene, folder):
+    """Write Cityscapes' 16-bit instance images: cars, persons and a road around them."""
+    folder = folder / "seq"
+    folder.mkdir(parents=True)
+    classes = {1: 26, 2: 24}
+    for f in scene.frames:
+        image = scene.labels(f, lambda t, c: 1000 * classes[c] + t % 1000).astype(np.uint16)
+        image[image == 0] = 7
+        Image.fromarray(image).save(folder / f"seq_000000_{f:06d}_gtFine_instanceIds.png")
+    return folder
+
+
 def davis_png(scene, folder):
     """Write PNGs with a palette."""
     folder = folder / "seq"
@@ -234,9 +246,11 @@ def cvat(scene, folder):
     folder.mkdir(parents=True, exist_ok=True)
     height, width = scene.size
     names = {1: "car", 2: "pedestrian"}
+    step = int(np.diff(scene.frames).min())
     text = ['<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><meta><task>',
             "<labels><label><name>car</name></label><label><name>pedestrian</name></label></labels>",
             f"<original_size><width>{width}</width><height>{height}</height></original_size>",
+            f"<frame_filter>step={step}</frame_filter>",
             "</task></meta>"]  # fmt: skip
     for number, (t, c) in enumerate(sorted({(o[1], o[2]) for o in scene.objects})):
         text.append(f'<track id="{number}" label="{names[c]}">')
@@ -251,6 +265,10 @@ def cvat(scene, folder):
                 f'<mask frame="{f}" outside="0" rle="{", ".join(map(str, runs))}" left="{xs[0]}" '
                 f'top="{ys[0]}" width="{xs[-1] - xs[0] + 1}" height="{ys[-1] - ys[0] + 1}"/>'
             )
+            if f + step not in [o[0] for o in scene.objects if (o[1], o[2]) == (t, c)]:
+                text.append(
+                    text[-1].replace(f'frame="{f}" outside="0"', f'frame="{f + step}" outside="1"')
+                )
         text.append("</track>")
     path = folder / "seq.xml"
     path.write_text("\n".join([*text, "</annotations>"]))

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 GZIP = b"\x1f\x8b"
+LARGEST, DEFAULT_LARGEST = "USC_MOTS_LARGEST", 4 << 30
+MOST_PACKED = 1032  # bytes that deflate can make of one
+LONGEST_NAME = 200  # bytes; file systems take 255, and results add to it
 BOM = b"\xef\xbb\xbf"
 LFS = b"version https://git-lfs"
 
@@ -27,7 +30,28 @@ class FormatError(ValueError):
     def __init__(self, path: Path | str, place: int | str | None, rule: str, value: object) -> None:
         where = f"{path}:{place}" if isinstance(place, int) and place else str(path)
         where += f": {place}" if isinstance(place, str) else ""
-        super().__init__(f"{where}: {rule}, got {value}")
+        super().__init__(printable(f"{where}: {rule}, got {value}"))
+
+
+def printable(text: object) -> str:
+    """Return text without what a terminal would obey, or that is no character: escaped instead."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in str(text)
+    )
+
+
+def check_name(path: Path | str, kind: str, name: str) -> str:
+    """Return the name of a sequence, which becomes that of files.
+
+    Raises:
+        FormatError: it cannot be a file's name everywhere.
+    """
+    wrong = not name.isprintable() or name.startswith((".", "-")) or not set(name).isdisjoint("/\\")
+    if wrong or not name.strip() or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        rule = f"{kind} must be a name without separators, of at most {LONGEST_NAME} bytes"
+        raise FormatError(path, None, rule, repr(shown(name)))
+    return name
 
 
 def shown(field: bytes | object) -> str:
@@ -45,11 +69,37 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         if content.startswith(GZIP):
+            check_unpacked(path)
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or shown(error)
         raise FormatError(path, None, "must be readable", reason) from None
     return checked_start(path, content)
+
+
+def largest() -> int:
+    """Return how many bytes a packed file may unpack to: USC_MOTS_LARGEST, else 4 GiB."""
+    return int(os.environ.get(LARGEST, DEFAULT_LARGEST))
+
+
+def check_unpacked(path: Path, size: int | None = None, member: str | None = None) -> None:
+    """Refuse a packed file that unpacks to more than `largest`, before it fills the memory.
+
+    Args:
+        path: gzip file, or archive. size: unpacked size of its member, which zip files name.
+        member: its name.
+
+    Raises:
+        FormatError: it is too large.
+    """
+    limit, total = largest(), size or 0
+    if size is None and path.stat().st_size * MOST_PACKED > limit:
+        with gzip.open(path) as stream:
+            while total <= limit and (part := stream.read(1 << 20)):
+                total += len(part)
+    if total > limit:
+        rule = f"must unpack to at most {limit} bytes ({LARGEST} changes that)"
+        raise FormatError(path, member, rule, f"{total} and more" if size is None else total)
 
 
 def checked_start(path: Path, content: bytes) -> bytes:

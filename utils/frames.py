@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from utils.detections import Detections
 from utils.files import FormatError
+from utils.pictures import picture_size, read_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
@@ -150,19 +150,13 @@ class FrameFolder:
         Raises:
             ValueError: the first such picture.
         """
-        from PIL import Image, UnidentifiedImageError
-
         for frame in frames:
             path = self.files.get(frame)
             if path is None:
                 continue
-            try:
-                with Image.open(path) as image:
-                    size = image.size[::-1]
-            except (OSError, UnidentifiedImageError):
-                self._refuse(path, "no image")
+            size = picture_size(path)
             if size != tuple(self.size):
-                self._refuse(path, size)
+                self._refuse(path, size or "no image")
 
     def _refuse(self, path: Path, got: object) -> None:
         rule = f"must be an image of size {tuple(self.size)} (height, width) as the masks"
@@ -177,10 +171,10 @@ class FrameFolder:
         if frame not in self.files:
             raise ValueError(f"{self.folder}: must hold a picture of frame {frame}, got none")
         path = self.files[frame]
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None or image.shape[:2] != tuple(self.size):
-            self._refuse(path, "no image" if image is None else image.shape[:2])
-        return np.asarray(image, np.uint8)[:, :, ::-1]
+        image = read_picture(path)
+        if image.shape[:2] != tuple(self.size):
+            self._refuse(path, image.shape[:2])
+        return image
 
     def drawn(self, frame: int) -> npt.NDArray[np.uint8]:
         """Return the picture of a frame to draw on; grey where there is none."""

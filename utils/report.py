@@ -49,8 +49,10 @@ def dropped_lines(summary: dict[str, Any]) -> list[str]:
 def why_nothing(summary: dict[str, Any]) -> str | None:
     """Return why nothing was written, naming the rule and the flag; None where something was."""
     counts = summary["counts"]
-    if counts.get("written") or not counts.get("read"):
+    if counts.get("written"):
         return None
+    if not counts.get("read"):
+        return "nothing was written: the input holds no mask"
     dropped = drops(summary)
     if not dropped:
         return f"nothing was written of {counts['read']} detections"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from utils.files import FormatError, atomic_path
 from utils.frames import SAID, SUFFIXES, find_pictures
+from utils.pictures import read_picture
 
 Image = npt.NDArray[np.uint8]
 
@@ -159,10 +160,7 @@ class _Pictures:
             self.notes.append(text)
 
     def _read(self, path: Path) -> Image:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise FormatError(path, None, "must be a picture", "none that can be read")
-        return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+        return read_picture(path)
 
     def __iter__(self) -> Iterator[tuple[int, Image]]:
         for number, path in self.files.items():

@@ -128,3 +128,57 @@ def test_segmenting_into_the_same_folder_replaces_what_was_found(tmp_path):
             write(folder, f"detections/{name}.txt")
             folder.install({"counts": {}, "notes": []})
     assert names(tmp_path / "out") == ["detections/b.txt", "summary.json"]
+
+
+def test_a_kill_at_any_file_operation_leaves_the_old_results_or_the_new_ones(tmp_path, monkeypatch):
+    """Each operation of `install` is the last one once; the next run then finds whole results."""
+    old = {"data/a.txt": "old a", "data/b.txt": "old b", "png/a/0.png": "old"}
+    new = {"data/a.txt": "new a", "png/a/0.png": "new", "pictures/a.mp4": "new", "report.html": "n"}
+
+    def make(out, content):
+        with OutputFolder(out) as folder:
+            for name, text in content.items():
+                (folder.staged / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder.staged / name).write_text(text)
+            folder.install(summary())
+
+    class Killed(BaseException):
+        pass
+
+    def content(out):
+        skip = ("summary.json", ".running")
+        return {n: (out / n).read_text() for n in names(out) if n not in skip}
+
+    outcomes, count = set(), 0
+    while True:
+        out, left = tmp_path / f"out{count}", [count]
+        make(out, old)
+        assert content(out) == old
+        for module, name in ((os, "replace"), (os, "unlink"), (os, "rmdir"), (os, "mkdir")):
+            plain = getattr(module, name)
+
+            def counted(*args, plain=plain, left=left, **kwargs):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+                return plain(*args, **kwargs)
+
+            monkeypatch.setattr(module, name, counted)
+        monkeypatch.setattr(OutputFolder, "__exit__", lambda *_: None)  # a kill tidies nothing up
+        try:
+            make(out, new)
+            done = True
+        except Killed:
+            done = False
+        monkeypatch.undo()
+        (out / ".running").unlink(missing_ok=True)
+        with OutputFolder(out):
+            found = content(out)
+        assert found in (old, new), (count, found)
+        summary_there = json.loads((out / "summary.json").read_text())["files"]
+        assert ("report.html" in summary_there) == (found == new)
+        outcomes.add(found == new)
+        if done:
+            break
+        count += 1
+    assert outcomes == {True, False} and count > 10

@@ -71,8 +71,11 @@ def test_frames_are_rgb_and_grey_where_there_is_none(tmp_path):
         frames(8)
     (tmp_path / "s" / "00009.png").write_text("no image")
     frames = FrameFolder(tmp_path, "s", (40, 61))
-    for number, got in ((7, r"\(40, 60\)"), (9, "no image")):
-        with pytest.raises(ValueError, match=rf"0000{number}\.png: must be an image .* got {got}"):
+    for number, rule, got in (
+        (7, r"must be an image .* got \(40, 60\)", r"\(40, 60\)"),
+        (9, "must be a whole picture, got one that ends early", "no image"),
+    ):
+        with pytest.raises(ValueError, match=rf"0000{number}\.png: {rule}"):
             frames(number)
         with pytest.raises(ValueError, match=f"got {got}"):
             frames.check([number])

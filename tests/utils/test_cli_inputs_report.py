@@ -92,7 +92,8 @@ def test_reports_name_what_dropped_most():
     assert dropped_lines(summary)[0] == "detections: 0 of 10 written; dropped:"
     assert len(dropped_lines(summary)) == 3
     assert why_nothing({"counts": counts | {"written": 1}}) is None
-    assert why_nothing({"counts": {"read": 0}}) is None
+    empty = "nothing was written: the input holds no mask"
+    assert why_nothing({"counts": {"read": 0}}) == empty
     assert dropped_lines({"counts": {"read": 3, "written": 3}}) == []
 
 

@@ -35,7 +35,7 @@ def test_presets_are_the_papers():
     assert (mnist.tracker.max_distance, sprites.tracker.max_distance) == (2.5, 1.0)
     assert (mnist.tracker.tau, mnist.tracker.gate, mnist.tracker.min_score) == (2, "embedding", 0.2)
     assert {paper(name).tracker.t_lag for name in DATA_SETS} == {3}
-    assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
+    assert kitti.rules.min_score == {1: 0.7, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_the_settings_that_the_figures_in_docs_were_measured_with():
     )  # fmt: skip
     assert best.rules == DetectionRules({}, {1: 150, 2: 100}, 0.5)
     assert kitti.rules.max_overlap == 1
-    assert kitti.rules.min_score == {1: 0.6, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
+    assert kitti.rules.min_score == {1: 0.7, 2: 0.7} and kitti.rules.min_area == {1: 150, 2: 100}
     custom, mots = (settings_for(data_set(name), "best") for name in ("custom", "mots"))
     assert mots.tracker == custom.tracker == best.tracker and mots.rules == best.rules
     assert custom.rules == DetectionRules(max_overlap=0.5)

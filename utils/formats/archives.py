@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
+from utils.files import FormatError, check_unpacked, shown
 from utils.formats.base import File
 from utils.formats.rows import Rows
 
@@ -18,7 +19,7 @@ def opened(file: File) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(file.content))
     except Exception as error:  # zipfile raises of every kind on broken archives
-        raise Rows(file.path, "").fail(None, "must be a zip archive", error) from None
+        raise FormatError(file.path, None, "must be a zip archive", shown(error)) from None
 
 
 def names_in(file: File) -> list[str]:
@@ -28,8 +29,15 @@ def names_in(file: File) -> list[str]:
 
 
 def member(rows: Rows, archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a file of an archive."""
+    """Return a file of an archive.
+
+    Raises:
+        FormatError: it cannot be read, or is larger than `utils.files.largest`.
+    """
     try:
+        check_unpacked(rows.path, archive.getinfo(name).file_size, name)
         return archive.read(name)
+    except FormatError:
+        raise
     except Exception as error:  # zipfile raises of every kind on broken archives
         raise rows.fail(name, "must be readable", error) from None

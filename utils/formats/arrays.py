@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from utils.files import FormatError, atomic_path, shown
 from utils.formats.base import UNKNOWN, File, Format, Options, Output
 from utils.formats.label_writing import label_image
 from utils.formats.labels import plain, read_labels
-from utils.formats.rows import Rows
+from utils.formats.rows import MAX_SIDE, Rows
 
 Array = npt.NDArray[Any]
 
@@ -25,20 +26,21 @@ ZIP = b"PK\x03\x04"
 STACKS = ("masks", "labels", "arr_0")  # the stack is the first of these that is there
 COLUMNS = ("frames", "classes", "scores", "ids")  # of masks; labels may have frames
 TRACKS = ("track_ids", "track_classes")  # of labels: which class an identity is of
-MOST = 10_000_000  # values of a column
+MOST = 300_000_000  # values of a column or a label image
+CHANNELS = 8  # up to so many in the last axis of a large array are taken for channels
 
 
 class _Stack:
     """An array in a file whose planes are read one by one.
 
     Args:
-        stream: of the `.npy`, from its beginning.
+        stream: of the `.npy`, from its beginning. size: of the file in bytes, None where unknown.
 
     Attributes:
         shape: of the array. dtype: likewise.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, size: int | None = None) -> None:
         try:
             version = np.lib.format.read_magic(stream)
             read = np.lib.format.read_array_header_1_0
@@ -50,6 +52,11 @@ class _Stack:
         self._stream = stream
         if self.dtype.hasobject:
             raise ValueError("objects, which are not read")
+        if any(side < 0 for side in self.shape) or max(self.shape[1:], default=0) > MAX_SIDE:
+            raise ValueError(f"a header of shape {self.shape}")
+        needed = math.prod(self.shape) * self.dtype.itemsize
+        if size is not None and needed > size:
+            raise ValueError(f"a header of shape {self.shape} ({needed} bytes in a file of {size})")
 
     def planes(self) -> Iterator[Array]:
         """Yield the (H, W) planes of a (n, H, W) array in order."""
@@ -72,6 +79,12 @@ class _Stack:
         return np.frombuffer(data, self.dtype).reshape(self.shape)
 
 
+def channels_last(shape: Sequence[int]) -> bool:
+    """Return whether an array is masks side by side (H, W, n) rather than (n, H, W)."""
+    height, width, last = shape
+    return 0 < last <= CHANNELS and min(height, width) >= 4 * CHANNELS
+
+
 class Npy(Format):
     """One array."""
 
@@ -83,11 +96,37 @@ class Npy(Format):
         """Return whether it is an .npy file."""
         return file.head.startswith(NPY)
 
+    def single(self, file: File) -> bool:
+        """Return whether it is a label image (H, W), one frame."""
+        try:
+            with file.open() as stream:
+                return len(_Stack(stream).shape) == 2
+        except ValueError:
+            return False
+
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return the sequence; planes of truth values are one object each."""
         rows = Rows(file.path, file.stem)
+        size = None if file.zipped else file.path.stat().st_size
         with file.open() as stream:
-            return [_read(rows, stream, {}, False, options)]
+            return [_read(rows, stream, {}, False, options, size)]
+
+    def read_frames(self, files: Mapping[int, File], sequence: str, options: Options) -> Detections:
+        """Return the sequence of label images (H, W), a file a frame."""
+        first = next(iter(files.values()))
+        rows = Rows(first.path.parent, sequence)
+
+        def images() -> Iterator[tuple[str, int, Array]]:
+            for frame, file in files.items():
+                size = None if file.zipped else file.path.stat().st_size
+                with file.open() as stream:
+                    try:
+                        stack = _Stack(stream, size)
+                        yield file.path.name, frame, stack.whole()
+                    except ValueError as error:
+                        raise FormatError(file.path, None, "must be a label image", error) from None
+
+        return read_labels(rows, images(), plain, options)
 
 
 class Npz(Format):
@@ -115,20 +154,22 @@ class Npz(Format):
                 columns = {}
                 for name in (*COLUMNS, *TRACKS):
                     if name in inside:
+                        size = archive.getinfo(inside[name]).file_size
                         with archive.open(inside[name]) as stream:
-                            columns[name] = _column(rows, stream, name)
+                            columns[name] = _column(rows, stream, name, size)
+                size = archive.getinfo(inside[stack]).file_size
                 with archive.open(inside[stack]) as stream:
-                    return [_read(rows, stream, columns, stack == "masks", options)]
+                    return [_read(rows, stream, columns, stack == "masks", options, size)]
         except FormatError:
             raise
         except Exception as error:  # zipfile raises of every kind on broken archives
             raise rows.fail(None, "must be a readable npz archive", error) from None
 
 
-def _column(rows: Rows, stream: Any, name: str) -> Array:
+def _column(rows: Rows, stream: Any, name: str, size: int) -> Array:
     """Return one column of an archive."""
     try:
-        column = _Stack(stream).whole()
+        column = _Stack(stream, size).whole()
     except (ValueError, OverflowError) as error:
         raise rows.fail(name, "must be a readable array", error) from None
     if column.ndim != 1 or column.dtype.kind not in "iufb":
@@ -138,19 +179,27 @@ def _column(rows: Rows, stream: Any, name: str) -> Array:
 
 
 def _read(
-    rows: Rows, stream: Any, columns: dict[str, Array], single: bool, options: Options
+    rows: Rows,
+    stream: Any,
+    columns: dict[str, Array],
+    single: bool,
+    options: Options,
+    size: int | None,
 ) -> Detections:
     """Return the sequence of a stack.
 
     Args:
         rows: to add to. stream: of the stack. columns: {name: (n,)} of an archive.
-        single: whether each plane is the mask of one object.
+        single: whether each plane is the mask of one object. size: of the file in bytes.
     """
     try:
-        stack = _Stack(stream)
+        stack = _Stack(stream, size)
         if len(stack.shape) != 3 or stack.dtype.kind not in "iufb":
             rule = "must be masks (n, H, W) or labels (T, H, W) of whole numbers"
             raise rows.fail(None, rule, f"shape {stack.shape} of {stack.dtype}")
+        if channels_last(stack.shape):
+            rule = "must have the frames or objects first: (n, H, W), not (H, W, n)"
+            raise rows.fail(None, rule, f"shape {stack.shape}")
         rows.fix_size(None, *stack.shape[1:])
         if single:
             return _masks(rows, stack, columns, options)

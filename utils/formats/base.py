@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.detections import IGNORE, MAX_CLASS, Detections
-from utils.files import GZIP, FormatError, checked_start, read_bytes, shown
+from utils.files import GZIP, LONGEST_NAME, FormatError, checked_start, read_bytes, shown
 from utils.formats.rows import Rows, Size
 from utils.frames import find_pictures
+from utils.pictures import picture_size
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +41,14 @@ class Classes:
         self._from: int | None = None  # number from which files count their categories
 
     def number(self, name: str, wanted: int) -> int:
-        """Return the number of a named class: its own, else the wanted one if that is free."""
+        """Return the number of a named class: its own, else the wanted one if that is free.
+
+        Raises:
+            ValueError: a name that cannot be printed, or longer than LONGEST_NAME bytes.
+        """
+        if not name.isprintable() or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+            rule = f"a class must have a printable name of at most {LONGEST_NAME} bytes"
+            raise ValueError(f"{rule}, got {shown(ascii(name))}")
         known = self._numbers.get(name, self._given.get(name.lower()))
         if known is None and name.lower() == PERSON:
             known = self._given.get(PEDESTRIAN)
@@ -237,15 +245,8 @@ def frame_size(options: Options, sequence: str) -> Size | None:
     """Return the size of a sequence's frames as the user says it, or its pictures do."""
     if options.size is not None or options.images is None:
         return options.size
-    from PIL import Image, UnidentifiedImageError
-
-    for path in find_pictures(options.images, sequence)[0].values():
-        try:
-            with Image.open(path) as image:
-                return image.height, image.width
-        except (OSError, UnidentifiedImageError):
-            continue
-    return None
+    sizes = map(picture_size, find_pictures(options.images, sequence)[0].values())
+    return next((size for size in sizes if size is not None), None)
 
 
 def ignore_names(names: Mapping[int, str] | None) -> dict[int, str]:

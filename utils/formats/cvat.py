@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,8 @@ class CvatXml(Format):
         """Return whether it is an XML of annotations, or a zip that holds one."""
         if file.head.startswith(ZIP):
             return file.suffix == ".zip" and any(
-                name.endswith("annotations.xml") for name in names_in(file)
+                name.endswith("annotations.xml") and "__MACOSX" not in name
+                for name in names_in(file)
             )
         return b"<annotations" in file.head
 
@@ -63,14 +65,16 @@ class CvatXml(Format):
         numbers = _labels(root, options)
         size = _size(rows, root)
         skipped: dict[str, int] = {}
+        step = _step(root)
         for i, track in enumerate(root.iter("track")):
-            _track(rows, i, track, numbers, size, options, skipped)
+            _track(rows, i, track, numbers, size, options, skipped, step)
         pictures = list(root.iter("image"))
         if pictures:
             _images(rows, pictures, numbers, options, skipped)
         if skipped:
             shown = ", ".join(f"{count} {tag}" for tag, count in sorted(skipped.items()))
             rows.notes.append(f"shapes that are no masks are left out: {shown}")
+            rows.unread = f"shapes that are no masks: {shown}"
         names = {number: options.classes.names[number] for number in numbers.values()}
         return [rows.finish(names, options.ids)]
 
@@ -81,6 +85,12 @@ def _labels(root: Any, options: Options) -> dict[str, int]:
     names += [e.get("label", "") for tag in ("track", *SHAPES) for e in root.iter(tag)]
     known = [n for n in dict.fromkeys(names) if n]
     return {name: options.classes.number(name, i) for i, name in enumerate(known, 1)}
+
+
+def _step(root: Any) -> int:
+    """Return the step of a task's frame numbers: `step=2` of its frame filter."""
+    match = re.search(r"step\s*=\s*(\d+)", root.findtext(".//frame_filter") or "")
+    return max(1, int(match.group(1))) if match else 1
 
 
 def _size(rows: Rows, root: Any) -> Size | None:
@@ -100,21 +110,32 @@ def _track(
     size: Size | None,
     options: Options,
     skipped: dict[str, int],
+    step: int,
 ) -> None:
-    """Take the shapes of one track that are in the frame."""
+    """Take the shapes of one track that are in the frame; step: from frame to frame."""
     name = track.get("id", str(number))
     identity = _integer(rows, f"track {name}", name) + 1
     cls = _class(rows, f"track {name}", track.get("label"), numbers)
+    size = options.size if size is None else size
+    shapes = sorted(
+        ((_integer(rows, f"track {name}", s.get("frame")), s) for s in track if s.tag in SHAPES),
+        key=lambda pair: pair[0],
+    )
     for shape in track:
         if shape.tag in WITHOUT_MASK:
             skipped[shape.tag] = skipped.get(shape.tag, 0) + 1
-        if shape.tag not in SHAPES or shape.get("outside") == "1":
+    following_frames: list[int | None] = [frame for frame, _ in shapes[1:]]
+    for (frame, shape), following in zip(shapes, [*following_frames, None], strict=False):
+        if shape.get("outside") == "1":
             continue
-        place = f"track {name} frame {shape.get('frame')}"
-        frame = _integer(rows, place, shape.get("frame"))
-        if size is None:
-            size = options.size
-        rows.add(place, frame, cls, _shape(rows, place, shape, size), identity=identity)
+        place = f"track {name} frame {frame}"
+        rle = _shape(rows, place, shape, size)
+        # CVAT holds a shape until the next one of its track.
+        until = frame + step if following is None else following
+        for held in range(frame, until, step):
+            rows.add(f"track {name} frame {held}", held, cls, rle, identity=identity)
+        if until > frame + step:
+            rows.notes.append("shapes are held from keyframe to keyframe, as CVAT does")
 
 
 def _images(

@@ -12,6 +12,7 @@ from utils.detections import IGNORE
 from utils.files import FormatError, shown
 from utils.formats.base import Classes, File, Output
 from utils.formats.rows import Rows, Size, polygon_rle
+from utils.video_names import repeated
 
 Json = Any
 # Where image entries say their frame: CocoVID, MOT converters, video tools.
@@ -26,10 +27,21 @@ def load(file: File) -> Json:
         FormatError: it is none.
     """
     try:
-        return json.loads(file.content)
+        return json.loads(file.content, object_pairs_hook=_once)
+    except FormatError:
+        raise
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         raise FormatError(file.path, line, "must be valid JSON", shown(error)) from None
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return an object of pairs, whose keys must differ."""
+    item = dict(pairs)
+    if len(item) < len(pairs):
+        again = repeated([key for key, _ in pairs])[0]
+        raise ValueError(f"the key {shown(again)!r} twice in one object")
+    return item
 
 
 def value(rows: Rows, place: str, item: Json, key: str, kind: type) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -13,11 +16,14 @@ from utils import masks
 from utils.detections import Detections
 from utils.formats.base import File, Format, Options
 from utils.formats.json_values import Json, load, value
-from utils.formats.rows import Rows, polygon_rle
+from utils.formats.rows import Rows, Size, polygon_rle
 from utils.frames import SUFFIXES
 
 CHANNELS = 4  # of the pictures that brushes are saved as; the last is opaque where the mask is
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploads
+
+
+KINDS = ("brush", "bitmask", "polygon")  # of regions, with "labels" behind or without
 
 
 class LabelStudio(Format):
@@ -46,32 +52,69 @@ class LabelStudio(Format):
         names: list[str] = []
         skipped = 0
         for i, (frame, task) in enumerate(zip(frames, tasks, strict=True)):
-            for place, region in _regions(rows, i, task):
-                if region.get("type") not in ("brushlabels", "polygonlabels"):
-                    skipped += 1
+            regions = _regions(rows, i, task)
+            given = _labels_by_id(regions)
+            for place, region in regions:
+                kind = str(region.get("type")).removesuffix("labels")
+                if kind not in KINDS:
+                    skipped += kind != ""  # "labels" alone only names another region
                     continue
-                label, rle = _region(rows, place, region)
+                label, rle = _region(rows, place, region, kind, given)
                 if label not in names:
                     names.append(label)
                 cls = options.classes.number(label, names.index(label) + 1)
-                rows.add(place, frame, cls, rle)
+                score = region.get("score")
+                rows.scored |= score is not None
+                rows.add(place, frame, cls, rle, 1.0 if score is None else score)
         if skipped:
             rows.notes.append(f"{skipped} regions that are no masks are left out")
+            rows.unread = f"{skipped} regions of other kinds (masks are {', '.join(KINDS)})"
         numbers = [options.classes.number(n, 0) for n in names]
         return [rows.finish({n: options.classes.names[n] for n in numbers}, options.ids)]
 
 
-def _region(rows: Rows, place: str, region: Json) -> tuple[str, bytes]:
-    """Return the label and the mask of a brush or polygon region."""
+def _labels_by_id(regions: Sequence[tuple[str, Json]]) -> dict[str, str]:
+    """Return {region id: label} of what names regions of a tag without labels of its own."""
+    named: dict[str, str] = {}
+    for _, region in regions:
+        holder = region.get("value")
+        labels = holder.get("labels") if isinstance(holder, dict) else None
+        if region.get("type") == "labels" and isinstance(labels, list) and labels:
+            named.setdefault(str(region.get("id")), str(labels[0]))
+    return named
+
+
+def _region(
+    rows: Rows, place: str, region: Json, kind: str, named: Mapping[str, str]
+) -> tuple[str, bytes]:
+    """Return the label and the mask of a brush, bitmask or polygon region."""
     sides = (value(rows, place, region, f"original_{s}", int) for s in ("height", "width"))
     size = rows.fix_size(place, *sides)
     holder = value(rows, place, region, "value", dict)
-    labels = value(rows, place, holder, region["type"], list) or ["object"]
-    if region["type"] == "brushlabels":
+    labels = holder.get(f"{kind}labels", holder.get("labels"))
+    label = labels[0] if isinstance(labels, list) and labels else named.get(str(region.get("id")))
+    if kind == "brush":
         rle = masks.encode(decode_brush(rows, place, holder.get("rle"), size))
+    elif kind == "bitmask":
+        rle = masks.encode(_bitmask(rows, place, holder, size))
     else:
         rle = polygon_rle(rows, place, [_outline(rows, place, holder, size)], size)
-    return str(labels[0]), rle
+    return str(label or "object"), rle
+
+
+def _bitmask(rows: Rows, place: str, holder: Json, size: Size) -> npt.NDArray[np.uint8]:
+    """Return the (height, width) mask of a bitmask region, a PNG in a data URL."""
+    url = value(rows, place, holder, "imageDataURL", str)
+    try:
+        packed = np.frombuffer(base64.b64decode(url.partition(",")[2], validate=True), np.uint8)
+        image = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+    except (ValueError, cv2.error):
+        image = None
+    if image is None or image.shape[:2] != size:
+        got = "no picture" if image is None else f"{image.shape[0]} {image.shape[1]}"
+        raise rows.fail(place, f"imageDataURL must be a PNG of {size[0]} {size[1]}", got)
+    shown = image[:, :, 3] if image.ndim == 3 and image.shape[2] == 4 else image
+    return np.ascontiguousarray((shown if shown.ndim == 2 else shown.max(axis=2)) > 0, np.uint8)
 
 
 def _image(rows: Rows, number: int, task: Json) -> str:
@@ -87,7 +130,12 @@ def _image(rows: Rows, number: int, task: Json) -> str:
 def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
     """Return (place, region) of a task's annotations that are not cancelled."""
     kept = []
-    for annotation in value(rows, f"task {number}", task, "annotations", list):
+    annotations = value(rows, f"task {number}", task, "annotations", list)
+    predictions = task.get("predictions")
+    if not annotations and isinstance(predictions, list) and predictions:
+        rows.notes.append("tasks without an annotation: their predictions are taken")
+        annotations = predictions
+    for annotation in annotations:
         results = value(rows, f"task {number} annotation", annotation, "result", list)
         if not annotation.get("was_cancelled"):
             kept.append(results)

@@ -25,6 +25,11 @@ LARGEST_PNG = 65535  # of 16 bits
 CHUNK = "tracks"  # text of a DAVIS PNG: [[index, identity, class]]
 LAST_CLASS = 10  # of MOTS PNG that are told from label images
 VOID = 255  # DAVIS: not annotated
+# The classes of Cityscapes that have instances, by their numbers there.
+CITYSCAPES = {
+    24: "person", 25: "rider", 26: "car", 27: "truck", 28: "bus", 29: "caravan", 30: "trailer",
+    31: "train", 32: "motorcycle", 33: "bicycle",
+}  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -65,6 +70,11 @@ def mots(label: int) -> tuple[int, int]:
     return cls, 0 if cls == IGNORE else label
 
 
+def cityscapes(label: int) -> tuple[int, int]:
+    """Return the class and identity of class * 1000 + instance, of which none is to be ignored."""
+    return label // PER_CLASS, label
+
+
 def davis(label: int) -> tuple[int, int]:
     """Return the class and identity of a palette index."""
     return (IGNORE, 0) if label == VOID else (1, label)
@@ -99,6 +109,9 @@ def add_labels(rows: Rows, place: str, frame: int, labels: Array, meaning: Meani
         cls, identity = meaning(label)
         if meaning is mots and label < PER_CLASS:
             raise rows.fail(place, "a MOTS label must be class * 1000 + instance", label)
+        if meaning is cityscapes and label < PER_CLASS:
+            rows.notes.append("values below 1000 are stuff or groups of objects: left out")
+            continue
         rows.add(f"{place} label {label}", frame, cls, rle, identity=identity)
 
 
@@ -106,6 +119,8 @@ def _finish(rows: Rows, meaning: Meaning, options: Options) -> Detections:
     """Return the Detections of label images, with the names that their kind has."""
     if meaning is mots:
         return rows.finish(keep_ids=options.ids)
+    if meaning is cityscapes:
+        return rows.finish(CITYSCAPES, options.ids)
     if meaning is plain or meaning is davis:
         names = {options.classes.number(UNKNOWN, 1): UNKNOWN}
         return rows.finish(ignore_names(names) if meaning is davis else names, options.ids)
@@ -176,8 +191,8 @@ class LabelPng(Format):
                 if mode not in self.modes:
                     rule = f"{self.name} images must be of one channel ({', '.join(self.modes)})"
                     raise FormatError(file.path, None, rule, mode)
-                if binary and meaning is plain and mode == "L":
-                    binary = not len(np.setdiff1d(np.unique(pixels), [0, VOID]))
+                if binary and meaning is plain:
+                    binary = mode == "1" or not len(np.setdiff1d(np.unique(pixels), [0, VOID]))
                 yield file.path.name, frame, pixels
             if binary and meaning is plain and len(rows):
                 rows.notes.append("pixels are 0 or 255 only: one object in each frame")
@@ -201,6 +216,26 @@ class MotsPng(LabelPng):
         labels = labels[labels != 0]
         known = (labels >= PER_CLASS) & (labels < (LAST_CLASS + 1) * PER_CLASS)
         return bool(len(labels)) and bool(known.all())
+
+
+class CityscapesPng(LabelPng):
+    """Cityscapes' instance images: objects as class * 1000 + number, stuff as a class below."""
+
+    name = "cityscapes"
+    meaning = "Cityscapes instance images (PNG, 16 bit): class * 1000 + number, stuff below 1000"
+    of: Meaning = staticmethod(cityscapes)
+    modes = ("I", "I;16", "I;16B")
+
+    def fits(self, file: File) -> bool:
+        """Return whether its large numbers are of things, the small ones of classes."""
+        if not file.head.startswith(PNG) or file.head[24:26] != b"\x10\x00":
+            return False
+        labels = np.unique(open_png(file)[1])
+        things = labels[labels >= PER_CLASS] // PER_CLASS
+        small = labels[labels < PER_CLASS]
+        return bool(len(things) and np.isin(things, list(CITYSCAPES)).all()) and bool(
+            small.max(initial=0) <= max(CITYSCAPES)
+        )
 
 
 class DavisPng(LabelPng):

@@ -25,6 +25,7 @@ REAL = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4}
 
 INTEGERS = re.compile(b"(?:%b )*%b" % (INTEGER.pattern, INTEGER.pattern))
 REALS = re.compile(b"(?:%b )*%b" % (REAL.pattern, REAL.pattern))
+LONGEST_LINE = 64 << 20  # bytes
 BLOCK = 1024  # lines that are checked at once
 
 Line = tuple[int, list[bytes]]  # line number and fields
@@ -222,6 +223,18 @@ def real(path: Path, n: int, name: str, field: bytes, limit: float) -> float:
     return value
 
 
+def _bounded(file: File, stream: Any) -> Iterator[bytes]:
+    """Yield lines, none of which may be longer than LONGEST_LINE bytes."""
+    n = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        n += 1
+        if len(line) > LONGEST_LINE:
+            raise FormatError(
+                file.path, n, f"a line must have at most {LONGEST_LINE} bytes", "more"
+            )
+        yield line
+
+
 class TextLines(Format):
     """A text format of one sequence a file, told by the number of fields in its first line.
 
@@ -251,7 +264,7 @@ class TextLines(Format):
         """Yield the lines of a file one by one, each with as many fields as the first."""
         try:
             with file.open() as stream:
-                for n, fields in each_line(stream):
+                for n, fields in each_line(_bounded(file, stream)):
                     if n == 1:
                         fields[0] = fields[0].removeprefix(BOM)
                     if len(fields) not in self.counts:

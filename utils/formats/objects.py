@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as coco_mask
 
 from utils import masks
 from utils.detections import Detections
+from utils.formats.arrays import channels_last
 from utils.formats.base import UNKNOWN, Classes
+from utils.formats.json_values import mask_of
 from utils.formats.labels import label_rles
 from utils.formats.rows import Rows, Size, polygon_rle
 
@@ -20,7 +23,8 @@ Array = npt.NDArray[Any]
 HALF = 0.5  # probability from which a pixel is the object's
 KNOWN = (
     "supervision.Detections, Ultralytics results, Detectron2 or MMDetection instances, torchvision "
-    "dicts, masks (n, H, W), (masks, scores, classes), or a label image (H, W)"
+    "dicts, Hugging Face's {segmentation, segments_info}, SAM 2's {object: mask}, masks (n, H, W) "
+    "or a list of them, COCO run lengths, (masks, scores, classes), or a label image (H, W)"
 )
 
 
@@ -83,6 +87,13 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
     for names in (("pred_masks", "scores", "pred_classes"), ("masks", "scores", "labels")):
         if hasattr(source, names[0]) and hasattr(source, names[2]):
             return _add(rows, place, frame, _columns(source, *names), 1, classes)
+    if isinstance(source, Mapping) and "segments_info" in source:
+        return _panoptic(rows, place, frame, source, classes)
+    if isinstance(source, Mapping) and source and all(_is_number(key) for key in source):
+        return _by_object(rows, place, frame, source, classes)
+    if _is_rles(source):
+        stack = np.array([_decoded(rows, place, item) for item in source])
+        return _add(rows, place, frame, (stack, None, None), 0, classes)
     table = _table(source, classes)
     if table is not None:
         return _add(rows, place, frame, table, 0, classes)
@@ -100,6 +111,8 @@ def _table(source: Any, classes: Classes) -> tuple[Any, ...] | None:
     if isinstance(source, Sequence) and all(_is_sam(item) for item in source):
         stack = np.stack([_array(item["segmentation"]) for item in source])
         return stack, [min(1.0, max(0.0, item.get("predicted_iou", 1.0))) for item in source], None
+    if isinstance(source, list) and all(_is_plane(item) for item in source):
+        return np.stack([_array(item) for item in source]), None, None
     if isinstance(source, tuple) and 1 < len(source) < 4:
         return (*source, None)[:3]
     return None
@@ -115,6 +128,58 @@ def _image(rows: Rows, place: str, frame: int, source: Any, classes: Classes) ->
     if values.ndim in (3, 4):
         return _add(rows, place, frame, (values, None, None), 0, classes)
     raise rows.fail(None, f"must be {KNOWN}", f"an array of shape {values.shape}")
+
+
+def _is_number(key: Any) -> bool:
+    return isinstance(key, int | np.integer) and not isinstance(key, bool)
+
+
+def _is_plane(item: Any) -> bool:
+    """Return whether something is a mask (H, W) of its own, as an array or tensor."""
+    has = hasattr(item, "__array__") or hasattr(item, "detach")
+    return has and not isinstance(item, np.generic) and len(getattr(item, "shape", ())) == 2
+
+
+def _is_rles(source: Any) -> bool:
+    """Return whether something is a list of COCO run lengths."""
+    return isinstance(source, Sequence) and all(
+        isinstance(item, Mapping) and {"counts", "size"} <= item.keys() for item in source
+    )
+
+
+def _decoded(rows: Rows, place: str, item: Mapping[str, Any]) -> Array:
+    """Return the (H, W) mask of COCO run lengths."""
+    rle = mask_of(rows, place, dict(item), None)
+    return np.asarray(coco_mask.decode({"size": list(item["size"]), "counts": rle}))
+
+
+def _panoptic(
+    rows: Rows, place: str, frame: int, source: Mapping[str, Any], classes: Classes
+) -> dict[int, str]:
+    """Take Hugging Face's {segmentation (H, W), segments_info}: only what segments_info lists."""
+    image, segments = source.get("segmentation"), source["segments_info"]
+    if image is None or not segments:
+        return {}
+    values = _array(image)
+    if values.ndim != 2:
+        raise rows.fail(place, "segmentation must be (H, W)", f"shape {values.shape}")
+    stack = np.array([values == segment["id"] for segment in segments])
+    scores = [segment.get("score", 1.0) for segment in segments]
+    labels = [int(segment.get("label_id", segment.get("category_id", 0))) for segment in segments]
+    return _add(rows, place, frame, (stack, scores, labels), 1, classes)
+
+
+def _by_object(
+    rows: Rows, place: str, frame: int, source: Mapping[Any, Any], classes: Classes
+) -> dict[int, str]:
+    """Take SAM 2's {object: mask} of a video's frame: the numbers are identities, from 1."""
+    planes = {int(key): np.squeeze(_array(mask)) for key, mask in source.items()}
+    lowest = min(planes)
+    if lowest < 0 or any(plane.ndim != 2 for plane in planes.values()):
+        raise rows.fail(place, "{object: mask} must have numbers from 0 and masks (H, W)", lowest)
+    ids = [key + (lowest == 0) for key in planes]
+    stack = np.stack([plane > 0 for plane in planes.values()])  # logits or truth values
+    return _add(rows, place, frame, (stack, None, None), 0, classes, ids)
 
 
 def _is_sam(item: Any) -> bool:
@@ -165,6 +230,11 @@ def _add(
         raise rows.fail(place, "masks must be (n, H, W)", f"shape {stack.shape}")
     if not len(stack):
         return {}
+    known = rows.size
+    sideways = channels_last(stack.shape) if known is None else stack.shape[:2] == known
+    if sideways and stack.shape[1:] != known:
+        rule = "masks must be (n, H, W), not (H, W, n)"
+        raise rows.fail(place, rule, f"shape {stack.shape}")
     rows.fix_size(place, *stack.shape[1:])
     n = len(stack)
     rows.scored |= table[1] is not None

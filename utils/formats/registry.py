@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 
-from utils.files import FormatError
+from utils.files import FormatError, shown
 from utils.formats.base import File, Format
 from utils.formats.lines import TextLines, numbered
 from utils.formats.mots_txt import MOTS_TXT
 from utils.formats.track_rcnn import TRACK_RCNN
 from utils.formats.tracking_only import TRACKING_ONLY
 
+MOT_CSV = re.compile(rb"\d+ ?(, ?-?\d+(\.\d+)? ?){5,}")  # frame, id, x, y, w, h, ...
 TEXTS = (MOTS_TXT, TRACKING_ONLY, TRACK_RCNN)
 _FIELDS = [columns.fields for columns in TEXTS]
 EXPECTED = f"{', '.join(map(str, _FIELDS[:-1]))} or {_FIELDS[-1]} fields"
@@ -24,6 +26,7 @@ CLASSES = (
     "ytvis.YtvisAnnotations",
     "coco.CocoAnnotations",
     "labels.MotsPng",
+    "labels.CityscapesPng",
     "labels.DavisPng",
     "labels.LabelPng",
     "tiff.LabelTiff",
@@ -60,6 +63,9 @@ def format_of(file: File, forced: str | None = None) -> Format:
         lines = numbered(file.head)
         if not lines:
             return FORMATS[MOTS_TXT.name]
+        if MOT_CSV.fullmatch(b" ".join(lines[0][1])):
+            rule = "must hold masks; this is MOT CSV, boxes without masks"
+            raise FormatError(file.path, lines[0][0], rule, shown(b" ".join(lines[0][1])))
         raise FormatError(file.path, lines[0][0], f"expected {EXPECTED}", len(lines[0][1]))
     known = ", ".join(FORMATS)
     raise FormatError(file.path, None, f"must be of a known format ({known})", "another")

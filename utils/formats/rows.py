@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from utils import masks
 from utils.detections import MAX_CLASS, Detections
-from utils.files import FormatError, shown
+from utils.files import FormatError, check_name, shown
 from utils.frames import NUMBERS, SAID, number_frames
 from utils.score_scales import ScoreError, to_unit
 from utils.video_names import repeated
@@ -38,7 +38,8 @@ class Rows:
     def __init__(
         self, path: Path, sequence: str, size: Size | None = None, scored: bool = False
     ) -> None:
-        self.path, self.sequence, self.size, self.scored = path, sequence, size, scored
+        self.path, self.sequence = path, check_name(path, "a sequence", sequence)
+        self.size, self.scored = size, scored
         self.notes: list[str] = []
         self.rescale = True  # whether scores may be percent or logits
         self.pictures: dict[int, str] = {}  # see `Detections`

@@ -102,7 +102,7 @@ class Source:
 
 
 def check_read(path: Path, detections: Detections) -> None:
-    """Refuse a sequence without a detection that is read from a file with content.
+    """Refuse a sequence without a detection whose file holds things that are no masks.
 
     Raises:
         FormatError: nothing was read; the notes say what was left out.

@@ -38,8 +38,10 @@ class LabelTiff(Format):
 
     def read(self, file: File, options: Options) -> list[Detections]:
         """Return the sequence of a stack, frames from 0; pages are read one by one."""
-        rows = Rows(file.path, file.stem)
+        rows = Rows(file.path, file.stem.removesuffix(".ome"))
         with _Tiff(file) as pages:
+            said = frames_axis(file, pages)
+            rows.notes += [said] if said else []
             images = ((f"image {i}", i, _page(file, pages, i)) for i in range(len(pages)))
             return [read_labels(rows, images, plain, options)]
 
@@ -54,6 +56,26 @@ class LabelTiff(Format):
                     yield file.path.name, frame, _page(file, pages, 0)
 
         return read_labels(rows, images(), plain, options)
+
+
+def frames_axis(file: File, pages: Any) -> str | None:
+    """Return what to say of a stack whose file calls its images something else than times.
+
+    Raises:
+        FormatError: the file declares more than one axis beside height and width.
+    """
+    opened = getattr(pages, "parent", None)
+    if opened is None or not (opened.is_ome or opened.is_imagej):
+        return None
+    series = opened.series[0]
+    sides = dict(zip(series.axes, series.shape, strict=True))
+    more = {axis: n for axis, n in sides.items() if axis not in "YX" and n > 1}
+    if len(more) > 1 or "S" in more or "C" in more:
+        rule = "must be a stack of one label image a time: keep one slice and one channel"
+        raise FormatError(file.path, None, rule, f"axes {series.axes} of shape {series.shape}")
+    if more and "T" not in more:
+        return f"the file calls its images {next(iter(more))}, not T: they are taken as frames"
+    return None
 
 
 class _Tiff:
@@ -90,5 +112,24 @@ def _page(file: File, pages: Any, number: int) -> Array:
     except FormatError:
         raise
     except Exception as error:
+        if "imagecodecs" in str(error):  # a compression that tifffile leaves to a large package
+            return _by_pillow(file, number)
+        place = f"image {number}"
+        raise FormatError(file.path, place, "must be a readable TIFF image", error) from None
+
+
+def _by_pillow(file: File, number: int) -> Array:
+    """Return one image of a TIFF as Pillow's libtiff reads it.
+
+    Raises:
+        FormatError: it cannot, either.
+    """
+    from PIL import Image
+
+    try:
+        with file.open() as stream, Image.open(stream) as image:
+            image.seek(number)
+            return np.array(image)
+    except Exception as error:  # Pillow's decoders raise of every kind
         place = f"image {number}"
         raise FormatError(file.path, place, "must be a readable TIFF image", error) from None

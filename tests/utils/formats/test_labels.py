@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.utils.formats.scenes import check_reading, read
+from tests import independent
+from tests.utils.formats.scenes import check_reading, content, read, same_partition, scene_of
 from utils.detections import IGNORE
-from utils.formats.labels import DavisPng, LabelPng, MotsPng
+from utils.formats.base import Options
+from utils.formats.labels import CityscapesPng, DavisPng, LabelPng, MotsPng
+from utils.formats.sources import find_sources
 
 
 def test_names_as_roboflow_writes_them_are_numbered_by_their_frames(tmp_path):
@@ -37,3 +41,26 @@ def test_mots_png_ignore_regions_and_davis_void(tmp_path):
 @pytest.mark.parametrize("name", ["mots-png", "davis", "labels"])
 def test_pictures_are_read_to_the_pixel(tmp_path, name):
     check_reading(tmp_path, name, (MotsPng, DavisPng, LabelPng))
+
+
+def test_cityscapes_stuff_is_left_out_and_things_have_its_classes(tmp_path):
+    scene = scene_of(4)
+    path = independent.cityscapes(independent.Scene.of(scene), tmp_path)
+    (source,) = find_sources(path)
+    assert isinstance(source.format, CityscapesPng)
+    got = read(path)
+    assert content(got, ids=False, classes=False) == content(scene, ids=False, classes=False)
+    assert set(got.classes.tolist()) == {24, 26} and got.class_names[26] == "car"
+    assert got.notes == ("seq: values below 1000 are stuff or groups of objects: left out",)
+    order, back = (np.lexsort((d.rles.astype(str), d.frames)) for d in (scene, got))
+    assert same_partition(scene.ids[order], got.ids[back])
+    assert ((scene.classes[order] == 1) == (got.classes[back] == 26)).all()
+
+
+def test_more_objects_than_a_thousand_are_labels_and_not_classes(tmp_path):
+    labels = np.zeros((60, 60), np.uint16)
+    labels[:50, :50] = np.arange(1, 2501).reshape(50, 50)
+    (tmp_path / "cells").mkdir()
+    Image.fromarray(labels).save(tmp_path / "cells" / "t0.png")
+    (source,) = find_sources(tmp_path / "cells")
+    assert source.format.name == "labels" and len(source.read(Options())[0]) == 2500

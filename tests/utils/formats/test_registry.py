@@ -156,7 +156,9 @@ def test_mutated_files_of_every_format_are_read_or_refused_in_one_line(tmp_path)
 
 
 def test_every_format_has_a_test_and_a_meaning():
-    tested = {n.split(",")[0] for n in (*independent.EXACT, *independent.ONE_CLASS, "yolo")}
+    tested = {
+        n.split(",")[0] for n in (*independent.EXACT, *independent.ONE_CLASS, "yolo", "cityscapes")
+    }
     assert set(FORMATS) == tested | {"mots", "tracking-only", "trackrcnn"}
     assert all(f.meaning and f.suffixes for f in FORMATS.values())
 
