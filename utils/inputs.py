@@ -79,13 +79,12 @@ def read_inputs(
 ) -> Inputs:
     """Read all that a run needs.
 
-    A sequence that has ground truth and no detections file takes part with none, so that its
-    objects count as missed, unless `choice`, or files named one by one, leave it out.
+    A sequence with ground truth alone takes part without detections, so that its objects count as
+    missed, unless `choice`, or files named one by one, leave it out.
 
     Args:
         detections: files or folders of any format. What several of them hold of one sequence is
-            merged, as where each class has a folder of its own; within one of them each name is
-            another sequence.
+            merged; within one of them each name is another sequence.
         ground_truth: file or folder of masks with ids, or one that holds `instances_txt`.
         choice: which sequences to take; None takes all.
         options: what the files do not say.
@@ -111,11 +110,8 @@ def read_inputs(
     if ground_truth is not None:
         _paired(merged, truths, ground_truth, every, notes)
     notes += [note for name in sorted(merged) for note in merged[name].notes]
-    return Inputs(
-        [merged[name] for name in sorted(merged)],
-        {name: truths[name][1] for name in merged if name in truths},
-        notes,
-    )
+    truth = {name: truths[name][1] for name in merged if name in truths}
+    return Inputs([merged[name] for name in sorted(merged)], truth, notes)
 
 
 def _paired(

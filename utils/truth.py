@@ -81,15 +81,7 @@ def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[
         )
     if not len(truth) or not keep.any():
         return notes
-    matched = {shift: _matched(truth, detections, keep, shift) for shift in (-1, 0, 1)}
-    best = max((-1, 1), key=lambda shift: matched[shift])
-    if matched[best] > matched[0] + SHIFTED:
-        way = "one frame later" if best > 0 else "one frame earlier"
-        notes.append(
-            f"ground truth matches far better {way} (mean IoU {matched[best]:.2f}, "
-            f"{matched[0]:.2f} as it stands): is one numbered from 0, the other from 1? "
-            "Scored as it stands"
-        )
+    notes += _shift_notes(truth, detections, keep)
     annotated = np.unique(truth.frames)
     outside = keep & ~np.isin(detections.frames, annotated)
     if outside.sum() > OUTSIDE * keep.sum():
@@ -100,6 +92,20 @@ def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[
             "out)"
         )
     return notes
+
+
+def _shift_notes(truth: Detections, detections: Detections, keep: Array) -> list[str]:
+    """Return what to say if the truth matches another frame's detections better."""
+    matched = {shift: _matched(truth, detections, keep, shift) for shift in (-1, 0, 1)}
+    best = max((-1, 1), key=lambda shift: matched[shift])
+    if matched[best] > matched[0] + SHIFTED:
+        way = "one frame later" if best > 0 else "one frame earlier"
+        return [
+            f"ground truth matches far better {way} (mean IoU {matched[best]:.2f}, "
+            f"{matched[0]:.2f} as it stands): is one numbered from 0, the other from 1? "
+            "Scored as it stands"
+        ]
+    return []
 
 
 def _matched(truth: Detections, detections: Detections, keep: Array, shift: int) -> float:

@@ -221,22 +221,10 @@ def _add(
     ids: Any = None,
 ) -> dict[int, str]:
     """Take (masks, scores, classes) of a frame; classes are raised by `shift`."""
-    stack = _array(table[0])
-    if stack.ndim == 4 and stack.shape[1] == 1:  # torchvision's channel
-        stack = stack[:, 0]
-    if stack.ndim == 2 and not stack.size:
-        stack = stack.reshape(0, 0, 0)
-    if stack.ndim != 3:
-        raise rows.fail(place, "masks must be (n, H, W)", f"shape {stack.shape}")
-    if not len(stack):
-        return {}
-    known = rows.size
-    sideways = channels_last(stack.shape) if known is None else stack.shape[:2] == known
-    if sideways and stack.shape[1:] != known:
-        rule = "masks must be (n, H, W), not (H, W, n)"
-        raise rows.fail(place, rule, f"shape {stack.shape}")
-    rows.fix_size(place, *stack.shape[1:])
+    stack = _stack(rows, place, _array(table[0]))
     n = len(stack)
+    if not n:
+        return {}
     rows.scored |= table[1] is not None
     scores = np.ones(n) if table[1] is None else _array(table[1])
     numbers = np.ones(n, int)
@@ -252,6 +240,25 @@ def _add(
         rle = masks.encode(bits[i])
         rows.add(f"{place} mask {i}", frame, cls, rle, score, max(0, int(identity or 0)))
     return {1: UNKNOWN} if table[2] is None else {}
+
+
+def _stack(rows: Rows, place: str, stack: Array) -> Array:
+    """Return masks as (n, H, W), of the frame's size."""
+    if stack.ndim == 4 and stack.shape[1] == 1:  # torchvision's channel
+        stack = stack[:, 0]
+    if stack.ndim == 2 and not stack.size:
+        stack = stack.reshape(0, 0, 0)
+    if stack.ndim != 3:
+        raise rows.fail(place, "masks must be (n, H, W)", f"shape {stack.shape}")
+    if not len(stack):
+        return stack
+    known = rows.size
+    sideways = channels_last(stack.shape) if known is None else stack.shape[:2] == known
+    if sideways and stack.shape[1:] != known:
+        rule = "masks must be (n, H, W), not (H, W, n)"
+        raise rows.fail(place, rule, f"shape {stack.shape}")
+    rows.fix_size(place, *stack.shape[1:])
+    return stack
 
 
 def _class_numbers(rows: Rows, place: str, given: Array, shift: int, classes: Classes) -> Array:
