@@ -36,6 +36,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--ground-truth", type=Path, help="masks with ids to score against")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
     add("--fps", type=rate, help="frames per second, where the input does not say it (default: 10)")
+    add("--fit-masks", action="store_true", help="scale masks of another resolution to the frames")
     add("--first-frame", type=int, help="number of a video's first frame (default: detected)")
     add("--resume", action="store_true", help="continue a run that was stopped")
     add("--show", action="store_true", help="on the screen, too; q ends the run")
@@ -74,9 +75,10 @@ def request_of(args: argparse.Namespace) -> Request:
         format_name=args.format,
         rate=args.fps,
         first_frame=args.first_frame,
+        fit_masks=args.fit_masks,
         resume=args.resume,
         show=args.show,
-        marks={"format": args.format, **asdict(flags)},
+        marks={"format": args.format, "fit": args.fit_masks, **asdict(flags)},
     )
     return Request(
         settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,15 +22,23 @@ class DrawnVideoSink(Sink):
 
     Args:
         spool: keeps whole parts. folder: of the run. rate, size: of the video.
+        times: returns seconds of the frames where their rate is not constant, once all are tracked.
 
     Attributes:
         frames: how many were tracked. for_good: whether parts may be kept: identities of a run that
             was stopped may change when it goes on.
     """
 
-    def __init__(self, spool: Spool, folder: Path, rate: Fraction, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        folder: Path,
+        rate: Fraction,
+        size: tuple[int, int],
+        times: Callable[[], list[float] | None] = lambda: None,
+    ) -> None:
         self._spool, self._folder = spool, folder / PICTURES
-        self._rate, self._size = rate, size
+        self._rate, self._size, self._times = rate, size, times
         self._ended: list[Path] = []
         self._count = 0
         self._writer: VideoWriter | None = None
@@ -54,7 +63,8 @@ class DrawnVideoSink(Sink):
         drawn = self.painter.draw(image, part, rows, number)
         if self._writer is None:
             path = self._folder / f".{index:06d}.mp4"
-            self._writer = VideoWriter(path, self._size, self._rate)
+            uneven = self._times() is not None
+            self._writer = VideoWriter(path, self._size, self._rate, uneven)
         self._writer.write(drawn)
         if place == PART - 1:
             self._close(index, self.for_good)
@@ -75,6 +85,6 @@ class DrawnVideoSink(Sink):
         self._close((self._count - 1) // PART, for_good=False)
         parts = [*self._spool.parts()[: self._count // PART], *self._ended]
         if parts:
-            join(parts, self._folder / f"{outcome.name}.mp4")
+            join(parts, self._folder / f"{outcome.name}.mp4", self._times())
         for path in self._ended:
             path.unlink()

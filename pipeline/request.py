@@ -50,6 +50,7 @@ class Video:
         format_name: of the detections; None tells it by content.
         rate: frames per second where the source does not say it.
         first_frame: number of a video's first frame; None: the masks say it.
+        fit_masks: whether masks of another size, but of one aspect ratio, are scaled.
         resume: whether to go on with a run that was stopped. show: on the screen, too.
         marks: what else must be the same for going on, as the user gave it.
     """
@@ -61,6 +62,7 @@ class Video:
     format_name: str | None = None
     rate: Fraction | None = None
     first_frame: int | None = None
+    fit_masks: bool = False
     resume: bool = False
     show: bool = False
     marks: Mapping[str, Any] = field(default_factory=dict)

@@ -34,6 +34,7 @@ from utils.drawing import Painter
 from utils.files import FormatError
 from utils.formats.base import Classes, Options
 from utils.inputs import read_inputs
+from utils.rescaling import same_aspect, scaled
 from utils.results import disjoint
 from utils.truth import check_truth
 from utils.video import Frames, VideoWriter
@@ -115,8 +116,16 @@ class VideoSource(Source):
     def _prepared(self, detections: Detections) -> Detections:
         """Return the masks that were read, which must be of the video's size."""
         if len(detections) and detections.size != self.frames.size:
-            rule = f"masks must have the video's frame size {self.frames.size} (height, width)"
-            raise FormatError(self.video.detections[0], None, rule, detections.size)
+            size, got = self.frames.size, detections.size
+            if self.video.fit_masks and same_aspect(size, got):
+                self.notes.append(
+                    f"masks of {got[0]} x {got[1]} are scaled to {size[0]} x {size[1]}"
+                )
+                return self.pipeline.prepare(scaled(detections, size))
+            rule = f"masks must have the video's frame size {size} (height, width)"
+            if same_aspect(size, got):
+                rule += " (--fit-masks scales them)"
+            raise FormatError(self.video.detections[0], None, rule, got)
         return self.pipeline.prepare(detections)
 
     def _number(self) -> int:
@@ -159,7 +168,10 @@ class VideoSource(Source):
 
     def sinks(self, folder: Path) -> list[Sink]:
         """Return the sink that draws the video."""
-        self._drawn = DrawnVideoSink(self._spool, folder, self.frames.rate, self.frames.size)
+        frames = self.frames
+        self._drawn = DrawnVideoSink(
+            self._spool, folder, frames.rate, frames.size, lambda: frames.times
+        )
         return [self._drawn]
 
     def outcomes(self) -> Iterator[Outcome]:

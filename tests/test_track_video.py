@@ -1,14 +1,17 @@
 """Videos: frames in, with masks or a segmenter; stopped, killed, gone on with; what is refused."""
 
+import functools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -19,11 +22,14 @@ import track_video
 from pipeline.drawn_video import DrawnVideoSink
 from pipeline.frame_masks import Stop
 from pipeline.live import Live
+from pipeline.request import Request, Video
 from pipeline.run import execute
+from pipeline.settings import settings_for
 from pipeline.spool import Spool
 from tests import independent
 from tests.browser import look
-from tests.conftest import make_detections
+from tests.conftest import make_detections, write_scored
+from utils.data_sets import data_set
 from utils.formats.reading import read_detections
 from utils.video import Frames, VideoWriter
 
@@ -475,3 +481,45 @@ def test_parts_that_an_earlier_run_drew_further_are_not_joined(walk, tmp_path):
         assert execute(asked(*arguments, "--resume"), stop)["counts"]["frames"] == 21
     with av.open(str(tmp_path / "out" / "pictures" / "walk.mp4")) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == 21
+
+
+def test_frames_of_an_uneven_rate_keep_their_times(tmp_path):
+    # 30, then 8 frames a second.
+    path, times = tmp_path / "v.mp4", [k / 30 for k in range(60)] + [2 + k / 8 for k in range(20)]
+    with av.open(str(path), "w") as opened:
+        stream = opened.add_stream("libx264", rate=30)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 90_000)
+        for k, at in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(k), format="rgb24")
+            frame.pts, frame.time_base = round(at * 90_000), Fraction(1, 90_000)
+            opened.mux(stream.encode(frame))
+        opened.mux(stream.encode())
+    objects = [(f, 1, 1, 0.9, (*place(f, 0), 14, 20)) for f in range(len(times))]
+    write_scored(tmp_path / "masks" / "v.txt", make_detections(objects, HEIGHT, WIDTH, "v"))
+    settings = settings_for(data_set("custom"), "mask_iou")
+    video = Video(str(path), [tmp_path / "masks"])
+    execute(Request(settings, video, tmp_path / "out"))
+    with av.open(str(tmp_path / "out" / "pictures" / "v.mp4")) as drawn:
+        shown = [float(frame.time) for frame in drawn.decode(video=0)]
+    assert shown == pytest.approx(times, abs=0.01)
+
+
+def test_an_address_is_a_source_and_one_that_is_none_is_one_line(walk, tmp_path):
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(walk))
+    handler.log_message = lambda *_: None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://user:secret@127.0.0.1:{server.server_address[1]}/walk.mp4"
+    try:
+        frames = Frames(address)
+        assert frames.live and "secret" not in frames.name and frames.name.endswith("walk.mp4")
+        assert sum(1 for _ in frames) == FRAMES and frames.size == (HEIGHT, WIDTH)
+    finally:
+        server.shutdown()
+        server.server_close()
+    done = run(walk, tmp_path / "out", address, "--segmenter", "mine:blobs")
+    assert done.returncode == 2 and len(done.err.splitlines()) == 1, done.err
+    assert "must be a video that can be opened" in done.err and "secret" not in done.err
+    done = run(walk, tmp_path / "out", "17", "--segmenter", "mine:blobs")
+    assert done.returncode == 2 and done.err == "camera 17: must give frames, got none\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from utils.cli import muted_stderr
 from utils.files import FormatError, atomic_path
 from utils.frames import SAID, SUFFIXES, find_pictures
 from utils.pictures import read_picture
@@ -25,6 +28,10 @@ ENCODERS = (
     ("libopenh264", {"b": "4M"}),
     ("mpeg4", {"q": "3"}),
 )
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+TIMEOUT = 10.0  # seconds without a frame of a stream
+RETRIES = 3  # to open a broken stream again, a second later each
+UNEVEN = 1.5  # longest step between frames over the shortest, from which the rate is not constant
 GOP = 50  # frames from one key frame to the next, so that players can seek
 THREADS = 4  # of the encoder
 
@@ -49,7 +56,11 @@ class Frames:
         path = Path(source)
         self._source: Any
         self.first, self.count = first, None
-        if source.isdigit() and not path.exists():
+        if ADDRESS.match(source):
+            self.name = stream_name(source)
+            self._source = _Stream(source)
+            self.rate = rate or self._source.rate or DEFAULT_RATE
+        elif source.isdigit() and not path.exists():
             self.name = f"camera{source}"
             self._source = _Camera(int(source))
             self.rate = rate or self._source.rate or DEFAULT_RATE
@@ -63,7 +74,7 @@ class Frames:
             self.rate = rate or self._source.rate or DEFAULT_RATE
             self.count = self._source.count
         else:
-            rule = "must be a video, a folder of pictures or the number of a camera"
+            rule = "must be a video, a folder of pictures, an address or the number of a camera"
             raise FormatError(path, None, rule, "no such path")
         self.size: tuple[int, int] = self._source.size
 
@@ -86,8 +97,17 @@ class Frames:
 
     @property
     def live(self) -> bool:
-        """Return whether they come from a camera, once and never again."""
-        return isinstance(self._source, _Camera)
+        """Return whether they come from a camera or an address, once and never again."""
+        return isinstance(self._source, _Camera | _Stream)
+
+    @property
+    def times(self) -> list[float] | None:
+        """Return seconds of the frames read so far, where they do not come at a constant rate."""
+        times = getattr(self._source, "times", [])
+        steps = np.diff(times)
+        if len(steps) < 2 or steps.min() <= 0 or steps.max() < UNEVEN * steps.min():
+            return None
+        return list(times)
 
     @property
     def numbers(self) -> list[int]:
@@ -123,12 +143,14 @@ class _Video:
         import av
 
         number = -1
+        self.times: list[float] = []
         try:
             with av.open(str(self.path)) as opened:
                 stream = opened.streams.video[0]
                 stream.thread_type = "AUTO"
                 for number, frame in enumerate(opened.decode(stream)):
                     image = _upright(frame)
+                    self.times.append(float(frame.time or 0))
                     if image.shape[:2] != self.size:
                         rule = f"frames must have size {self.size[0]} {self.size[1]}"
                         got = f"{image.shape[0]} {image.shape[1]} in frame {number}"
@@ -171,12 +193,73 @@ class _Pictures:
             yield number, image
 
 
+def stream_name(address: str) -> str:
+    """Return the name of an address, without what may be a password in it."""
+    rest = address.partition("://")[2].split("@")[-1].split("?")[0]
+    return re.sub(r"[^\w.-]+", "_", rest).strip("_.-")[:100] or "stream"
+
+
+class _Stream:
+    """An address that FFmpeg opens (RTSP, HTTP, ...), until it ends or the user does it.
+
+    A connection that breaks is opened again, RETRIES times in a row at most; a file that ends does.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address, self.notes = address, []  # type: tuple[str, list[str]]
+        opened, self._decoded, stream = self._open()
+        self._first = opened, next(self._decoded, None)
+        if self._first[1] is None:
+            raise FormatError(stream_name(address), None, "must give frames", "none")
+        self.size = _upright(self._first[1]).shape[:2]
+        self.rate = stream.average_rate or stream.guessed_rate
+
+    def _open(self) -> tuple[Any, Any, Any]:
+        """Open the address; return container, iterator of frames and stream."""
+        import av
+
+        try:
+            with muted_stderr():
+                opened = av.open(self.address, timeout=TIMEOUT)
+            stream = opened.streams.video[0]
+            return opened, opened.decode(stream), stream
+        except (av.FFmpegError, IndexError, OSError, ValueError) as error:
+            rule = "must be a video that can be opened"
+            reason = getattr(error, "strerror", None) or "no video"
+            raise FormatError(stream_name(self.address), None, rule, reason) from None
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        import av
+
+        number, failed = 0, 0
+        frame, decoded = self._first[1], self._decoded
+        while frame is not None:
+            image = _upright(frame)
+            if image.shape[:2] == self.size:
+                yield number, image
+                number, failed = number + 1, 0
+            try:
+                frame = next(decoded, None)
+            except av.FFmpegError as error:
+                frame, failed = None, failed + 1
+                text = f"interrupted after frame {number - 1} ({error.strerror})"
+                self.notes.append(f"{stream_name(self.address)}: {text}")
+                while frame is None and failed <= RETRIES:
+                    time.sleep(failed)
+                    try:
+                        _, decoded, _ = self._open()
+                        frame = next(decoded, None)
+                    except (FormatError, av.FFmpegError):
+                        failed += 1
+
+
 class _Camera:
     """A camera, until it ends or the user does."""
 
     def __init__(self, number: int) -> None:
-        self._opened = cv2.VideoCapture(number)
-        read, image = self._opened.read()
+        with muted_stderr():  # OpenCV says in many lines what one below says
+            self._opened = cv2.VideoCapture(number)
+            read, image = self._opened.read()
         if not read:
             raise FormatError(f"camera {number}", None, "must give frames", "none")
         self._first = image
@@ -199,6 +282,7 @@ class VideoWriter:
 
     Args:
         path: of the file. size: (height, width) of frames in px. rate: frames per second.
+        in_order: whether frames are coded as they come, so that `join` can set their times.
 
     Odd sides get one more row or column, as H.264 has none.
 
@@ -206,7 +290,9 @@ class VideoWriter:
         ValueError: FFmpeg here cannot encode video.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], rate: Fraction, in_order: bool = False
+    ) -> None:
         import av
 
         self.path = path
@@ -217,7 +303,8 @@ class VideoWriter:
         if name is None or options is None:
             raise ValueError(f"{path}: FFmpeg must be able to encode video, got no encoder")
         opened: Any = self._opened
-        stream = opened.add_stream(name, rate=rate, options=dict(options))
+        options = {**options, **({"bf": "0"} if in_order else {})}
+        stream = opened.add_stream(name, rate=rate, options=options)
         stream.height, stream.width = size[0] + self._pad[0], size[1] + self._pad[1]
         stream.pix_fmt, stream.gop_size = "yuv420p", GOP
         stream.codec_context.thread_count = THREADS  # fixed: the same bytes on any machine
@@ -259,14 +346,19 @@ def _has(encoder: str) -> bool:
     return False
 
 
-def join(parts: list[Path], path: Path) -> None:
-    """Write videos of one kind one after another, without encoding them again."""
+def join(parts: list[Path], path: Path, times: list[float] | None = None) -> None:
+    """Write videos of one kind one after another, without encoding them again.
+
+    Args:
+        parts: files, their frames coded in order where there are times. path: to write.
+        times: seconds of all frames; None keeps the constant rate.
+    """
     import av
 
     with atomic_path(path) as temporary:
         options = {"movflags": "faststart"}
         with av.open(str(temporary), "w", format="mp4", options=options) as joined:
-            out, start = None, 0
+            out, start, count = None, 0, 0
             for part in parts:
                 with av.open(str(part)) as opened:
                     stream = opened.streams.video[0]
@@ -279,6 +371,10 @@ def join(parts: list[Path], path: Path) -> None:
                         length = packet.duration or 0
                         packet.pts = start + (packet.pts or 0)
                         packet.dts = start + packet.dts
+                        if times is not None and count < len(times):
+                            at = Fraction(times[count] - times[0]) / out.time_base
+                            packet.pts = packet.dts = round(at)
+                        count += 1
                         end = max(end, packet.pts + length)
                         packet.stream = out
                         joined.mux(packet)

@@ -91,3 +91,14 @@ def test_a_stop_ends_it_at_the_next_frame(tmp_path):
         assert list(outcome.frames()) == []
     assert source.facts()["stopped"] and source.counts["frames"] == 0
     assert "stopped after 0 frames (--resume goes on)" in source.notes
+
+
+def test_masks_of_another_resolution_are_scaled_if_asked(tmp_path):
+    with pytest.raises(ValueError, match=r"\(40, 60\) .*\(--fit-masks scales them\), got \(80"):
+        VideoSource(request(tmp_path, size=(80, 120)), Stop())
+    source, outcome = tracked(request(tmp_path, size=(80, 120), fit_masks=True))
+    assert "masks of 80 x 120 are scaled to 40 x 60" in source.notes
+    (_, part, _), *_ = outcome.frames()
+    assert part.size == (40, 60) and part.boxes_xywh.tolist() == [[2, 2, 4, 4]]
+    with pytest.raises(ValueError, match=r"\(height, width\), got \(40, 80\)"):
+        VideoSource(request(tmp_path, size=(40, 80), fit_masks=True), Stop())
