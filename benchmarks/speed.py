@@ -251,7 +251,7 @@ def measure(command: Sequence[str]) -> dict[str, float]:
 
 def long_command(case: str, folder: Path, frames: int) -> list[str]:
     """Make the input of a case of LONG; return the command that tracks it."""
-    from utils.video import VideoWriter
+    from utils.video_writing import VideoWriter
 
     _, objects, height, width = LONG[case]
     size = max(8, round(math.sqrt(height * width / objects) / 3))

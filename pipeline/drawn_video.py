@@ -14,7 +14,7 @@ from pipeline.spool import PART, Spool
 from pipeline.tracked import Image, Outcome
 from utils.detections import Detections
 from utils.drawing import Painter
-from utils.video import VideoWriter, join
+from utils.video_writing import VideoWriter, join
 
 
 class DrawnVideoSink(Sink):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pipeline.tracked import Image
 from utils.detections import Detections
 from utils.formats.base import Classes
 
+SAMPLED = 1 << 14  # bytes of each end of a file that its digest is of
 Segmented = tuple[int, Image, Detections]
 
 
@@ -42,12 +44,34 @@ def interrupted_by(stop: Stop) -> Iterator[None]:
 
 
 def stamp(path: Path) -> str:
-    """Return what changes with a file, or any file of a folder: bytes, latest time in ns."""
-    files = sorted(path.rglob("*")) if path.is_dir() else []
-    stats = [p.stat() for p in (path, *files) if p.exists()]
-    if not stats:
+    """Return what changes with a file, or any file of a folder: bytes, latest time, a digest.
+
+    The digest is of names, sizes, times, and the first and last bytes of each file.
+    """
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest, total, latest = hashlib.sha256(), 0, 0
+    for file in files:
+        if not file.is_file():
+            return ""
+        stat = file.stat()
+        total, latest = total + stat.st_size, max(latest, stat.st_mtime_ns)
+        digest.update(f"{file.relative_to(path.parent)} {stat.st_size} {stat.st_mtime_ns}".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(SAMPLED))
+            stream.seek(max(0, stat.st_size - SAMPLED))
+            digest.update(stream.read(SAMPLED))
+    return f"{total} {latest} {len(files)} {digest.hexdigest()[:16]}"
+
+
+def segmenter_stamp(name: str | None) -> str:
+    """Return what changes with the file of a segmenter: its weights, or the user's module."""
+    if name is None:
         return ""
-    return f"{sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)} {len(stats)}"
+    module = name.partition(":")[0]
+    for path in (Path(name), Path(name.partition(":")[2] or name), Path(f"{module}.py")):
+        if path.is_file():
+            return stamp(path)
+    return ""
 
 
 @dataclass

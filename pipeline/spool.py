@@ -44,8 +44,9 @@ class Spool:
         if resume and held is not None and held["signature"] != signature:
             old = held["signature"]
             keys = [k for k in {**old, **signature} if old.get(k) != signature.get(k)]
-            rule = f"--resume must have the settings of the run it goes on with ({keys[0]}"
-            raise ValueError(f"{rule} {old.get(keys[0])!r}), got {signature.get(keys[0])!r}")
+            rule = "--resume must have the inputs and settings of the run it goes on with (without "
+            rule += f"it, the run begins anew): {', '.join(keys)} changed, {keys[0]} was"
+            raise ValueError(f"{rule} {old.get(keys[0])!r}, got {signature.get(keys[0])!r}")
         if held is not None and not resume:
             note(f"{output}: an earlier run was stopped there; it is begun anew "
                  "(--resume goes on with it)")  # fmt: skip

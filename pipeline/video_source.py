@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline.drawn_video import DrawnVideoSink
-from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, stamp
+from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, segmenter_stamp, stamp
 from pipeline.live import Live
 from pipeline.request import Request, Video, shown
 from pipeline.segmenters import find_segmenter
@@ -37,7 +37,8 @@ from utils.inputs import read_inputs
 from utils.rescaling import same_aspect, scaled
 from utils.results import disjoint
 from utils.truth import check_truth
-from utils.video import Frames, VideoWriter
+from utils.video import Frames
+from utils.video_writing import VideoWriter
 
 RECORDED = "recorded.mp4"  # of the work folder: a camera's frames
 
@@ -162,7 +163,7 @@ class VideoSource(Source):
             "scores": self.pipeline.settings.summary()["score_curves"],
             "video": stamp(Path(video.source)),
             "ground truth": str(self.request.ground_truth),
-            "segmenter": video.segmenter,
+            "segmenter": f"{video.segmenter} {segmenter_stamp(video.segmenter)}",
             "settings": str(sorted(map(str, asked.items()))),
         }
 

@@ -28,7 +28,7 @@ from tests import independent
 from tests.conftest import random_scene
 from utils import synthetic_cli
 from utils.formats.reading import read_detections
-from utils.video import VideoWriter
+from utils.video_writing import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,7 +18,7 @@ from utils.drawing import Painter
 from utils.files import atomic_path
 from utils.frames import GREY
 from utils.identity_colours import colour_of
-from utils.video import VideoWriter
+from utils.video_writing import VideoWriter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

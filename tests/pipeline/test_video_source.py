@@ -1,19 +1,20 @@
 """A video as a source: frame numbers, masks of other frames, what is refused."""
 
 import json
+import os
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from pipeline.frame_masks import Stop
+from pipeline.frame_masks import Stop, segmenter_stamp, stamp
 from pipeline.request import Request, Video
 from pipeline.settings import settings_for
 from pipeline.video_source import VideoSource
 from tests.conftest import make_detections, write_scored
 from utils.data_sets import data_set
-from utils.video import VideoWriter
+from utils.video_writing import VideoWriter
 
 
 def request(tmp_path, first=0, frames=6, size=(40, 60), more=(), **video):
@@ -102,3 +103,31 @@ def test_masks_of_another_resolution_are_scaled_if_asked(tmp_path):
     assert part.size == (40, 60) and part.boxes_xywh.tolist() == [[2, 2, 4, 4]]
     with pytest.raises(ValueError, match=r"\(height, width\), got \(40, 80\)"):
         VideoSource(request(tmp_path, size=(40, 80), fit_masks=True), Stop())
+
+
+@pytest.mark.parametrize("change", ["time", "content", "another"])
+def test_a_stamp_changes_with_any_file_of_a_folder(tmp_path, change):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for n in range(3):
+        (folder / f"{n}.png").write_bytes(bytes(100_000))
+    before, times = stamp(folder), (folder / "1.png").stat()
+    assert stamp(folder) == before and stamp(tmp_path / "none") == ""
+    if change == "time":
+        os.utime(folder / "1.png", ns=(times.st_atime_ns, times.st_mtime_ns - 1))
+    elif change == "content":
+        (folder / "1.png").write_bytes(bytes(99_999) + b"x")
+        os.utime(folder / "1.png", ns=(times.st_atime_ns, times.st_mtime_ns))
+    else:
+        (folder / "3.png").write_bytes(b"")
+    assert stamp(folder) != before
+
+
+def test_a_segmenter_is_known_by_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def blobs(image): ...")
+    (tmp_path / "w.keras").write_bytes(b"x")
+    module, weights = segmenter_stamp("mine:blobs"), segmenter_stamp("w.keras")
+    assert module and weights and segmenter_stamp("coco") == "" == segmenter_stamp(None)
+    (tmp_path / "mine.py").write_text("def blobs(image): 1")
+    assert segmenter_stamp("mine:blobs") != module
