@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.flags import SettingsFlags, add_flags, add_split
 from pipeline.stages import Pipeline
 from utils.class_names import named_after, own_names
-from utils.cli import Parser, frame_size, note, run, say
+from utils.cli import Parser, counted, frame_size, note, run, say
 from utils.detections import Detections
 from utils.files import FormatError, check_writable
 from utils.formats.base import Classes, Options
@@ -113,7 +113,7 @@ def fitted(args: argparse.Namespace) -> ScoreCurves:
         raise FormatError(args.ground_truth, None, rule, "no detection in them")
     frames = {d.sequence: _frames(inputs.truth.get(d.sequence)) for d in inputs.sequences}
     frames = {name: count for name, count in frames.items() if count}
-    say(f"{sum(frames.values())} annotated frames of {len(frames)} sequences")
+    say(f"{sum(frames.values())} annotated frames of {counted(len(frames), 'sequence')}")
     curves, facts = {}, {}
     for name, parts in by_class.items():
         curves[name], facts[name] = report_class(name, [seen for _, seen in parts])

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from models.motsnet.mining import MiningConfig, mine
 from pipeline.tracked import find_step
-from utils.cli import Parser, note, positive, run, say
+from utils.cli import Parser, counted, note, positive, run, say
 from utils.config import parts_of, with_changes
 from utils.detections import IGNORE, Detections
 from utils.files import FormatError
@@ -140,7 +140,7 @@ def main() -> None:
     for result in written:
         mots_txt.write(folder / f"{result.sequence}.txt", result)
     use = f"train_network.py --data {args.output} --images {args.frames}"
-    say(f"{folder}: {len(written)} sequences, for {use}")
+    say(f"{folder}: {counted(len(written), 'sequence')}, for {use}")
 
 
 if __name__ == "__main__":

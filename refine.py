@@ -16,7 +16,7 @@ from pipeline.flags import SettingsFlags, add_flags
 from pipeline.request import Files, Request
 from pipeline.run import execute
 from pipeline.settings import BOXES
-from utils.cli import Parser, frame_size, run, say
+from utils.cli import Parser, counted, frame_size, run, say
 from utils.config import parts_of, with_changes
 from utils.data_sets import DataSet
 from utils.formats.base import Options
@@ -85,9 +85,8 @@ def main() -> None:
     said = ", ".join(f"{counts[f'tracker_{k}']} {t}" for k, t in told.items()
                      if f"tracker_{k}" in counts)  # fmt: skip
     seconds = sum(summary["seconds"].values())
-    say(
-        f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s: {said or 'no change'}"
-    )
+    sequences = counted(summary["sequences"], "sequence")
+    say(f"{args.output}: {sequences} in {seconds:.1f} s: {said or 'no change'}")
 
 
 if __name__ == "__main__":

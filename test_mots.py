@@ -14,7 +14,7 @@ from pipeline.flags import GONE, SettingsFlags, add_flags, add_split, check_flag
 from pipeline.parallel import Means
 from pipeline.request import Files, Request
 from pipeline.run import execute
-from utils.cli import Parser, frame_size, positive, run, say
+from utils.cli import Parser, counted, frame_size, positive, run, say
 from utils.formats.base import Options
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
@@ -126,7 +126,7 @@ def main() -> None:
     summary = evaluate(args)
     print_results(summary)
     seconds = sum(summary["seconds"].values())
-    say(f"{args.output}: {summary['sequences']} sequences in {seconds:.1f} s")
+    say(f"{args.output}: {counted(summary['sequences'], 'sequence')} in {seconds:.1f} s")
     if summary["failed"]:
         for name, reason in summary["failed"].items():
             print(f"{name}: not tracked: {reason}", file=sys.stderr)

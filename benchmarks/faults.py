@@ -2,10 +2,11 @@
 
     python -m benchmarks.faults [--scripts test_mots track_video refine train_dhae] [--every 3]
 
-A script runs with a hook that counts the operations which change files below its output folder (open
-to write, rename, remove, make or remove a folder) and ends the process by SIGKILL before the N-th.
-After each kill, the folder must hold the results of the run before, whole, or the new ones. The next
-run, with --resume where something is kept, must end with the results of a run that was never killed.
+A script runs with a hook that counts the operations which change files below its output folder
+(open to write, rename, remove, make or remove a folder), and that ends the process by SIGKILL
+before the N-th. After each kill, the folder must hold the results of the run before, whole, or the
+new ones. The next run, with --resume where something is kept, must end with the results of a run
+that was never killed.
 """
 
 from __future__ import annotations

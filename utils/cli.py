@@ -94,6 +94,11 @@ def note(text: str) -> None:
     say(f"note: {' '.join(text.split())}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun: 1 sequence, 2 sequences."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def warn(text: str) -> None:
     """Say what is probably wrong: one line on stderr."""
     print(f"warning: {' '.join(text.split())}", file=sys.stderr)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils import evaluation
+from utils.cli import counted
 from utils.report import drops, why_nothing
 from utils.review import KINDS, MOST, Event, Review, Seen
 
@@ -56,7 +57,7 @@ def write_page(path: Path, summary: Mapping[str, Any], reviews: Sequence[Review]
 def _subtitle(summary: Mapping[str, Any]) -> str:
     counts = summary["counts"]
     return (
-        f"{summary['sequences']} sequences, {counts.get('frames', 0)} frames, "
+        f"{counted(summary['sequences'], 'sequence')}, {counts.get('frames', 0)} frames, "
         f"{counts.get('read', 0)} detections, {counts.get('written', 0)} written in "
         f"{counts.get('tracks', 0)} tracks"
     )

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.cli import Parser, positive
+from utils.cli import Parser, counted, positive
 from utils.data_sets import data_set
 from utils.synthetic import generate
 from utils.synthetic_pictures import SPLITS, source
@@ -52,6 +52,6 @@ def main(kind: str) -> None:
         args.seed,
     )
     print(
-        f"{args.output}: {args.sequences} sequences of {args.frames} frames, "
+        f"{args.output}: {counted(args.sequences, 'sequence')} of {args.frames} frames, "
         f"{detections} detections, {tracks} tracks"
     )

@@ -65,6 +65,7 @@ def graph_of(config: Mapping[str, Any], layers: Mapping[str, list[Array]]) -> by
     graph, branch = _Graph(), config.get("branch", "both")
     names = ["mask", "box"] if branch == "both" else [branch]
     hidden = _numbered(layers, "dense", len(names) + 1)
+    _check_shapes(config, layers, hidden, "mask" in names)
     parts = []
     if "mask" in names:
         parts.append(graph.dense(graph.mask(config, layers), hidden[0], "f_m"))
@@ -82,6 +83,33 @@ def graph_of(config: Mapping[str, Any], layers: Mapping[str, list[Array]]) -> by
     opsets = [helper.make_opsetid("", OPSET)]
     model: bytes = helper.make_model(whole, opset_imports=opsets, ir_version=8).SerializeToString()
     return model
+
+
+def _check_shapes(
+    config: Mapping[str, Any],
+    layers: Mapping[str, list[Array]],
+    hidden: Sequence[Sequence[Array]],
+    mask: bool,
+) -> None:
+    """Refuse settings that are not those of the layers, which Keras would refuse, too.
+
+    Raises:
+        ValueError: a setting that a layer's shape contradicts.
+    """
+    side, before, last = config["patch_size"], config["channels"], len(config["filters"]) - 1
+    for i, (kernel, _) in enumerate(_numbered(layers, "conv2d", last + 1) if mask else ()):
+        expected = (3, 3, before, config["filters"][i])
+        if kernel.shape != expected:
+            raise ValueError(f"a convolution of {kernel.shape} where the settings say {expected}")
+        valid = i == last and config["last_padding"] == "valid"
+        side, before = (side - 1) // 2 if valid else -(-side // 2), config["filters"][i]
+    size = config["latent_dim"]
+    rows = ([side * side * before] if mask else []) + [4] * (len(hidden) - 1 - mask)
+    for (kernel, _), count in zip(hidden, [*rows, len(rows) * size], strict=True):
+        if kernel.shape != (count, size):
+            raise ValueError(f"a layer of {kernel.shape} where the settings say {(count, size)}")
+    if not len(config["box_mean"]) == len(config["box_std"]) == 4:
+        raise ValueError(f"box_std of {len(config['box_std'])} values where the settings say 4")
 
 
 class _Graph:

@@ -167,7 +167,7 @@ def test_command_line(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and "1 sequences of 12 frames" in done.stdout, done.stderr
+    assert done.returncode == 0 and "1 sequence of 12 frames" in done.stdout, done.stderr
 
 
 def test_sprites_vary_by_a_tenth_in_size_and_a_fifth_in_aspect():
@@ -214,5 +214,5 @@ def test_the_original_commands_work(tmp_path, name):
         [*command, "--frames", "3", "--output", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0 and "1 sequences of 3 frames" in done.stdout
+    assert done.returncode == 0 and "1 sequence of 3 frames" in done.stdout
     assert "absl" not in done.stderr and "oneDNN" not in done.stderr

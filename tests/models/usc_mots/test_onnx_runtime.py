@@ -1,5 +1,6 @@
 """Embeddings without TensorFlow: the same values, the same ids."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -100,3 +101,26 @@ def test_a_run_needs_no_tensorflow_and_has_the_same_ids(tmp_path):
     found = [(tmp_path / way / "data" / "0001.txt").read_text() for way in ("bare", "whole")]
     assert found[0] == found[1] and found[0].strip()
     assert '"runtime": "onnx"' in (tmp_path / "bare" / "summary.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("latent_dim", 32), ("filters", [16, 24, 32]), ("patch_size", 40), ("channels", 3),
+     ("last_padding", "same"), ("box_std", [1.0, 1.0]), ("branch", "mask"),
+     ("batch_norm_after", [0])],
+)  # fmt: skip
+def test_settings_that_are_not_those_of_the_layers_are_refused(tmp_path, field, value):
+    source = ROOT / "pretrained" / "dhae_mnist_shape.keras"
+    path = tmp_path / "altered.keras"
+    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(path, "w") as altered:
+        for name in whole.namelist():
+            data = whole.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                assert config["config"].get(field) != value
+                config["config"][field] = value
+                data = json.dumps(config).encode()
+            altered.writestr(name, data)
+    OnnxEncoder(source)
+    with pytest.raises(ValueError, match=r"altered\.keras: must hold the layers of its network"):
+        OnnxEncoder(path)
