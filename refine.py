@@ -24,6 +24,12 @@ from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
 from utils.report import print_results
 
+# Settings by name: ours is the default, paper what ReMOTS says (sections 2.2 to 2.5).
+RECIPES = {
+    "ours": (),
+    "paper": ("tracklets=flow", "merge=clustering", "encoder=resnet", "horizon=15"),
+}
+
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
@@ -40,6 +46,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--boxes", choices=BOXES, default="mask", help="mask: compute them from the masks")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
     add("--no-report", dest="report", action="store_false", help="no report.html")
+    add("--recipe", choices=RECIPES, default="ours", help="paper: ReMOTS by its paper; --set "
+        "labelled=DIR adds its training set, 1 : 1")  # fmt: skip
     add("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE",
         help=f"override {', '.join(parts_of(RetrackingConfig()))}")  # fmt: skip
     return parser.parse_args(arguments)
@@ -47,7 +55,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def refined(args: argparse.Namespace) -> dict[str, Any]:
     """Do what the command line asks for; return the summary."""
-    config = with_changes(RetrackingConfig(), args.changes)
+    config = with_changes(RetrackingConfig(), [*RECIPES[args.recipe], *args.changes])
     # Ids are kept, and no detection is left out.
     flags = SettingsFlags.of(args, tracker="given", refine=True, trusted="yes")
     settings, late = flags.early_and_late()

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from models.remots.suppression import kept_by_iom
 from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, stamp
 from pipeline.request import shown
 from pipeline.results import DETECTIONS, OutputFolder
@@ -27,6 +26,7 @@ from utils.formats.base import Classes, Output
 from utils.formats.reading import read_detections, read_sequences
 from utils.formats.track_rcnn import VECTOR
 from utils.formats.tracking_only import line_of
+from utils.suppression import kept_by_iom
 from utils.video import Frames
 
 Scores = dict[str, dict[str, dict[str, float]]]

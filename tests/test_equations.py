@@ -24,7 +24,7 @@ def cited(text):
     """Return {(kind, number)} of a docstring's equations, sections and the like."""
     found = set()
     for kind, numbers in re.findall(
-        r"\b(Eq|Section|Fig|Alg)[a-z]*\.? ((?:[\d.]*\d(?:, | and | to )?)+)", text, re.I
+        r"\b(Eq|Section|Fig|Alg|Table)[a-z]*\.? ((?:[\d.]*\d(?:, | and | to )?)+)", text, re.I
     ):
         ends = re.findall(r"[\d.]*\d", numbers)
         if " to " in numbers:

@@ -12,7 +12,6 @@ import pytest
 import segment
 import track_video
 from models.maskrcnn.network import MaskRCNN
-from models.remots.suppression import intersection_over_minimum, kept_by_iom
 from models.trackrcnn.network import TrackRCNN
 from pipeline.frame_masks import FrameMasks
 from pipeline.segmenting import scores_of
@@ -23,6 +22,7 @@ from utils import masks
 from utils.detections import Detections
 from utils.formats.reading import read_detections
 from utils.formats.tracking_only import line_of
+from utils.suppression import intersection_over_minimum, kept_by_iom
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def two_masks():
 def test_iom_is_the_share_of_the_smaller_mask():
     found = two_masks()
     # 20 of the small mask's 28 pixels are in the large one of 256.
-    assert np.allclose(intersection_over_minimum(found), [[1, 20 / 28], [20 / 28, 1]])
+    assert np.allclose(intersection_over_minimum(found.coco()), [[1, 20 / 28], [20 / 28, 1]])
     assert kept_by_iom(found, 0.7).tolist() == [True, False]
     assert kept_by_iom(found, 0.72).tolist() == [True, True]
     better = replace(found, scores=np.float32([0.8, 0.9]))

@@ -9,11 +9,15 @@ from pycocotools import mask as coco_mask
 from utils import masks
 from utils.config import ByClass, by_class, check_settings, limits_of, setting
 from utils.detections import Detections
+from utils.suppression import intersection_over_minimum
 
 
 @dataclass(frozen=True)
 class DetectionRules:
-    """Which detections take part; {class: limit}, class 0 stands for every class not named."""
+    """Which detections take part; {class: limit}, class 0 stands for every class not named.
+
+    `max_iom` fuses the masks of several detectors (ReMOTS, section 2.1).
+    """
 
     min_score: ByClass = by_class("least confidence, by class")
     min_area: ByClass = by_class("least box area in px^2, by class")
@@ -21,9 +25,17 @@ class DetectionRules:
         1.0, "IoU of masks above which the one with the lower score is a duplicate"
     )
 
+    max_iom: float = setting(
+        1.0,
+        "intersection over minimum of masks above which the one with the lower score is a "
+        "duplicate: fuses several detectors (ReMOTS, section 2.1)",
+    )
+
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
-        check_settings(self, (("max_overlap", 0 < self.max_overlap <= 1, "in (0, 1]"),))
+        limits = ("max_overlap", "max_iom")
+        rules = ((name, 0 < getattr(self, name) <= 1, "in (0, 1]") for name in limits)
+        check_settings(self, tuple(rules))
 
 
 # What each rule is about, and the flag that changes it; in the order in which they apply.
@@ -33,7 +45,7 @@ RULES = {
     "empty_mask": ("masks without a pixel", ""),
     "low_score": ("scores below the least", "--min-score"),
     "small_box": ("boxes below the least area", "--min-area"),
-    "duplicate": ("masks on a better one of its frame", "--set max_overlap=1"),
+    "duplicate": ("masks on a better one of its frame", "--set max_overlap=1 or max_iom=1"),
 }
 
 
@@ -65,8 +77,8 @@ def mark(
     for name, verdict in _verdicts(detections, classes, rules, ignore, by_detector).items():
         dropped[name] = int((keep & verdict).sum())
         keep &= ~verdict
-    if by_detector and rules.max_overlap < 1:
-        duplicate = _duplicates(detections, keep, rules.max_overlap)
+    if by_detector and min(rules.max_overlap, rules.max_iom) < 1:
+        duplicate = _duplicates(detections, keep, rules)
         dropped["duplicate"] = int(duplicate.sum())
         keep &= ~duplicate
     return keep, dropped
@@ -96,13 +108,15 @@ def _verdicts(
 
 
 def _duplicates(
-    detections: Detections, keep: npt.NDArray[np.bool_], max_overlap: float
+    detections: Detections, keep: npt.NDArray[np.bool_], rules: DetectionRules
 ) -> npt.NDArray[np.bool_]:
     """Return (n,) bool: is there one of the frame and class with a higher score in its place."""
     duplicate = np.zeros(len(detections), bool)
     for _, rows in detections.rows_by_frame(keep):
         coco = detections.coco(rows)
-        overlap = coco_mask.iou(coco, coco, [0] * len(rows)) > max_overlap
+        overlap = coco_mask.iou(coco, coco, [0] * len(rows)) > rules.max_overlap
+        if rules.max_iom < 1:
+            overlap |= intersection_over_minimum(coco) > rules.max_iom
         overlap &= detections.classes[rows][:, None] == detections.classes[rows]
         for later in np.flatnonzero(np.triu(overlap, 1).any(axis=0)).tolist():
             # Rows of a frame come by falling score; what is itself a duplicate bars nothing.

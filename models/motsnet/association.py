@@ -19,6 +19,7 @@ class MotsNetConfig(VectorConfig):
 
     window: int = setting(14, "frames in which a track's last detection must lie (N_w)")
     scale: float = setting(0.3135, "of distances between embeddings, in units of `unit`")
+    time_weight: float = setting(1.0, "of the gap in frames over N_w (0: table 5 without time)")
     overlap_weight: float = setting(
         0.152,
         "of the signed IoU of boxes in pi*; appendix C prints it with a plus, which would reward "
@@ -45,10 +46,10 @@ class MotsNetTracker(VectorMatching):
     column = VECTORS
 
     def cost(self, last: Sequence[tuple[Frame, int]], frame: Frame, rows: Array) -> Array:
-        """Return (m, k) pi* (Eq. 6; appendix C)."""
+        """Return (m, k) pi* (Eq. 6; appendix C; Table 5 leaves terms out)."""
         numbers = np.array([f.number for f, _ in last], np.int64)
         gap = (frame.number - numbers)[:, None] / self.config.window
-        cost: Array = self.distances(last, frame, rows) + gap
+        cost: Array = self.distances(last, frame, rows) + self.config.time_weight * gap
         if self.config.overlap_weight:
             before = np.array([f[BOXES][i] for f, i in last]).reshape(-1, 4)
             shared = signed_iou(xywh_to_xyxy(before), xywh_to_xyxy(frame[BOXES][rows]))

@@ -17,6 +17,10 @@ class MotsNetNetworkConfig(DetectorConfig):
     vector_size: int = setting(32, "values of an embedding, of each class its own (N_e)")
     margin: float = setting(0.2, "beta of the batch-hard triplet loss; the paper does not say it")
     loss_factor: float = setting(1.0, "lambda, what all losses but the tracking head's weigh")
+    pooling: str = setting(
+        "mask",
+        "what the tracking head pools: cells of the mask, or the whole box (AVEBOX, table 1)",
+    )
     mined: bool = setting(
         False, "tracks in half of a batch's frames or fewer teach no identity (section 4.2): for "
         "mined tracklets, which occlusions split"
@@ -28,6 +32,7 @@ class MotsNetNetworkConfig(DetectorConfig):
         rules = (
             ("tracking_units", self.tracking_units >= 1, "at least 1"),
             ("vector_size", self.vector_size >= 1, "at least 1"),
+            ("pooling", self.pooling in ("mask", "box"), "mask or box"),
             ("margin", self.margin >= 0, "at least 0"),
             ("loss_factor", self.loss_factor >= 0, "at least 0"),
         )

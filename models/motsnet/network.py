@@ -68,7 +68,7 @@ class MOTSNet(Detector):
         return (*super().loss_names(), "association")
 
     def embeddings(self, levels, boxes, sizes, inside, labels, used=None, training=False):
-        """Return (B, S, N_e) unit vectors of boxes, each in the space of its class.
+        """Return (B, S, N_e) unit vectors of boxes, each in the space of its class (Table 1).
 
         Args:
             levels: (B, h, w, C) each. boxes: (B, S, 4). sizes: (B, 2).
@@ -78,6 +78,8 @@ class MOTSNet(Detector):
         """
         config = self.config
         features = align(levels[: self.pooled], boxes, sizes, config.mask_size)
+        if config.pooling == "box":
+            inside = ops.ones_like(inside)
         pooled = ops.reshape(mask_pool(features, inside), (-1, features.shape[-1]))
         used = ops.ones_like(labels, "bool") if used is None else used
         outputs = self.tracking_head([pooled, ops.reshape(used, (-1,))], training=training)

@@ -11,6 +11,7 @@ from models.networks.temporal import STARTS
 from utils.config import check_settings, setting
 from utils.formats.track_rcnn import VECTOR
 
+REGRESSIONS = ("l1", "l2", "huber")
 SAMPLINGS = ("instance", "balanced", "random")
 UPSAMPLINGS = ("nearest", "bilinear")
 STRIDE = 4  # of what is predicted: a cell is 4 x 4 pixels
@@ -37,6 +38,7 @@ class PixelConfig(FrameConfig):
     embedding: int = setting(16, "values of a pixel's embedding")
     margin: float = setting(8.0, "alpha of the contrastive loss")
     loss_factor: float = setting(0.1, "lambda, what the embedding loss weighs")
+    regression: str = setting("l1", "loss of centres: l1, l2 or huber (figure 6.30)")
     samples: int = setting(5000, "pixels of a batch in the embedding loss")
     sampling: str = setting(
         "instance", "their shares: each instance the same, balanced between classes, too, or random"
@@ -64,6 +66,7 @@ class PixelConfig(FrameConfig):
             *((name, getattr(self, name) >= 0, "at least 0") for name in factors),
             ("rates", bool(self.rates) and min(self.rates) >= 1, "at least 1 each"),
             ("time_convs", set(self.time_convs) <= set(STARTS), f"of {', '.join(STARTS)}"),
+            ("regression", self.regression in REGRESSIONS, f"one of {', '.join(REGRESSIONS)}"),
             ("sampling", self.sampling in SAMPLINGS, f"one of {', '.join(SAMPLINGS)}"),
             ("upsampling", self.upsampling in UPSAMPLINGS, f"one of {', '.join(UPSAMPLINGS)}"),
             ("past", self.past >= 0, "at least 0"),
@@ -110,6 +113,8 @@ TINY: dict[str, Any] = {
     "rates": (2, 4, 6),
     "norm": "batch",
     "samples": 1000,
+    # At a tenth, Eq. 2.5 of 1,000 samples outweighs the class loss, and nothing else is learned.
+    "loss_factor": 1e-4,
     "min_size": SMALL_SIDE,
     "max_size": 2 * SMALL_SIDE,
     "neighbours": (5,),

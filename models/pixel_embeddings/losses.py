@@ -89,7 +89,9 @@ def sampled(tracks, labels, valid, chance, how, classes):
 
 
 def contrastive(embeddings, tracks, margin):
-    """Return the mean over pairs of d^2 within an instance, else of max(alpha - d, 0)^2 (Eq. 2.5).
+    """Return the sum over pairs of d^2 within an instance, else of max(alpha - d, 0)^2 (Eq. 2.5).
+
+    The sum is divided by |E|, the number of embeddings, not of pairs: it grows with their number.
 
     Args:
         embeddings: (S, F). tracks: (S,) int32. margin: alpha.
@@ -102,7 +104,7 @@ def contrastive(embeddings, tracks, margin):
     # A root has no slope at 0.
     apart = ops.sqrt(ops.where(square > 1e-6, square, 1e-6))
     pushed = ops.maximum(margin - apart, 0.0) ** 2
-    return ops.mean(ops.where(same, square, pushed))
+    return ops.sum(ops.where(same, square, pushed)) / embeddings.shape[0]
 
 
 def centres_of(inputs):
@@ -133,13 +135,29 @@ def before(inputs, centres, frames):
     return places_before, ops.any(same, axis=2)
 
 
-def vote_losses(votes, cells, inputs, past):
-    """Return the l1 loss of the centres in px, and the loss of whether objects were there before.
+def regression_loss(difference, kind):
+    """Return (..., 1) values' loss of differences in px (thesis, Figure 6.30).
+
+    Args:
+        difference: (..., 2). kind: "l1", "l2" (squares), or "huber" (l2 up to a pixel, then l1).
+    """
+    size = ops.abs(difference)
+    if kind == "l2":
+        each = size**2
+    elif kind == "huber":
+        each = ops.where(size < 1, 0.5 * size**2, size - 0.5)
+    else:
+        each = size
+    return ops.sum(each, axis=-1)
+
+
+def vote_losses(votes, cells, inputs, past, kind="l1"):
+    """Return the loss of the centres in px, and the loss of whether objects were there before.
 
     Args:
         votes: (B, h, w, 2 + 3 past): the way to the centre, y and x in px, then for each frame
             before the way to the centre there and the logit of whether it was there.
-        cells: see `cells_of`. inputs: the network's. past: frames.
+        cells: see `cells_of`. inputs: the network's. past: frames. kind: see `regression_loss`.
     """
     centres = centres_of(inputs)
     rooms = cells["place"].shape[1:]
@@ -156,10 +174,10 @@ def vote_losses(votes, cells, inputs, past):
             ops.take_along_axis(values, places, axis=1), (-1, *rooms, values.shape[-1])
         )
 
-    def l1(predicted, target, chosen):
-        return mean_of(ops.sum(ops.abs(predicted - (of_cells(target) - here)), axis=-1), chosen)
+    def regression(predicted, target, chosen):
+        return mean_of(regression_loss(predicted - (of_cells(target) - here), kind), chosen)
 
-    way, there = l1(votes[..., :2], centres, is_object), ops.zeros(())
+    way, there = regression(votes[..., :2], centres, is_object), ops.zeros(())
     batch = ops.shape(votes)[0]
     for frames in range(1, past + 1):
         where, was = before(inputs, centres, frames)
@@ -168,7 +186,7 @@ def vote_losses(votes, cells, inputs, past):
         # Of the batch's first frames nothing is known.
         asked = ops.logical_and(is_object, (ops.arange(batch) >= frames)[:, None, None])
         moved = ops.logical_and(asked, known > 0)
-        way = way + l1(votes[..., first : first + 2], where, moved)
+        way = way + regression(votes[..., first : first + 2], where, moved)
         logit = votes[..., first + 2]
         each = ops.maximum(logit, 0.0) - logit * known + ops.log1p(ops.exp(-ops.abs(logit)))
         there = there + mean_of(each, asked)

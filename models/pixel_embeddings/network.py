@@ -83,7 +83,9 @@ class PixelEmbeddings(FrameNetwork):
             "embedding": losses.contrastive(chosen, ops.take(flat["track"], places), config.margin),
         }
         if votes is not None:
-            terms["centre"], terms["before"] = losses.vote_losses(votes, cells, inputs, config.past)
+            terms["centre"], terms["before"] = losses.vote_losses(
+                votes, cells, inputs, config.past, config.regression
+            )
         return terms
 
     def total(self, terms):

@@ -10,6 +10,8 @@ from models.networks.plan import TINY_DETECTOR, Plan, Profile
 from models.networks.temporal import STARTS
 from utils.config import check_settings, setting
 
+LOSSES = ("batch_hard", "batch_all", "quantile", "contrastive")
+
 
 @dataclass(frozen=True)
 class TrackRcnnNetworkConfig(DetectorConfig):
@@ -23,6 +25,10 @@ class TrackRcnnNetworkConfig(DetectorConfig):
     vector_size: int = setting(128, "values of an association vector (table 4.3)")
     margin: float = setting(0.2, "alpha of the batch-hard triplet loss (table 4.2)")
     loss_factor: float = setting(1.0, "lambda, what the association loss weighs (table 4.1)")
+    association_loss: str = setting(
+        "batch_hard", "batch_hard (Eq. 2.7), batch_all (2.6), quantile or contrastive (2.5)"
+    )
+    hardest: float = setting(0.2, "share of the hardest triplets in the quantile loss (1 / p)")
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
@@ -30,6 +36,8 @@ class TrackRcnnNetworkConfig(DetectorConfig):
         rules = (
             ("time_convs", set(self.time_convs) <= set(STARTS), f"of {', '.join(STARTS)}"),
             ("vector_size", self.vector_size >= 1, "at least 1"),
+            ("association_loss", self.association_loss in LOSSES, f"one of {', '.join(LOSSES)}"),
+            ("hardest", 0 < self.hardest <= 1, "in (0, 1]"),
             ("margin", self.margin >= 0, "at least 0"),
             ("loss_factor", self.loss_factor >= 0, "at least 0"),
         )

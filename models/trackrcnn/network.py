@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+from models.networks import triplets
 from models.networks.detector import Detector
 from models.networks.temporal import SeparableConv3D
-from models.networks.triplets import batch_hard, tracks_of
+from models.networks.triplets import tracks_of
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 
 
@@ -55,7 +56,15 @@ class TrackRCNN(Detector):
         tracks = tracks_of(inputs, objects)
         vectors = self.association(ops.reshape(features, (-1, features.shape[-1])))
         vectors = ops.cast(vectors, "float32")
-        return {"association": batch_hard(vectors, ops.reshape(tracks, (-1,)), self.config.margin)}
+        tracks, margin = ops.reshape(tracks, (-1,)), self.config.margin
+        kind = self.config.association_loss
+        if kind == "quantile":
+            loss = triplets.quantile(vectors, tracks, margin, self.config.hardest)
+        else:
+            losses = {"batch_hard": triplets.batch_hard, "batch_all": triplets.batch_all,
+                      "contrastive": triplets.contrastive_pairs}  # fmt: skip
+            loss = losses[kind](vectors, tracks, margin)
+        return {"association": loss}
 
     def total(self, terms):
         """Return the losses' sum, that of association times lambda (thesis, section 4.2)."""

@@ -78,6 +78,8 @@ def test_motsnet_counts_time_and_overlap():
     assert len(set(track_with(config, found, z)[0].tolist())) == 2
     assert len(set(track_with(replace(config, overlap_weight=0.2), found, z)[0].tolist())) == 1
     assert len(set(track_with(replace(config, limit=1.2), found, z)[0].tolist())) == 1
+    # Without the time it is 0.6.
+    assert len(set(track_with(replace(config, time_weight=0.0), found, z)[0].tolist())) == 1
 
 
 def test_weak_detections_and_short_tracks_are_left_out():

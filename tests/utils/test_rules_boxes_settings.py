@@ -127,6 +127,18 @@ def test_duplicates_are_masks_in_one_place_and_the_higher_score_stays():
     assert len(apply_rules(trusted, (1,), DetectionRules(max_overlap=0.5))[0]) == 3
 
 
+def test_two_detectors_are_fused_by_intersection_over_minimum():
+    # A part of a person beside the whole: IoU 0.25, but all of it lies in the other.
+    boxes = [(0.9, (5, 5, 10, 20)), (0.8, (5, 5, 10, 5)), (0.7, (30, 5, 10, 20))]
+    found = make_detections([(0, 0, 1, score, box) for score, box in boxes])
+    assert len(apply_rules(found, (1,), DetectionRules(max_overlap=0.5))[0]) == 3
+    kept, dropped = apply_rules(found, (1,), DetectionRules(max_iom=0.9))
+    assert kept.scores.round(1).tolist() == pytest.approx([0.9, 0.7])
+    assert dropped["duplicate"] == 1
+    with pytest.raises(ValueError, match=r"max_iom must be in \(0, 1\]"):
+        DetectionRules(max_iom=0.0)
+
+
 def test_the_least_area_is_of_the_box_not_of_the_mask():
     found = make_detections([(0, 1, 1, 0.9, (0, 0, 10, 10))])
     wide = replace(found, boxes_xywh=np.array([[0, 0, 15.0, 10.0]]))

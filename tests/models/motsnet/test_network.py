@@ -161,3 +161,23 @@ def test_weights_to_start_with_are_taken_class_by_class(network):
 def test_settings_without_a_meaning_are_refused():
     with pytest.raises(ValueError, match="vector_size must be at least 1"):
         replace(SMALL, vector_size=0)
+
+
+def test_pooling_of_the_box_does_not_heed_the_mask():
+    keras.utils.set_random_seed(4)
+    networks = {kind: MOTSNet(replace(SMALL, pooling=kind)) for kind in ("mask", "box")}
+    networks["box"].set_weights(networks["mask"].get_weights())
+    levels = networks["box"].features(np.random.default_rng(0).random((1, 64, 64, 3), np.float32))
+    boxes, sizes = np.float32([[[4, 4, 40, 40]]]), np.float32([[64, 64]])
+    side, labels = SMALL.mask_size, np.int32([[1]])
+    half = np.zeros((1, 1, side, side), bool)
+    half[..., : side // 2] = True
+    found = {}
+    for kind, network in networks.items():
+        for name, inside in (("half", half), ("whole", np.ones_like(half))):
+            found[kind, name] = numpy(network.embeddings(levels, boxes, sizes, inside, labels))
+    assert np.allclose(found["box", "half"], found["box", "whole"])
+    assert np.allclose(found["box", "whole"], found["mask", "whole"])
+    assert not np.allclose(found["mask", "half"], found["mask", "whole"])
+    with pytest.raises(ValueError, match="pooling must be mask or box"):
+        replace(SMALL, pooling="none")

@@ -69,7 +69,18 @@ def test_the_embedding_loss_is_that_of_all_pairs():
         for b in range(9):
             apart = np.linalg.norm(points[a] - points[b])
             total += apart**2 if tracks[a] == tracks[b] else max(5 - apart, 0) ** 2
-    assert np.isclose(float(losses.contrastive(points, tracks, 5.0)), total / 81, rtol=1e-4)
+    # Divided by the number of embeddings, not of pairs.
+    assert np.isclose(float(losses.contrastive(points, tracks, 5.0)), total / 9, rtol=1e-4)
+
+
+def test_losses_of_centres_by_hand():
+    away = np.float32([[0.5, -2.0], [0.0, 3.0]])
+    for kind, expected in (
+        ("l1", [2.5, 3.0]),
+        ("l2", [0.25 + 4, 9.0]),
+        ("huber", [0.125 + 1.5, 2.5]),  # squares up to a pixel, then a line
+    ):
+        assert numpy(losses.regression_loss(away, kind)).tolist() == expected
 
 
 def drawn(how, count=600):

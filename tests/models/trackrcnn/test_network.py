@@ -11,6 +11,7 @@ from scipy.ndimage import convolve
 from models.frame_networks import NETWORKS
 from models.maskrcnn.config import MaskRcnnConfig
 from models.maskrcnn.network import MaskRCNN
+from models.networks import triplets
 from models.networks.inference import NetworkSegmenter
 from models.networks.temporal import SeparableConv3D
 from models.networks.triplets import batch_hard
@@ -193,3 +194,46 @@ def test_the_thesis_variants_are_settings():
         replace(SMALL, time_convs=("none",))
     with pytest.raises(ValueError, match="margin must be at least 0"):
         replace(SMALL, margin=-1.0)
+
+
+# Two of track 1 at 0 and 3, one of track 2 at 5, and a row that is no detection.
+LINE, WHO = np.float32([[0.0], [3.0], [5.0], [9.0]]), np.int32([1, 1, 2, 0])
+
+
+def test_batch_all_is_the_mean_over_all_triplets():
+    # (0, 3, 5): 3 - 5 + 1 < 0; (3, 0, 5): 3 - 2 + 1 = 2. The lone one of track 2 has no positive.
+    assert float(triplets.batch_all(LINE, WHO, 1.0)) == pytest.approx((0 + 2) / 2)
+    assert float(triplets.batch_all(LINE, np.int32([1, 2, 3, 0]), 1.0)) == 0
+
+
+def test_the_quantile_takes_the_hardest_triplets():
+    points, who = np.float32([[0.0], [1.0], [2.0], [4.0]]), np.int32([1, 1, 2, 2])
+    each = sorted(
+        (
+            max(abs(a - p) - abs(a - n) + 0.5, 0)
+            for i, a in enumerate(points.ravel())
+            for j, p in enumerate(points.ravel())
+            for k, n in enumerate(points.ravel())
+            if i != j and who[i] == who[j] and who[i] != who[k]
+        ),
+        reverse=True,
+    )
+    assert len(each) == 8
+    for share, count in ((0.25, 2), (0.3, 3), (1.0, 8), (0.01, 1)):
+        loss = float(triplets.quantile(points, who, 0.5, share))
+        assert loss == pytest.approx(sum(each[:count]) / count, abs=1e-6)
+
+
+def test_pairs_by_hand():
+    # Within: 3 apart, both ways, squared: 18. Between, margin 6: 1 and 4 closer, both ways: 34.
+    assert float(triplets.contrastive_pairs(LINE, WHO, 6.0)) == pytest.approx((18 + 34) / 3)
+
+
+@pytest.mark.parametrize("kind", ["batch_all", "quantile", "contrastive"])
+def test_the_association_loss_is_a_setting(kind):
+    network = TrackRCNN(replace(SMALL, association_loss=kind))
+    assert network.config.association_loss == kind
+    with pytest.raises(ValueError, match="association_loss must be one of batch_hard"):
+        replace(SMALL, association_loss="none")
+    with pytest.raises(ValueError, match=r"hardest must be in \(0, 1\]"):
+        replace(SMALL, hardest=0.0)

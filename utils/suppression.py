@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
@@ -9,12 +12,14 @@ from pycocotools import mask as coco_mask
 from utils.detections import Detections
 
 
-def intersection_over_minimum(detections: Detections) -> npt.NDArray[np.float64]:
+def intersection_over_minimum(masks: Sequence[dict[str, Any]]) -> npt.NDArray[np.float64]:
     """Return (n, n) shares: what two masks have in common, of the smaller one.
 
     A mask that lies within a much larger one has a small IoU with it, but an IoM of 1.
+
+    Args:
+        masks: run lengths as pycocotools takes them.
     """
-    masks = detections.coco()
     if not masks:
         return np.zeros((0, 0))
     # Of a "crowd" pycocotools takes the first mask's area alone for the union.
@@ -30,7 +35,7 @@ def kept_by_iom(detections: Detections, limit: float) -> npt.NDArray[np.bool_]:
         limit: IoM with a better mask of the same class above which a mask is suppressed.
     """
     keep = np.zeros(len(detections), bool)
-    shared = intersection_over_minimum(detections)
+    shared = intersection_over_minimum(detections.coco())
     same = detections.classes[:, None] == detections.classes
     for row in np.argsort(-detections.scores, kind="stable").tolist():
         keep[row] = not (keep & same[row] & (shared[row] > limit)).any()
