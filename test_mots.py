@@ -14,6 +14,7 @@ from pipeline.flags import GONE, SettingsFlags, add_flags, add_split, check_flag
 from pipeline.parallel import Means
 from pipeline.request import Files, Request
 from pipeline.run import execute
+from pipeline.submission import SERVERS
 from utils.cli import Parser, counted, frame_size, positive, run, say
 from utils.formats.base import Options
 from utils.formats.registry import FORMATS
@@ -33,6 +34,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, help="folder for the results")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
     add_flags(group, "min-score", "min-area", "min-length")
+    add("--submit", choices=SERVERS, help="write the archive that the benchmark's server takes")
     add("--visualize", action="store_true", help="videos and t-SNE pictures")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add("--seed", type=int, default=0, help="random seed of the t-SNE pictures")
@@ -109,6 +111,7 @@ def request_of(args: argparse.Namespace) -> Request:
         args.seed,
         {"preset": args.preset},
         named,
+        args.submit,
     )
 
 

@@ -78,6 +78,7 @@ class Request:
         output: folder for the results.
         ground_truth: masks with ids to score against, a file or a folder, or None.
         write: formats of results beside MOTS txt. report: whether to make report.html.
+        submit: server whose archive is written, see `pipeline.submission`; None: none.
         annotated_only: leave results in frames without truth out of the scores.
         visualize: whether to make videos and pictures of files; seed: of t-SNE.
         asked: further facts for the summary, as the user gave them.
@@ -95,6 +96,7 @@ class Request:
     seed: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)
     named: Callable[[DataSet], Settings] | None = None
+    submit: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""

@@ -23,7 +23,8 @@ STAGED = ".new."
 JOURNAL = ".installing"  # lists what of a staged folder is to be put in place
 PICTURES = "pictures"
 DETECTIONS = "detections"  # what segment.py writes
-FOLDERS = (PICTURES, DETECTIONS, *(writer.folder for writer in WRITERS.values()))
+SUBMISSION = "submission"  # the archive for a server
+FOLDERS = (PICTURES, DETECTIONS, SUBMISSION, *(writer.folder for writer in WRITERS.values()))
 PICTURE_ENDS = (".mp4", ".png", "_tsne.png")
 
 

@@ -18,6 +18,7 @@ from pipeline.request import Request, Video
 from pipeline.results import OutputFolder
 from pipeline.sinks import FormatsSink, MotsSink, PicturesSink, ReportSink, ScoresSink, Sink
 from pipeline.source import FileSource, Source
+from pipeline.submission import SubmissionSink, check_submission
 from pipeline.tracked import Outcome
 from pipeline.video_source import VideoSource
 from utils.detections import Detections
@@ -66,6 +67,10 @@ def sinks_of(request: Request, source: Source, folder: Path) -> list[Sink]:
     if request.ground_truth is not None:
         boxes = getattr(source, "box_truth", {})
         sinks.append(ScoresSink(pipeline, request.annotated_only, boxes))
+    if request.submit is not None:
+        names = [s.sequence for s in getattr(source, "sequences", ())]
+        check_submission(request.submit, pipeline.settings.data_set, names)
+        sinks.append(SubmissionSink(folder, request.submit))
     if request.report:
         sinks.append(ReportSink(folder, pipeline))
     return sinks

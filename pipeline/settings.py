@@ -95,7 +95,7 @@ def settings_for(
         data_set: DataSet.
         tracker: name in the registry; None takes the data set's own.
         rules_of: preset whose detection rules hold; None takes the tracker's own, else those of
-            "paper".
+            "authors", by whose thresholds the papers' systems were compared.
 
     Raises:
         ValueError: no such tracker, or it has no preset for the data set.
@@ -106,7 +106,7 @@ def settings_for(
         if wanted is not None and wanted in PRESETS and wanted not in data_set.presets:
             names = ", ".join(data_set.presets)
             raise ValueError(f"{data_set.name} has the presets {names}, got {wanted}")
-    rules = data_set.presets[rules_of or (name if name in data_set.presets else "paper")].rules
+    rules = data_set.presets[rules_of or (name if name in data_set.presets else "authors")].rules
     chosen = data_set.presets[name].tracker if name in data_set.presets else {}
     return Settings(data_set, name, kind.settings(**chosen), rules, classes=data_set.tracked)
 

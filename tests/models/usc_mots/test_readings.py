@@ -108,7 +108,7 @@ def test_classes_share_a_window_or_have_their_own():
         assert ids_of(nodes, classes=classes, tau=2, classes_apart=apart) == expected
 
 
-def test_the_presets_differ_in_four_rules():
+def test_the_presets_differ_in_five_rules():
     changed = {
         "gated": ("either", "newer"),
         "centre_rule": ("mean", "nearest"),
@@ -124,7 +124,8 @@ def test_the_presets_differ_in_four_rules():
             if value != getattr(authors, name)
         }
         assert found == changed
-        assert of.presets["paper"].rules == of.presets["authors"].rules
+        scores = [of.presets[name].rules.min_score.get(1) for name in ("paper", "authors")]
+        assert scores == ([0.7, 0.6] if of.name in ("kitti", "mots") else [None, None])
         assert (paper.order, paper.fullest, paper.labelling) == ("time", "oldest", "newest")
         assert paper.restarts == 10
 
