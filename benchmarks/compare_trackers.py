@@ -91,7 +91,7 @@ def prepare(data: Path, output: Path) -> dict[str, Path]:
 
 def pipeline_of(tracker: str, dataset: DataSet) -> Pipeline:
     """Return the pipeline whose rules a tracker's detections have to meet, and ours who track."""
-    name, rules = MATCHED.get(tracker, tracker if tracker in PRESETS else "paper"), None
+    name, rules = MATCHED.get(tracker, tracker if tracker in PRESETS else "authors"), None
     if tracker in ("best", BOUND) or tracker.endswith(WEAK):
         name = rules = "best"
     return Pipeline(settings_for(dataset, name, rules))

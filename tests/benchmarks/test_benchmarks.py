@@ -71,7 +71,7 @@ def test_trackers_get_the_rows_that_their_rules_leave(tmp_path):
         name: set(truth.ids[associate(name, KITTI, tmp_path, scene_of(weak)) > 0].tolist())
         for name in ("mask IoU", "paper", BOUND)
     }
-    # 0.3 is below the authors' 0.6 and the paper's 0.7; `best`, whose rows the bound has, takes every score.
+    # 0.3 is below all their thresholds; `best`, whose rows the bound has, takes every score.
     assert kept == {"mask IoU": {2}, "paper": {2}, BOUND: {1, 2}}
     assert pipeline_of("trackers SORT, weak too", KITTI).settings.rules.min_score == {}
     assert pipeline_of("trackers SORT", KITTI).settings.rules.min_score[1] == 0.6
