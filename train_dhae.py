@@ -42,6 +42,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--dropout", type=float, default=0.25)
     _add_training(parser)
     args = parser.parse_args(arguments)
+    if args.choose is None:
+        real = data_set(args.dataset).box_truth is None and args.held_back != []
+        args.choose = "loss" if real else "association"
     state = args.output.with_suffix(".state.json")
     gain = args.location_gain
     for wrong, rule in (
@@ -73,8 +76,9 @@ def _add_training(parser: Parser) -> None:
     add("--batch-size", type=positive, default=1024)
     add("--learning-rate", type=float, default=1.0, help="of Adadelta")
     add("--seed", type=int, default=0)
-    add("--choose", choices=("association", "loss"), default="association", help="which epoch to "
-        "keep: best association, or least loss (paper), on the held-back ones")  # fmt: skip
+    add("--choose", choices=("association", "loss"), help="epoch to keep: least loss, or best "
+        "association, on the held-back ones (default: loss; association for generated sets or "
+        "where none is held back)")  # fmt: skip
     add("--associate-every", type=positive, default=1, help="epochs between two associations")
     add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
     add("--jit", choices=JIT, default="auto", help="compile a step by XLA")
