@@ -6,6 +6,7 @@ import argparse
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -104,7 +105,7 @@ def unpack(path: Path, folder: Path) -> int:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with archive.open(name) as source, target.open("wb") as file:
                         shutil.copyfileobj(source, file)
-            except (zipfile.BadZipFile, OSError, EOFError) as error:
+            except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
                 raise FormatError(path, None, "must be a whole archive", error) from None
             move_all(Path(staged), folder)
     return len(names)

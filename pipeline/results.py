@@ -59,9 +59,12 @@ class OutputFolder:
         foreign = [
             f for folder in FOLDERS if (path / folder).is_dir() for f in _files(path / folder)
         ]
-        if foreign and earlier_files(path) is None:
+        foreign += [path / SUMMARY] if (path / SUMMARY).exists() else []
+        unfinished = (path / JOURNAL).exists()  # the next run puts it in order, see __enter__
+        if foreign and not unfinished and earlier_files(path) is None:
             rule = "must be a new folder, or one with the results of an earlier run"
-            raise ValueError(f"{path}: {rule}, got {foreign[0]} and no {SUMMARY} of one")
+            got = foreign[0] if foreign[0].name != SUMMARY else "another"
+            raise ValueError(f"{path}: {rule}, got {got} and no {SUMMARY} of one")
         self._lock: int | None = None
         self._made: list[Path] = []
         self._staged: Path | None = None

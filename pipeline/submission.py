@@ -56,6 +56,11 @@ class SubmissionSink(Sink):
         files = {
             dataset.canonical(p.stem): p for p in (self.folder / WRITERS[MOTS].folder).glob("*.txt")
         }
+        missing = [name for name in dataset.splits["test"] if name not in files]
+        if missing:
+            text = f"--submit {self.server}: no archive is written, without {', '.join(missing)}"
+            summary["notes"].append(text)
+            return
         path = self.folder / SUBMISSION / f"{self.server}.zip"
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -13,9 +13,9 @@ from utils.data_sets import archives, data_set
 from utils.layouts import find_layout
 
 
-def archive_of(files):
+def archive_of(files, method=zipfile.ZIP_STORED):
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
+    with zipfile.ZipFile(stream, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return stream.getvalue()
@@ -66,6 +66,15 @@ def test_an_archive_that_is_none_or_leads_elsewhere_leaves_nothing(kitti, tmp_pa
     with pytest.raises(ValueError, match="names must stay in the archive's folder"):
         run(monkeypatch, "kitti_mots", "--output", tmp_path / "data")
     assert not (tmp_path / "data" / "kitti_mots").exists() and not (tmp_path / "evil.txt").exists()
+
+
+def test_an_archive_with_damaged_bytes_is_refused_in_one_line(tmp_path):
+    content = bytearray(archive_of({"0000.txt": bytes(range(256)) * 20}, zipfile.ZIP_DEFLATED))
+    content[60:90] = b"\xff" * 30
+    (tmp_path / "m.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"m\.zip: must be a whole archive"):
+        get_data.unpack(tmp_path / "m.zip", tmp_path / "mots")
+    assert not (tmp_path / "mots").exists()
 
 
 def test_what_has_no_address_is_said(kitti, tmp_path, monkeypatch, capsys):

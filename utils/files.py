@@ -133,7 +133,7 @@ def find_sequences(path: Path | str, names: Iterable[str] | None = None) -> dict
     if path.is_file():
         files = {path.stem: path}
     elif path.is_dir():
-        files = {file.stem: file for file in sorted(path.glob("*.txt")) if file.is_file()}
+        files = {file.stem: file for file in sorted(path.glob("[!.]*.txt")) if file.is_file()}
     else:
         raise FormatError(path, None, "must be a txt file or a folder of txt files", "no such path")
     if not files:

@@ -65,8 +65,7 @@ def find_pictures(folder: Path | str, sequence: str) -> tuple[dict[int, Path], s
     """
     for outer in (Path(folder) / sequence, Path(folder)):
         for inner in INNER:
-            every = _pictures_in(outer / inner)
-            files = [path for path in every if DIGITS.search(path.stem)] or every
+            files, left = frame_files(_pictures_in(outer / inner))
             if not files:
                 continue
             numbers, how = number_frames([path.name for path in files])
@@ -76,9 +75,26 @@ def find_pictures(folder: Path | str, sequence: str) -> tuple[dict[int, Path], s
                     rule = f"a frame must be there once (also {by_number[number].name})"
                     raise FormatError(path, None, rule, f"frame {number}")
                 by_number[number] = path
-            left = [path for path in every if path not in files]
             return dict(sorted(by_number.items())), how, left
     return {}, LISTED, []
+
+
+def frame_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder that are frames, in natural order, and the others.
+
+    Beside files with frame numbers in their names, those without a number (`legend.png`) are none.
+    """
+    every = sorted(paths, key=_natural)
+    files = [path for path in every if DIGITS.search(path.stem)]
+    if not files or number_frames([path.name for path in files])[1] == LISTED:
+        return every, []
+    return files, [path for path in every if path not in files]
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Return what sorts `a2` before `a10`."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts if p]
 
 
 def _pictures_in(folder: Path) -> list[Path]:

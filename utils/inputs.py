@@ -9,10 +9,10 @@ from pathlib import Path
 from utils.data_sets import ALL, DataSet
 from utils.detections import Detections
 from utils.files import FormatError, instances_folder
-from utils.formats.base import Options
+from utils.formats.base import File, Options
 from utils.formats.merging import merge_sequences
 from utils.formats.reading import read_each
-from utils.truth import check_truth
+from utils.truth import check_truth, on_frames_of
 from utils.video_names import informative, repeated, video_names
 
 
@@ -139,6 +139,9 @@ def _paired(
                 f"{name}: ground truth and no detections: {len(truth)} masks count as missed "
                 "(--sequences leaves it out)"
             )
+        truth, said = on_frames_of(merged[name], truth, path)
+        truths[name] = path, truth
+        notes += [f"{name}: {said}"] if said else []
         check_truth(truth, merged[name], path)
 
 
@@ -164,12 +167,14 @@ def _merged(
     origin: dict[str, list[Path]] = {}
     titles = _titles(paths)
     for path in paths:
-        for _, part in read_each(path, options, format_name, None if path in titles else wanted):
-            if path in titles:
-                part = replace(part, sequence=titles[path])
-                if not wanted(part.sequence):
-                    continue
+        title = titles.get(path)
+        found = [d for _, d in read_each(path, options, format_name, None if title else wanted)]
+        if title and len(found) == 1 and found[0].sequence == File(path).stem:
+            found = [replace(found[0], sequence=title)]
+        for part in found:
             name = part.sequence
+            if title and not wanted(name):
+                continue
             origin.setdefault(name, []).append(path)
             if name not in merged:
                 merged[name] = part
@@ -185,7 +190,10 @@ def _merged(
 
 
 def _titles(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return {file: name} of files that are named alike, by names that tell no video: `gt.txt`."""
+    """Return {file: name} of files that are named alike, by names that tell no video: `gt.txt`.
+
+    It is the name of the file's one sequence, unless the file itself names what it holds.
+    """
     files = [path for path in paths if path.is_file()]
     stems = [path.name.removesuffix(".gz").rpartition(".")[0] for path in files]
     alike = [

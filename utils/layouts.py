@@ -75,9 +75,9 @@ def _truth_in(folder: Path, dataset: DataSet) -> tuple[Path, dict[str, Path]]:
     """Return the truth in a folder: where, and {sequence: file or folder}; none if it has none."""
     inner, pictures = folder / dataset.truth, folder / "instances"
     for place, found in (
-        (inner, {p.stem: p for p in sorted(inner.glob("*.txt"))}),
-        (pictures, {p.parent.name: p.parent for p in sorted(pictures.glob("*/*.png"))}),
-        (folder, {p.parent.parent.name: p for p in sorted(folder.glob("*/gt/gt.txt"))}),
+        (inner, {p.stem: p for p in sorted(inner.glob("[!.]*.txt"))}),
+        (pictures, {p.parent.name: p.parent for p in sorted(pictures.glob("[!.]*/[!.]*.png"))}),
+        (folder, {p.parent.parent.name: p for p in sorted(folder.glob("[!.]*/gt/gt.txt"))}),
     ):
         if found:
             return place, found

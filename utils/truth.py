@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pycocotools import mask as coco_mask
 from utils import masks
 from utils.detections import Detections
 from utils.files import FormatError
+from utils.frames import DIGITS
 
 MASK_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "IDS", "Frag", "MT", "ML", "IDF1", "HOTA", "F_DR")
 BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
@@ -54,6 +57,44 @@ def check_truth(truth: Detections, detections: Detections, path: Path | str) -> 
             rule = "ground-truth masks of a frame must be disjoint"
             value = f"ids {first} and {second} in frame {frame}"
             raise FormatError(path, None, rule, value)
+
+
+def on_frames_of(
+    detections: Detections, truth: Detections, path: Path | str
+) -> tuple[Detections, str]:
+    """Return a truth on the frame numbers of the detections, and what to say of it.
+
+    Frames that were counted in the order of their files' names have numbers that mean nothing
+    beyond their own input: the names tell which frame is which.
+
+    Raises:
+        FormatError: the truth has a picture that the detections lack.
+    """
+    if not detections.pictures or not truth.pictures:
+        return truth, ""
+    keys, others = _keys(detections.pictures), _keys(truth.pictures)
+    if not set(keys.values()) & set(others.values()):
+        keys, others = dict(detections.pictures), dict(truth.pictures)
+    number_of = {key: frame for frame, key in keys.items()}
+    if not number_of.keys() & set(others.values()):
+        return truth, "ground truth has other file names: its frames are taken in order"
+    for frame, key in others.items():
+        if key not in number_of:
+            rule = "each of its pictures must be among the detections (an empty file will do)"
+            raise FormatError(path, None, rule, truth.pictures[frame])
+    numbers = {frame: number_of[key] for frame, key in others.items()}
+    if all(old == new for old, new in numbers.items()):
+        return truth, ""
+    frames = np.array([numbers[f] for f in truth.frames.tolist()], truth.frames.dtype)
+    pictures = {numbers[frame]: name for frame, name in truth.pictures.items()}
+    said = "ground truth and detections hold different pictures: they are paired by file name"
+    return replace(truth, frames=frames, pictures=pictures), said
+
+
+def _keys(pictures: Mapping[int, str]) -> dict[int, object]:
+    """Return {frame: the numbers in its picture's name}, or the names where those are no key."""
+    keys: dict[int, object] = {f: tuple(DIGITS.findall(name)) for f, name in pictures.items()}
+    return keys if len(set(keys.values())) == len(keys) else dict(pictures)
 
 
 def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -193,16 +194,18 @@ def stream_name(address: str) -> str:
 class _Stream:
     """An address that FFmpeg opens (RTSP, HTTP, ...), until it ends or the user does it.
 
-    A connection that breaks is opened again, RETRIES times in a row at most; a file that ends does.
+    A connection that breaks is opened again, RETRIES times in a row at most, and what is a file
+    is read on from where it broke.
     """
 
     def __init__(self, address: str) -> None:
         self.address, self.notes = address, []  # type: tuple[str, list[str]]
         opened, self._decoded, stream = self._open()
-        self._first = opened, next(self._decoded, None)
-        if self._first[1] is None:
+        self._opened, self._first = opened, next(self._decoded, None)
+        self._finite = bool(stream.frames or stream.duration)
+        if self._first is None:
             raise FormatError(stream_name(address), None, "must give frames", "none")
-        self.size = _upright(self._first[1]).shape[:2]
+        self.size = _upright(self._first).shape[:2]
         self.rate = stream.average_rate or stream.guessed_rate
 
     def _open(self) -> tuple[Any, Any, Any]:
@@ -222,9 +225,10 @@ class _Stream:
     def __iter__(self) -> Iterator[tuple[int, Image]]:
         import av
 
-        number, failed = 0, 0
-        frame, decoded = self._first[1], self._decoded
+        number, read, failed = 0, 0, 0
+        frame, decoded = self._first, self._decoded
         while frame is not None:
+            read += 1
             image = _upright(frame)
             if image.shape[:2] == self.size:
                 yield number, image
@@ -237,11 +241,14 @@ class _Stream:
                 self.notes.append(f"{stream_name(self.address)}: {text}")
                 while frame is None and failed <= RETRIES:
                     time.sleep(failed)
+                    self._opened.close()
                     try:
-                        _, decoded, _ = self._open()
-                        frame = next(decoded, None)
+                        self._opened, decoded, _ = self._open()
+                        skipped = read if self._finite else 0
+                        frame = next(itertools.islice(decoded, skipped, None), None)
                     except (FormatError, av.FFmpegError):
-                        failed += 1
+                        frame = None
+                    failed += frame is None
 
 
 class _Camera:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from pipeline.results import LOCK, OutputFolder
+from pipeline.results import LOCK, SUMMARY, OutputFolder
 
 
 def write(folder, *names):
@@ -182,3 +182,32 @@ def test_a_kill_at_any_file_operation_leaves_the_old_results_or_the_new_ones(tmp
             break
         count += 1
     assert outcomes == {True, False} and count > 10
+
+
+def test_a_first_run_that_was_stopped_while_it_put_results_in_place_is_finished(
+    tmp_path, monkeypatch
+):
+    moved = []
+
+    def stopping(source, target):
+        if str(target).endswith(SUMMARY):
+            raise KeyboardInterrupt
+        moved.append(target)
+        return replace(source, target)
+
+    replace = os.replace
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with OutputFolder(tmp_path) as folder:
+            write(folder, "data/0001.txt")
+            patch.setattr(os, "replace", stopping)
+            folder.install(summary())
+    assert (tmp_path / "data" / "0001.txt").exists() and not (tmp_path / SUMMARY).exists()
+    with OutputFolder(tmp_path):
+        assert json.loads((tmp_path / SUMMARY).read_text())["files"] == ["data/0001.txt"]
+
+
+def test_a_summary_of_another_program_is_not_written_over(tmp_path):
+    (tmp_path / SUMMARY).write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match="must be a new folder"):
+        OutputFolder(tmp_path)
+    assert (tmp_path / SUMMARY).read_text() == '{"mine": 1}'

@@ -8,7 +8,7 @@ import pytest
 from pipeline.request import Files, Request
 from pipeline.run import execute
 from pipeline.settings import settings_for
-from pipeline.submission import check_submission, server_name
+from pipeline.submission import SubmissionSink, check_submission, server_name
 from tests.conftest import make_detections, write_scored
 from utils.data_sets import data_set
 
@@ -45,3 +45,13 @@ def test_a_missing_sequence_or_another_data_set_is_refused_before_tracking(tmp_p
         check_submission("kitti", data_set("mots"), TEST)
     check_submission("kitti", data_set("kitti"), [f"{n:04d}" for n in range(29)])
     assert server_name("kitti", "0003") == "0003.txt"
+
+
+def test_no_archive_is_written_if_a_sequence_failed(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in TEST[1:]:
+        (tmp_path / "data" / f"{name}.txt").write_text("")
+    summary = {"notes": []}
+    SubmissionSink(tmp_path, "mots_challenge").finish(summary)
+    assert not (tmp_path / "submission").exists()
+    assert summary["notes"] == ["--submit mots_challenge: no archive is written, without 0001"]

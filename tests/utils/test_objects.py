@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from utils.formats.base import Classes
 from utils.formats.objects import detections_of
@@ -158,3 +159,31 @@ def test_classes_keep_their_numbers_from_frame_to_frame():
     swapped.names = {0: "cup", 7: "person"}
     second = detections_of(swapped, 1, classes=classes)
     assert first.classes.tolist() == [1, 8] and second.classes.tolist() == [8, 1]
+
+
+@pytest.mark.parametrize("kind", ["truth", "bytes", "rle"])
+def test_a_list_of_one_object_is_one_object(kind):
+    mask = np.zeros((20, 30), bool)
+    mask[4:9, 5:12] = True
+    one = {
+        "truth": mask,
+        "bytes": mask.astype(np.uint8) * 255,
+        "rle": coco_mask.encode(np.asfortranarray(mask, np.uint8)),
+    }[kind]
+    for given in ([one], [one, one]):
+        found = detections_of(given, 0)
+        areas = [int(coco_mask.area(r)) for r in found.coco(np.arange(len(found)))]
+        assert areas == [35] * len(given) and not found.ids.any()
+
+
+def test_a_batch_of_one_label_image_is_all_its_objects():
+    image = np.zeros((20, 30), np.int32)
+    image[4:9, 5:12], image[12:15, 5:9] = 1, 2
+    assert sorted(detections_of([image], 0).ids.tolist()) == [1, 2]
+
+
+def test_an_objects_identity_does_not_depend_on_who_else_is_seen():
+    mask = np.zeros((20, 30), bool)
+    mask[4:9, 5:12] = True
+    (alone,) = detections_of({1: mask}, 1).ids
+    assert detections_of({0: mask, 1: mask}, 0).ids.tolist()[1] == alone != 0

@@ -219,12 +219,14 @@ def write(path: Path, output: Output) -> None:
     result, rows = output.result, output.rows
     frames = result.frames
     last = int(frames.max(initial=-1))
-    step = int(np.diff(np.unique(frames)).min(initial=max(1, last)))
+    step = max(1, int(np.gcd.reduce(np.diff(np.unique(frames)))))
     labels = sorted({int(c) for c in result.classes[rows]} | set(output.names))
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n')
         file.write("<version>1.1</version>\n<meta><task>")
         file.write(f"<name>{escape(result.sequence)}</name><size>{last + 1}</size>")
+        if step > 1:  # as CVAT says that shapes are held for a step, not for a frame
+            file.write(f"<frame_filter>step={step}</frame_filter>")
         file.write("<mode>interpolation</mode><overlap>0</overlap><labels>")
         for cls in labels:
             file.write(f"<label><name>{escape(output.name(cls))}</name></label>")

@@ -87,6 +87,8 @@ def mask_of(rows: Rows, place: str, segmentation: Json, size: Size | None) -> by
         rule = f"a mask must have its frame's size {size[0]} {size[1]} (height width)"
         raise rows.fail(place, rule, " ".join(map(str, given)))
     height, width = rows.fix_size(place, *given)
+    if isinstance(counts, bytes):  # of Python, as pycocotools has them
+        return counts
     if isinstance(counts, str):
         return counts.encode("latin-1", "replace")
     if not isinstance(counts, list):

@@ -48,7 +48,11 @@ class LabelStudio(Format):
         tasks = load(file)
         if not isinstance(tasks, list):
             raise rows.fail(None, "must be a list of tasks", type(tasks).__name__)
-        frames = rows.number("tasks", [_image(rows, i, task) for i, task in enumerate(tasks)])
+        images = [_image(rows, i, task) for i, task in enumerate(tasks)]
+        plain = [UPLOADED.sub("", image) for image in images]  # as before they were uploaded
+        if len(set(plain)) < len(set(images)):  # dates, which look alike
+            plain = images
+        frames = rows.number("tasks", plain)
         names: list[str] = []
         skipped = 0
         for i, (frame, task) in enumerate(zip(frames, tasks, strict=True)):
@@ -118,13 +122,13 @@ def _bitmask(rows: Rows, place: str, holder: Json, size: Size) -> npt.NDArray[np
 
 
 def _image(rows: Rows, number: int, task: Json) -> str:
-    """Return the file name of a task's image, as it was before it was uploaded."""
+    """Return the file name of a task's image."""
     data = value(rows, f"task {number}", task, "data", dict)
     texts = [v for v in data.values() if isinstance(v, str)]
     pictures = [v for v in texts if Path(v.split("?")[0]).suffix.lower() in SUFFIXES]
     image = data.get("image")
     text = image if isinstance(image, str) else next(iter([*pictures, *texts]), str(number))
-    return UPLOADED.sub("", text.rsplit("/", 1)[-1])
+    return text.rsplit("/", 1)[-1]
 
 
 def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:

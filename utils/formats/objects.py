@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as coco_mask
 
 from utils import masks
 from utils.detections import Detections
@@ -53,7 +52,7 @@ def detections_of(
     place = f"frame {frame}"
     if isinstance(source, Detections):
         return checked(source)
-    if isinstance(source, list) and len(source) == 1 and not _is_sam(source[0]):
+    if isinstance(source, list) and len(source) == 1 and not _is_one_object(source[0]):
         source = source[0]  # what a model returns for a batch of one
     if isinstance(source, Mapping) and "instances" in source:  # Detectron2's predictor
         source = source["instances"]
@@ -92,8 +91,10 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
     if isinstance(source, Mapping) and source and all(_is_number(key) for key in source):
         return _by_object(rows, place, frame, source, classes)
     if _is_rles(source):
-        stack = np.array([_decoded(rows, place, item) for item in source])
-        return _add(rows, place, frame, (stack, None, None), 0, classes)
+        for i, item in enumerate(source):
+            where = f"{place} mask {i}"
+            rows.add(where, frame, 1, mask_of(rows, where, dict(item), None))
+        return {1: UNKNOWN}
     table = _table(source, classes)
     if table is not None:
         return _add(rows, place, frame, table, 0, classes)
@@ -140,17 +141,19 @@ def _is_plane(item: Any) -> bool:
     return has and not isinstance(item, np.generic) and len(getattr(item, "shape", ())) == 2
 
 
+def _is_one_object(item: Any) -> bool:
+    """Return whether something is the mask of one object, and no label image of several."""
+    if _is_plane(item):
+        values = _array(item)
+        return values.dtype.kind not in "iu" or len(np.unique(values[values != 0])) < 2
+    return _is_sam(item) or _is_rles([item])
+
+
 def _is_rles(source: Any) -> bool:
     """Return whether something is a list of COCO run lengths."""
     return isinstance(source, Sequence) and all(
         isinstance(item, Mapping) and {"counts", "size"} <= item.keys() for item in source
     )
-
-
-def _decoded(rows: Rows, place: str, item: Mapping[str, Any]) -> Array:
-    """Return the (H, W) mask of COCO run lengths."""
-    rle = mask_of(rows, place, dict(item), None)
-    return np.asarray(coco_mask.decode({"size": list(item["size"]), "counts": rle}))
 
 
 def _panoptic(
@@ -172,12 +175,12 @@ def _panoptic(
 def _by_object(
     rows: Rows, place: str, frame: int, source: Mapping[Any, Any], classes: Classes
 ) -> dict[int, str]:
-    """Take SAM 2's {object: mask} of a video's frame: the numbers are identities, from 1."""
+    """Take SAM 2's {object: mask} of a frame: its numbers, from 0, are identities less 1."""
     planes = {int(key): np.squeeze(_array(mask)) for key, mask in source.items()}
-    lowest = min(planes)
-    if lowest < 0 or any(plane.ndim != 2 for plane in planes.values()):
-        raise rows.fail(place, "{object: mask} must have numbers from 0 and masks (H, W)", lowest)
-    ids = [key + (lowest == 0) for key in planes]
+    if min(planes) < 0 or any(plane.ndim != 2 for plane in planes.values()):
+        got = min(planes)
+        raise rows.fail(place, "{object: mask} must have numbers from 0 and masks (H, W)", got)
+    ids = [key + 1 for key in planes]  # in every frame alike: object 0 may be in some only
     stack = np.stack([plane > 0 for plane in planes.values()])  # logits or truth values
     return _add(rows, place, frame, (stack, None, None), 0, classes, ids)
 

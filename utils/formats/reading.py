@@ -62,7 +62,10 @@ def read_each(
         for s, d in read
     ]
     for name in repeated([d.sequence for _, d in named]):
-        raise FormatError(path, None, "sequences must have names of their own", f"{name} twice")
+        where = " and ".join(str(p) for p, d in named if d.sequence == name)
+        raise FormatError(
+            path, None, "sequences must have names of their own", f"{name} in {where}"
+        )
     return [(p, d) for p, d in named if wanted is None or wanted(d.sequence)]
 
 

@@ -15,7 +15,7 @@ from utils.formats.labels import LabelPng, MotsPng, open_png
 from utils.formats.lines import numbered
 from utils.formats.merging import merge_sequences
 from utils.formats.registry import FORMATS, SUFFIXES, format_of
-from utils.frames import NUMBERS, SAID, number_frames
+from utils.frames import NUMBERS, SAID, frame_files, number_frames
 from utils.video_names import INNER, repeated, video_names
 
 DEEPEST = 4  # folders below the one that is named
@@ -139,9 +139,13 @@ def _object_of(source: Source) -> int | None:
     """Return the identity of a folder of one object's masks, None if it is none."""
     if not source.by_frame or not source.path.name.isdecimal() or not int(source.path.name):
         return None
-    first = next(iter(source.files.values()))
-    if not isinstance(source.format, LabelPng) or len(np.unique(open_png(first)[1])) > 2:
+    if not isinstance(source.format, LabelPng):
         return None
+    values: set[int] = set()
+    for file in source.files.values():
+        values |= set(np.unique(open_png(file)[1]).tolist()) - {0}
+        if len(values) > 1:
+            return None
     return int(source.path.name)
 
 
@@ -172,11 +176,25 @@ def find_sources(path: Path | str, forced: str | None = None) -> list[Source]:
             break
         folders = [p for f in folders for p in sorted(f.iterdir()) if p.is_dir() and _seen(p)]
         sources = [s for folder in folders for s in _of_folder(folder, path, forced)]
+    if folders != [path] and sources:
+        sources = _with_unread(sources, folders)
     if not sources:
         if forced:
             raise FormatError(path, None, f"must hold files of format {forced}", "none")
         raise FormatError(path, None, "must hold SEQ.txt files or others of a known format", "none")
     return _named(gathered(sources), path)
+
+
+def _with_unread(sources: list[Source], folders: list[Path]) -> list[Source]:
+    """Return sources, the first of which notes folders beside them whose masks are deeper."""
+    suffix = next(iter(sources[0].files.values())).suffix
+    used = {p for s in sources for p in (s.path, *s.path.parents)}
+    deeper = [f for f in folders if f not in used and next(f.glob(f"*/**/*{suffix}"), None)]
+    if not deeper:
+        return sources
+    note = f"not read, as their files are deeper: {', '.join(f.name for f in deeper[:5])}"
+    first = replace(sources[0], note="; ".join(filter(None, (sources[0].note, note))))
+    return [first, *sources[1:]]
 
 
 def _seen(folder: Path) -> bool:
@@ -221,6 +239,7 @@ def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
         File(p)
         for p in sorted(folder.iterdir())
         if p.is_file() and not p.name.startswith(".") and p.name not in NO_MASKS
+        if not p.name.lower().startswith("readme")
     ]
     files = [file for file in files if file.suffix in suffixes]
     if not files:
@@ -252,8 +271,18 @@ def _first_filled(files: list[File]) -> File:
         return next((f for f in files if numbered(f.head)), files[0])
     if files[0].suffix == ".png":
         mots = FORMATS[MotsPng.name]
-        return next((f for f in files[:20] if mots.fits(f)), files[0])
+        for file in files:  # a blank picture fits no kind; the first other one tells
+            if mots.fits(file) or not _blank(file):
+                return file
     return files[0]
+
+
+def _blank(file: File) -> bool:
+    """Return whether a PNG is a label image without a label."""
+    try:
+        return not open_png(file)[1].any()
+    except FormatError:
+        return False
 
 
 def _frames(known: Format, folder: Path, files: list[File]) -> Source:
@@ -262,13 +291,17 @@ def _frames(known: Format, folder: Path, files: list[File]) -> Source:
     Raises:
         FormatError: two files of one frame.
     """
-    names = [file.name for file in files]
-    numbers, how = number_frames(names)
+    paths, left = frame_files(file.path for file in files)
+    numbers, how = number_frames([path.name for path in paths])
     by_number: dict[int, File] = {}
-    for number, file in zip(numbers, files, strict=True):
+    for number, file in zip(numbers, map(File, paths), strict=True):
         if number in by_number:
             rule = f"a frame must be listed once (also {by_number[number].path.name})"
             raise FormatError(file.path, None, rule, f"frame {number}")
         by_number[number] = file
     ordered = {number: by_number[number] for number in sorted(by_number)}
-    return Source(known, folder, folder.resolve().name, ordered, SAID[how], by_frame=True)
+    said = [SAID[how] or ""]
+    if left:
+        said.append(f"{len(left)} files without a number are left out ({left[0].name})")
+    note = "; ".join(filter(None, said)) or None
+    return Source(known, folder, folder.resolve().name, ordered, note, by_frame=True)

@@ -53,6 +53,9 @@ class LabelTiff(Format):
         def images() -> Iterable[tuple[str, int, Array]]:
             for frame, file in files.items():
                 with _Tiff(file) as pages:
+                    if len(pages) > 1:
+                        rule = "a file a frame must hold one image each"
+                        raise FormatError(file.path, None, rule, len(pages))
                     yield file.path.name, frame, _page(file, pages, 0)
 
         return read_labels(rows, images(), plain, options)

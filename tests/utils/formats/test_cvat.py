@@ -5,9 +5,12 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from tests import independent
+from tests.conftest import make_detections
 from tests.utils.formats.scenes import check_reading, check_writing, output_of, read, scene_of
 from utils.files import FormatError
-from utils.formats.cvat import CvatXml
+from utils.formats.base import Output
+from utils.formats.cvat import CvatXml, write
+from utils.formats.reading import read_detections
 from utils.formats.writing import WRITERS
 
 
@@ -43,3 +46,10 @@ def test_tracks_are_read_to_the_pixel(tmp_path):
 
 def test_written_files_round_trip(tmp_path):
     check_writing(tmp_path, "cvat")
+
+
+def test_written_steps_are_read_as_steps(tmp_path):
+    found = make_detections([(f, 1, 1, 1.0, (3 + f, 4, 9, 9)) for f in (5, 10, 15, 30)])
+    write(tmp_path / "s.xml", Output(found, {1: "car"}, False))
+    again = read_detections(tmp_path / "s.xml")
+    assert again.frames.tolist() == [5, 10, 15, 30]

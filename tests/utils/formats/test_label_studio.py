@@ -22,3 +22,12 @@ def test_label_studio_takes_the_image_and_the_last_annotation(tmp_path):
 
 def test_brushes_are_read_to_the_pixel(tmp_path):
     check_reading(tmp_path, "label-studio", (LabelStudio,))
+
+
+def test_dates_before_names_are_no_marks_of_uploads(tmp_path):
+    path = independent.label_studio(independent.Scene.of(scene_of(2)), tmp_path)
+    tasks = json.loads(path.read_text())
+    for day, task in enumerate(tasks, 1):
+        task["data"] = {"image": f"/data/upload/2024010{day}-0001.png"}
+    path.write_text(json.dumps(tasks))
+    assert len(set(read(path).frames.tolist())) == len(tasks) > 1
