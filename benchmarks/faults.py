@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -75,8 +76,18 @@ def results(folder: Path) -> dict[str, bytes]:
         name = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in name.parts)
         if path.is_file() and not hidden and name.suffix not in (".html", ".json", ".md"):
-            kept[name.as_posix()] = path.read_bytes()
+            kept[name.as_posix()] = _timeless(path)
     return kept
+
+
+def _timeless(path: Path) -> bytes:
+    """Return what a file holds beside times: a network's weights, a history without seconds."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("config.json") + archive.read("model.weights.h5")
+    if path.suffix == ".csv":
+        return b"\n".join(line.rpartition(b",")[0] for line in path.read_bytes().splitlines())
+    return path.read_bytes()
 
 
 def inputs(folder: Path) -> Path:

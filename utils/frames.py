@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from utils.detections import Detections
 from utils.files import FormatError
-from utils.pictures import picture_size, read_picture
+from utils.pictures import Reader, picture_size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
@@ -19,9 +19,12 @@ DIGITS = re.compile(r"\d+")
 HASH = re.compile(r"[._]rf[._][0-9a-f]+$")  # what Roboflow puts behind names
 LARGEST = 1_000_001  # from it a number is a time or a key: its order counts, not its value
 GREY = 40  # of a frame without a picture
-NUMBERS, NATURAL, LISTED = "numbers", "natural", "listed"  # how frames were numbered
+# How frames were numbered.
+NUMBERS, MIXED, NATURAL, LISTED = "numbers", "mixed", "natural", "listed"
+BY_NUMBER = (NUMBERS, MIXED)
 SAID = {
     NUMBERS: None,
+    MIXED: "file names differ in more than a number: they are taken as frames of one sequence",
     NATURAL: "file names hold several numbers or times: frames are counted from 0 in their order",
     LISTED: "file names show no frame numbers: frames are counted from 0 in the order listed",
 }
@@ -30,10 +33,10 @@ SAID = {
 def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
     """Return the frame number of each file name of a sequence, and how they were found.
 
-    NUMBERS: the names are alike but for one number (`000012`, `well_t003_c2_masks`), or each holds
-    just one. NATURAL: they differ in several numbers, as dates and times do, or in one that is too
-    large for a frame's: counted from 0 in the order of all their numbers. LISTED: no two are alike,
-    as hashes: counted from 0 in the order given.
+    NUMBERS: the names are alike but for one number (`000012`, `well_t003_c2_masks`). MIXED: each
+    holds just one, beside other letters. NATURAL: they differ in several numbers, as dates and
+    times do, or in one that is too large for a frame's: counted from 0 in the order of all their
+    numbers. LISTED: no two are alike, as hashes: counted from 0 in the order given.
 
     Args:
         names: with or without folder and suffix.
@@ -50,7 +53,7 @@ def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
         rank = {key: n for n, key in enumerate(sorted({tuple(g) for g in groups}))}
         return [rank[tuple(g)] for g in groups], NATURAL
     if all(len(g) == 1 and g[0] < LARGEST for g in groups):
-        return [g[0] for g in groups], NUMBERS
+        return [g[0] for g in groups], MIXED
     return list(range(len(names))), LISTED
 
 
@@ -145,6 +148,7 @@ class FrameFolder:
         self.files, _, _ = find_pictures(folder, sequence)
         if names is not None:
             self.files = by_name(self.files.values(), names)
+        self._read = Reader(list(self.files.values()))
 
     @classmethod
     def of(cls, folder: Path | str, detections: Detections) -> FrameFolder:
@@ -187,7 +191,7 @@ class FrameFolder:
         if frame not in self.files:
             raise ValueError(f"{self.folder}: must hold a picture of frame {frame}, got none")
         path = self.files[frame]
-        image = read_picture(path)
+        image = self._read(path)
         if image.shape[:2] != tuple(self.size):
             self._refuse(path, image.shape[:2])
         return image

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ TURNED = (5, 6, 7, 8)  # orientations that swap height and width
 # What the end of a whole file holds, within TAIL bytes: tools append things of their own.
 ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
 TAIL = 4096
+SAMPLE = 5  # pictures of a sequence that are looked at for the bits in use
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:
@@ -36,33 +39,50 @@ def picture_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def read_picture(path: Path) -> Image:
-    """Return a picture as (height, width, 3) uint8 RGB.
+class Reader:
+    """Reads the pictures of one sequence as (height, width, 3) uint8 RGB.
 
-    Values of more than 8 bits are scaled by the bits that the picture uses: 12-bit data in a 16-bit
-    file fill the range.
+    Values of more than 8 bits are scaled by the bits that the sequence uses: 12-bit data in 16-bit
+    files fill the range, and a value is as bright in one frame as in another.
 
-    Raises:
-        FormatError: it is none, or ends early.
+    Args:
+        paths: of the sequence. SAMPLE of them say which bits are used; brighter ones are clipped.
     """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths[:: max(1, len(paths) // SAMPLE)]
+        self._white: float | None = None
+
+    def __call__(self, path: Path) -> Image:
+        """Return a picture.
+
+        Raises:
+            FormatError: it is none, or ends early.
+        """
+        image = _decoded(path)
+        if image.dtype != np.uint8:
+            if self._white is None:
+                self._white = max(_white(_decoded(p)) for p in self.paths)
+            scaled = np.nan_to_num(image.astype(np.float64)) * (256 / self._white)
+            image = np.clip(scaled, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+
+
+def _decoded(path: Path) -> npt.NDArray[Any]:
+    """Return a picture as OpenCV reads it: BGR, of any type."""
     check_whole(path)
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise FormatError(path, None, "must be a picture", "none that can be read")
-    if image.dtype != np.uint8:
-        image = _eight_bits(image)
-    return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+    return image
 
 
-def _eight_bits(image: npt.NDArray[np.generic]) -> Image:
-    """Return values of other types in 0..255."""
-    values = np.nan_to_num(image.astype(np.float64))
-    top = values.max(initial=0.0)
+def _white(image: npt.NDArray[Any]) -> float:
+    """Return the value just above the brightest that the bits in use can hold."""
+    top = float(np.nan_to_num(image.astype(np.float64)).max(initial=0.0))
     if image.dtype.kind == "f":
-        return np.clip(values * (255 / top if top > 1 else 255), 0, 255).astype(np.uint8)
-    bits = max(8, int(np.ceil(np.log2(top + 1))))
-    scaled: Image = (values / 2 ** (bits - 8)).astype(np.uint8)
-    return scaled
+        return max(1.0, top)
+    return float(2 ** max(8, int(np.ceil(np.log2(top + 1)))))
 
 
 def check_whole(path: Path) -> None:

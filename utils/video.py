@@ -17,7 +17,7 @@ import numpy.typing as npt
 from utils.cli import muted_stderr
 from utils.files import FormatError
 from utils.frames import SAID, SUFFIXES, find_pictures
-from utils.pictures import read_picture
+from utils.pictures import Reader
 
 Image = npt.NDArray[np.uint8]
 
@@ -166,15 +166,13 @@ class _Pictures:
         self.files, how, left = find_pictures(folder, "")
         if not self.files:
             raise FormatError(folder, None, f"must hold pictures ({', '.join(SUFFIXES)})", "none")
+        self._read = Reader(list(self.files.values()))
         self.size = self._read(next(iter(self.files.values()))).shape[:2]
         said = SAID[how]
         self.notes = [] if said is None else [said]
         if left:
             text = f"{len(left)} pictures without a number are left out ({left[0].name})"
             self.notes.append(text)
-
-    def _read(self, path: Path) -> Image:
-        return read_picture(path)
 
     def __iter__(self) -> Iterator[tuple[int, Image]]:
         for number, path in self.files.items():

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import make_detections
 from utils.frames import (
     LISTED,
+    MIXED,
     NATURAL,
     NUMBERS,
     FrameFolder,
@@ -24,7 +25,7 @@ from utils.frames import (
         (["well_t000_c2_cp_masks.png", "well_t001_c2_cp_masks.png"], [0, 1], NUMBERS),
         (["cam2_000005.png", "cam2_000006.png"], [5, 6], NUMBERS),
         (["frame_0012_jpg.rf.3f2a9c.png", "frame_0013_jpg.rf.aa11c0.png"], [12, 13], NUMBERS),
-        (["img1.png", "frame2.png"], [1, 2], NUMBERS),  # one number each
+        (["img1.png", "frame2.png"], [1, 2], MIXED),  # one number each
         (["000004.png"], [4], NUMBERS),
         (["cam2_000005.png"], [5], NUMBERS),  # of one name, the last
         (["c-12-31-00.png", "c-12-30-55.png"], [1, 0], NATURAL),

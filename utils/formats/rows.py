@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from utils import masks
 from utils.detections import MAX_CLASS, Detections
 from utils.files import FormatError, check_name, shown
-from utils.frames import NUMBERS, SAID, number_frames
+from utils.frames import BY_NUMBER, SAID, number_frames
 from utils.score_scales import ScoreError, to_unit
 from utils.video_names import repeated
 
@@ -72,11 +72,12 @@ class Rows:
         numbers, how = number_frames(names)
         if fields is not None and names:
             self.notes.append("frame numbers are those that the file gives its images")
-            if list(fields) != numbers or how != NUMBERS:
+            if list(fields) != numbers or how not in BY_NUMBER:
                 self.pictures.update(zip(fields, map(stem_of, names), strict=True))
             numbers = list(fields)
-        elif how == NUMBERS:
+        elif how in BY_NUMBER:
             self.notes.append("frame numbers are from the images' file names" if names else "")
+            self.notes.append(SAID[how] or "")
         else:
             self.notes.append(SAID[how] or "")
             self.pictures.update(zip(numbers, map(stem_of, names), strict=True))

@@ -15,7 +15,7 @@ from utils.formats.labels import LabelPng, MotsPng, open_png
 from utils.formats.lines import numbered
 from utils.formats.merging import merge_sequences
 from utils.formats.registry import FORMATS, SUFFIXES, format_of
-from utils.frames import NUMBERS, SAID, frame_files, number_frames
+from utils.frames import BY_NUMBER, SAID, frame_files, number_frames
 from utils.video_names import INNER, repeated, video_names
 
 DEEPEST = 4  # folders below the one that is named
@@ -83,7 +83,7 @@ class Source:
 
     def _with_pictures(self, detections: Detections) -> Detections:
         """Return a sequence with the names of its files where its frames are not their numbers."""
-        if number_frames([file.name for file in self.files.values()])[1] == NUMBERS:
+        if number_frames([file.name for file in self.files.values()])[1] in BY_NUMBER:
             return detections
         pictures = {number: file.stem for number, file in self.files.items()}
         return replace(detections, pictures=pictures)

@@ -23,8 +23,10 @@ from utils.formats.merging import merge_sequences
 from utils.formats.objects import detections_of
 from utils.formats.reading import read_all, read_detections
 from utils.formats.sources import find_sources, gathered
+from utils.frames import FrameFolder
 from utils.inputs import read_inputs
-from utils.pictures import picture_size, read_picture
+from utils.pictures import Reader, picture_size
+from utils.video import Frames
 
 
 def truth_in(path, name=None):
@@ -308,6 +310,10 @@ def test_cvat_shapes_are_held_between_keyframes(tmp_path):
     assert read(tmp_path / "a.xml").frames.tolist() == [2, 8]
 
 
+def read_picture(path):
+    return Reader([path])(path)
+
+
 def test_pictures_are_upright_whole_and_of_eight_bits(tmp_path):
     image = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
     exif = Image.Exif()
@@ -330,6 +336,17 @@ def test_pictures_are_upright_whole_and_of_eight_bits(tmp_path):
         (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
         with pytest.raises(ValueError, match=f"{name[0]}\\.{name[2:]}: must be a whole picture"):
             read_picture(tmp_path / name)
+
+
+def test_a_value_of_sixteen_bits_is_as_bright_in_every_frame(tmp_path):
+    for k, brightest in enumerate((2000, 4000, 30000)):
+        values = np.full((40, 60), 2000, np.uint16)
+        values[0, 0] = brightest
+        cv2.imwrite(str(tmp_path / f"{k}.png"), values)
+    frames = [image for _, image in Frames(str(tmp_path))]
+    assert {int(image[9, 9, 0]) for image in frames} == {2000 * 256 // 2**15}
+    again = FrameFolder(tmp_path.parent, tmp_path.name, (40, 60))
+    assert all(np.array_equal(again(k), image) for k, image in enumerate(frames))
 
 
 def test_sizes_of_turned_pictures_are_those_of_their_masks(tmp_path):
