@@ -21,6 +21,10 @@ class MotsNetNetworkConfig(DetectorConfig):
         "mask",
         "what the tracking head pools: cells of the mask, or the whole box (AVEBOX, table 1)",
     )
+    tracking_head: bool = setting(
+        True, "whether pooled features pass a trained head; without it they are the embeddings "
+        "(AVEMSK-TH and AVEBOX-TH, table 1)"
+    )  # fmt: skip
     mined: bool = setting(
         False, "tracks in half of a batch's frames or fewer teach no identity (section 4.2): for "
         "mined tracklets, which occlusions split"

@@ -60,15 +60,18 @@ class MOTSNet(Detector):
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config, **kwargs)
-        self.tracking_head = build_tracking_head(self.config)
-        self.by_class = self.by_class | {"tracking_vectors": (self.config.vector_size, False)}
+        if self.config.tracking_head:
+            self.tracking_head = build_tracking_head(self.config)
+            self.by_class = self.by_class | {"tracking_vectors": (self.config.vector_size, False)}
 
     def loss_names(self):
         """Return the names of the losses."""
-        return (*super().loss_names(), "association")
+        return (*super().loss_names(), *(["association"] if self.config.tracking_head else []))
 
     def embeddings(self, levels, boxes, sizes, inside, labels, used=None, training=False):
         """Return (B, S, N_e) unit vectors of boxes, each in the space of its class (Table 1).
+
+        Without a tracking head they are the pooled features, of which there are C.
 
         Args:
             levels: (B, h, w, C) each. boxes: (B, S, 4). sizes: (B, 2).
@@ -80,18 +83,27 @@ class MOTSNet(Detector):
         features = align(levels[: self.pooled], boxes, sizes, config.mask_size)
         if config.pooling == "box":
             inside = ops.ones_like(inside)
-        pooled = ops.reshape(mask_pool(features, inside), (-1, features.shape[-1]))
-        used = ops.ones_like(labels, "bool") if used is None else used
-        outputs = self.tracking_head([pooled, ops.reshape(used, (-1,))], training=training)
-        room = (*ops.shape(labels), len(config.classes), config.vector_size)
-        by_class = ops.reshape(ops.cast(outputs, "float32"), room)
-        of_label = ops.one_hot(ops.maximum(labels - 1, 0), len(config.classes))
-        vectors = ops.sum(by_class * of_label[..., None], axis=2)
+        vectors = ops.cast(mask_pool(features, inside), "float32")
+        if config.tracking_head:
+            vectors = self._of_class(vectors, labels, used, training)
         # The root of a sum of squares has no slope at 0.
         return vectors / ops.sqrt(ops.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)
 
+    def _of_class(self, pooled, labels, used, training):
+        """Return (B, S, N_e) outputs of the tracking head, of each box those of its class."""
+        config = self.config
+        used = ops.ones_like(labels, "bool") if used is None else used
+        flat = ops.reshape(pooled, (-1, pooled.shape[-1])), ops.reshape(used, (-1,))
+        outputs = self.tracking_head(flat, training=training)
+        room = (*ops.shape(labels), len(config.classes), config.vector_size)
+        by_class = ops.reshape(ops.cast(outputs, "float32"), room)
+        of_label = ops.one_hot(ops.maximum(labels - 1, 0), len(config.classes))
+        return ops.sum(by_class * of_label[..., None], axis=2)
+
     def more_losses(self, levels, features, objects, inputs):
         """Return the tracking head's loss, under true masks (section 4.2)."""
+        if not self.config.tracking_head:
+            return {}
         if self.config.mined:
             inputs = {**inputs, "tracks": often(ops.cast(inputs["tracks"], "int32"))}
         tracks = ops.reshape(tracks_of(inputs, objects), (-1,))
@@ -108,7 +120,7 @@ class MOTSNet(Detector):
     def total(self, terms):
         """Return L_TH + lambda (L_RPH + L_RSH)."""
         detection = sum(terms[name] for name in Detector.loss_names(self))
-        return terms["association"] + self.config.loss_factor * detection
+        return terms.get("association", 0.0) + self.config.loss_factor * detection
 
     def more_of(self, levels, detections, sizes):
         """Return the embeddings of the detections, under their own masks."""

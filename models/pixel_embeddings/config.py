@@ -32,9 +32,8 @@ class PixelConfig(FrameConfig):
     channels: int = setting(256, "of encoder's end, decoder and branches")
     low_channels: int = setting(48, "of the first stage's features in the decoder")
     rates: tuple[int, ...] = setting((6, 12, 18), "of the atrous convolutions, in cells of 16 px")
-    time_convs: tuple[str, ...] = setting(
-        ("identity",), "3-D convolutions after the encoder, each by how it starts"
-    )
+    time_convs: tuple[str, ...] = setting(("identity",), "3-D convolutions, each by how it starts")
+    time_place: str = setting("encoder", "after what they stand: encoder or decoder (figure 6.12)")
     embedding: int = setting(16, "values of a pixel's embedding")
     margin: float = setting(8.0, "alpha of the contrastive loss")
     loss_factor: float = setting(0.1, "lambda, what the embedding loss weighs")
@@ -66,6 +65,7 @@ class PixelConfig(FrameConfig):
             *((name, getattr(self, name) >= 0, "at least 0") for name in factors),
             ("rates", bool(self.rates) and min(self.rates) >= 1, "at least 1 each"),
             ("time_convs", set(self.time_convs) <= set(STARTS), f"of {', '.join(STARTS)}"),
+            ("time_place", self.time_place in ("encoder", "decoder"), "encoder or decoder"),
             ("regression", self.regression in REGRESSIONS, f"one of {', '.join(REGRESSIONS)}"),
             ("sampling", self.sampling in SAMPLINGS, f"one of {', '.join(SAMPLINGS)}"),
             ("upsampling", self.upsampling in UPSAMPLINGS, f"one of {', '.join(UPSAMPLINGS)}"),

@@ -51,9 +51,11 @@ class PixelEmbeddings(FrameNetwork):
     def call(self, inputs, training=False):
         """Return what is in the cells, or in training losses; see the class."""
         fine, deep = self.encoder(inputs["images"], training=training)
-        for layer in self.time_convs:
-            deep = layer(deep)
+        if self.config.time_place == "encoder":
+            deep = self._over_time(deep)
         features = self.decoder([fine, deep], training=training)
+        if self.config.time_place == "decoder":
+            features = self._over_time(features)
         logits = ops.cast(self.class_branch(features), "float32")
         embeddings = ops.cast(self.embedding_branch(features), "float32")
         votes = None
@@ -63,6 +65,12 @@ class PixelEmbeddings(FrameNetwork):
             return self.losses_of(logits, embeddings, votes, inputs)
         outputs = {"classes": ops.softmax(logits), "embeddings": embeddings}
         return outputs if votes is None else outputs | {"votes": votes}
+
+    def _over_time(self, x):
+        """Return features after the 3-D convolutions."""
+        for layer in self.time_convs:
+            x = layer(x)
+        return x
 
     def losses_of(self, logits, embeddings, votes, inputs):
         """Return the losses by name."""

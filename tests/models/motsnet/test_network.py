@@ -11,6 +11,7 @@ from models.motsnet.config import MotsNetNetworkConfig
 from models.motsnet.network import MOTSNet, mask_pool, often
 from models.networks.frame_network import variables_of
 from models.networks.inference import NetworkSegmenter
+from models.networks.roi_align import align
 from models.networks.starting import start_with
 from models.networks.triplets import batch_hard
 from tests.models.trackrcnn.test_network import batch, brute_force, frames_of, numpy
@@ -181,3 +182,22 @@ def test_pooling_of_the_box_does_not_heed_the_mask():
     assert not np.allclose(found["mask", "half"], found["mask", "whole"])
     with pytest.raises(ValueError, match="pooling must be mask or box"):
         replace(SMALL, pooling="none")
+
+
+@pytest.mark.parametrize("pooling", ["mask", "box"])
+def test_without_a_tracking_head_the_pooled_features_are_the_embeddings(pooling):
+    keras.utils.set_random_seed(4)
+    network = MOTSNet(replace(SMALL, tracking_head=False, pooling=pooling))
+    assert "association" not in network.loss_names()
+    levels = network.features(np.random.default_rng(0).random((1, 64, 64, 3), np.float32))
+    boxes, sizes = np.float32([[[4, 4, 40, 40]]]), np.float32([[64, 64]])
+    half = np.zeros((1, 1, SMALL.mask_size, SMALL.mask_size), bool)
+    half[..., : SMALL.mask_size // 2] = True
+    found = numpy(network.embeddings(levels, boxes, sizes, half, np.int32([[1]])))[0, 0]
+    cells = numpy(align(levels[: network.pooled], boxes, sizes, SMALL.mask_size))[0, 0]
+    mean = cells[half[0, 0]].mean(axis=0) if pooling == "mask" else cells.mean(axis=(0, 1))
+    assert np.allclose(found, mean / np.linalg.norm(mean), atol=1e-4)
+    network.compile(keras.optimizers.SGD(0.01))
+    losses = network.train_on_batch(batch(SMALL, 2), return_dict=True)
+    parts = [losses[name] for name in network.loss_names() if name != "loss"]
+    assert np.isclose(losses["loss"], sum(parts), rtol=1e-4)
