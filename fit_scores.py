@@ -99,6 +99,9 @@ def fitted(args: argparse.Namespace) -> ScoreCurves:
         ValueError: bad input; nothing is written then.
     """
     check_writable(args.output.parent)
+    for path in (*args.detections, args.ground_truth):
+        if path.resolve() == args.output.resolve():
+            raise ValueError(f"--output must not be one of the inputs, got {args.output}")
     flags = SettingsFlags.of(args, tracker="best", trusted="no")
     dataset = flags.data_set()
     options = Options(args.size, classes=Classes(own_names(dataset)))

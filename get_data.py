@@ -144,6 +144,8 @@ def main() -> None:
     """Do what the command line asks for."""
     args = parse_args()
     if args.check:
+        if not args.check.is_dir():
+            raise ValueError(f"--check must be a folder, got {args.check}")
         for dataset in DATA_SETS.values():
             if dataset.splits:
                 for line in report(args.check, dataset):

@@ -96,8 +96,8 @@ def main() -> None:
     args = parse_args()
     summary = execute(request_of(args))
     print_results(summary)
-    files = [name for name in summary["files"] if not name.startswith("data/")]
-    say(f"{args.output}: {', '.join([*summary['files'][:1], *files][:6])}")
+    files = sorted(summary["files"], key=lambda name: not name.startswith("data/"))
+    say(f"{args.output}: {', '.join(files[:6])}")
     if summary["stopped"]:
         sys.exit(130)
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models.networks.checkpoints import JIT, PRECISIONS, split
-from models.usc_mots.training_data import load_training_sequences
+from models.usc_mots.training_data import TrainingSequence, load_training_sequences
 from pipeline.flags import add_split
 from pipeline.settings import settings_for
-from utils.cli import Parser, import_keras, positive, run
+from utils.cli import Parser, import_keras, note, positive, run
 from utils.data_sets import DATA_SETS, data_set
 
 
@@ -103,6 +103,25 @@ DEFINING = (
 )  # fmt: skip
 
 
+def parts_of(
+    sequences: Sequence[TrainingSequence], names: Sequence[str] | None
+) -> tuple[list[TrainingSequence], list[TrainingSequence]]:
+    """Return the sequences to train on and those held back, without those that are empty.
+
+    Args:
+        sequences: all. names: of those held back; None: every fourth.
+    """
+    known = [s.detections.sequence for s in sequences]
+    whole, held_back = (
+        [s for s in part if len(s.boxes)] for part in split(sequences, known, names)
+    )
+    if not whole:
+        raise ValueError("a sequence that is trained on must have detections, got none")
+    if not held_back and names is None:
+        note("too few sequences to hold one back: the last epoch is kept")
+    return whole, held_back
+
+
 def main() -> None:
     """Read, train, say where the weights are."""
     args = parse_args()
@@ -114,12 +133,7 @@ def main() -> None:
     shape = network["patch_size"], network["channels"]
     which = args.sequences, args.split or chosen.training_split
     sequences = load_training_sequences(args.data, chosen, *shape, args.cache, *which)
-    names = [s.detections.sequence for s in sequences]
-    whole, held_back = (
-        [s for s in part if len(s.boxes)] for part in split(sequences, names, args.held_back)
-    )
-    if not whole:
-        raise ValueError("a sequence that is trained on must have detections, got none")
+    whole, held_back = parts_of(sequences, args.held_back)
     training = [s.thinned(args.stride) for s in whole]
     if chosen.object_size is None:
         network |= box_statistics(np.concatenate([s.boxes for s in training]))
@@ -142,7 +156,7 @@ def main() -> None:
     trainer.jit = JIT[args.jit]
     board = [keras.callbacks.TensorBoard(str(args.tensorboard))] if args.tensorboard else []
     best = trainer.run(args.epochs, args.resume, board, verbose=1 if sys.stdout.isatty() else 0)
-    print(f"{args.output}: best epoch {best['epoch']}; card, history and curves beside it")
+    print(f"{args.output}: epoch {best['epoch']} is kept; card, history and curves beside it")
 
 
 if __name__ == "__main__":

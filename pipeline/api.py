@@ -16,6 +16,7 @@ from pipeline.settings import Settings, changed, settings_for
 from pipeline.stages import Pipeline
 from pipeline.tracked import Tracked
 from utils.class_names import named_after, own_names
+from utils.cli import counted
 from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.formats.base import Classes, Options, Output
@@ -41,6 +42,11 @@ class Tracks:
 
     tracked: Tracked
     names: Mapping[int, str]
+
+    def __repr__(self) -> str:
+        ids, d = np.unique(self.ids[self.ids > 0]), self.tracked.detections
+        frames = counted(len(np.unique(d.frames)), "frame")
+        return f"Tracks({d.sequence!r}: {frames}, {len(d)} detections, {len(ids)} tracks)"
 
     @property
     def frames(self) -> npt.NDArray[np.int32]:

@@ -82,9 +82,7 @@ def _imported(module: str, name: str) -> Any:
     try:
         return import_module(module)
     except Exception as error:  # a module of the user's may fail in any way
-        text = (
-            f"--segmenter {name}: {module} must be installed, got {type(error).__name__}: {error}"
-        )
+        text = f"--segmenter {name}: {module} cannot be imported ({type(error).__name__}: {error})"
         raise ValueError(text) from None
 
 

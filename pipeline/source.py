@@ -99,6 +99,7 @@ class FileSource(Source):
         data_set = named_after(base, [*inputs.sequences, *inputs.truth.values()])
         self.pipeline = Pipeline(request.settled(data_set), self.files.weights, watch=watch)
         self.readers: dict[str, FrameFolder] = {}  # of the frames that have a picture
+        self._without: dict[str, tuple[Path, int]] = {}  # and of those that have none
         self.complete: set[str] = set()  # sequences with a picture of every frame
         self.box_truth = self._box_truth()
         self._untracked: list[Tracked] = []
@@ -128,12 +129,26 @@ class FileSource(Source):
         if self.pipeline.settings.refine:
             check_backend()
         for detections in self.sequences:
-            whole = self.pipeline.untracked(detections)
             self._check_frames(detections)
+        self._note_frames()
+        for detections in self.sequences:
+            whole = self.pipeline.untracked(detections)
             self._check_embeddings(whole.detections)
             if IDS in self.pipeline.tracker().needs:
                 self._check_ids(whole)
             self._untracked.append(whole)
+
+    def _note_frames(self) -> None:
+        """Say which sequences have no picture of any frame.
+
+        Raises:
+            ValueError: none has any, or one needs them.
+        """
+        for name, (folder, count) in self._without.items():
+            if self.pipeline.settings.refine or not self.readers:
+                got = f"none of the {count} frames that have detections"
+                raise ValueError(f"{folder}: must hold the frames' pictures, got {got}")
+            self.notes.append(f"{name}: no picture of its frames in {folder}: they are drawn grey")
 
     def _check_frames(self, detections: Detections) -> None:
         """Find the pictures of a sequence's frames; say which are missing.
@@ -149,8 +164,9 @@ class FileSource(Source):
         images.check(numbers)
         missing = images.missing(numbers)
         if len(missing) == len(numbers):
-            got = f"none of the {len(numbers)} frames that have detections"
-            raise ValueError(f"{images.folder}: must hold the frames' pictures, got {got}")
+            self._without[detections.sequence] = images.folder, len(numbers)
+            del self.readers[detections.sequence]
+            return
         if missing and self.pipeline.settings.refine:
             raise FormatError(images.folder, None, "must hold every frame", f"no {missing[0]}")
         if not missing:

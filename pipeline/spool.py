@@ -51,7 +51,7 @@ class Spool:
             note(f"{output}: an earlier run was stopped there; it is begun anew "
                  "(--resume goes on with it)")  # fmt: skip
         if resume and held is None:
-            note(f"{output}: no run was stopped there: it begins")
+            note(f"{output}: nothing to resume: starting from the beginning")
         if not self.resumed:
             shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "video").mkdir(parents=True, exist_ok=True)

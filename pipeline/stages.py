@@ -272,8 +272,8 @@ class Pipeline:
         s = self.settings
         if s.trust is not None or detections.scored or not len(detections):
             return []
-        what = "no score or area rule applies"
-        return [f"{detections.sequence}: no scores in the file: {what} (--trusted no: as scored 1)"]
+        what = "score and area rules are off (--trusted no turns them on, with score 1)"
+        return [f"{detections.sequence}: no scores: {what}"]
 
     def counts(
         self,

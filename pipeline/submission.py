@@ -37,7 +37,8 @@ def check_submission(server: str, dataset: DataSet, names: Iterable[str]) -> Non
     if missing:
         count = len(dataset.splits["test"])
         rule = f"--submit {server} needs all {count} test sequences"
-        raise ValueError(f"{rule}, got none of {', '.join(missing[:12])}")
+        listed = ", ".join(missing[:12]) + ", ..." * (len(missing) > 12)
+        raise ValueError(f"{rule}, got {count - len(missing)} of them (missing: {listed})")
 
 
 class SubmissionSink(Sink):

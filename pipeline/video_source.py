@@ -33,10 +33,11 @@ from utils.detections import Detections
 from utils.drawing import Painter
 from utils.files import FormatError
 from utils.formats.base import Classes, Options
+from utils.frames import on_pictures
 from utils.inputs import read_inputs
 from utils.rescaling import same_aspect, scaled
 from utils.results import disjoint
-from utils.truth import check_truth
+from utils.truth import check_truth, truth_notes
 from utils.video import Frames
 from utils.video_writing import VideoWriter
 
@@ -67,6 +68,9 @@ class VideoSource(Source):
             raise ValueError(f"--resume needs a video or folder, got {self.frames.name}")
         options = Options(self.frames.size, classes=self.classes)
         detections, self.truth = self._read(options), self._read_truth(options)
+        if detections is not None and self.truth is not None:
+            every = np.ones(len(detections), bool)
+            self.notes += truth_notes(self.truth, detections, every)
         known = [d for d in (detections, self.truth) if d is not None]
         if self._segmenter is not None:
             known.append(replace(Detections.empty(""), class_names=dict(self.classes.names)))
@@ -95,19 +99,31 @@ class VideoSource(Source):
         if len(inputs.sequences) != 1:
             names = ", ".join(s.sequence for s in inputs.sequences)
             raise ValueError(f"--detections must hold one sequence for a video, got {names}")
-        return inputs.sequences[0]
+        return self._on_frames(inputs.sequences[0])
+
+    def _on_frames(self, detections: Detections) -> Detections:
+        """Return masks on the numbers of the frames, where these are pictures with names."""
+        if not self.frames.numbered:
+            return detections
+        found, notes = on_pictures(detections, self.frames.pictures)
+        self.notes += notes
+        return found
 
     def _read_truth(self, options: Options) -> Detections | None:
         """Read the masks to score against: the only ones there, or those of the video's name."""
         path = self.request.ground_truth
         if path is None:
             return None
-        truths = read_inputs([path], options=options).sequences
+        inputs = read_inputs([path], options=options)
+        truths = inputs.sequences
+        self.notes += inputs.notes
         named = [t for t in truths if len(truths) == 1 or t.sequence == self.frames.name]
         if not named:
             rule = f"must hold the video's sequence {self.frames.name}"
             raise FormatError(path, None, rule, ", ".join(t.sequence for t in truths))
-        truth = named[0]
+        truth = self._on_frames(named[0])
+        if truth.sequence != self.frames.name:
+            self.notes.append(f"{self.frames.name}: scored against {truth.sequence}")
         check_truth(truth, Detections.empty("", *self.frames.size), path)
         if truth.size != self.frames.size:
             rule = f"ground truth must have the video's frame size {self.frames.size}"
@@ -132,6 +148,9 @@ class VideoSource(Source):
     def _number(self) -> int:
         """Find the number of the video's first frame; return the step from frame to frame."""
         if self.frames.numbered:
+            if self.video.first_frame is not None:
+                rule = "--first-frame is for a video: pictures have their numbers in their names"
+                raise ValueError(f"{rule}, got {self.video.first_frame} for {self.frames.name}")
             step = find_step(np.array(self.frames.numbers))
             if step > 1:
                 self.notes.append(f"frames come in steps of {step}: tracked in such steps")
@@ -249,9 +268,12 @@ class VideoSource(Source):
         for number in self._numbers:
             left.pop(number, None)
         if left and not self._stopped:
+            hint = "--first-frame moves the numbers"
+            if self.frames.numbered:
+                hint = "is one numbered from 0, the other from 1?"
             self.notes.append(
                 f"{sum(left.values())} masks are of {len(left)} frames that the video has not "
-                f"({shown(sorted(left))}): left out (--first-frame moves the numbers)"
+                f"({shown(sorted(left))}): left out ({hint})"
             )
         self.notes += [] if self.frames.numbered else self.frames.notes
         settings, data_set = self.pipeline.settings, self.pipeline.settings.data_set

@@ -461,9 +461,9 @@ def test_a_missing_score_column_is_said_and_trust_can_be_told(tmp_path, capsys):
     found = walkers(range(6))
     write_tracks(tmp_path / "in" / "0001.txt", found, found.ids)
     summary, text = run(capsys, tmp_path, tracker=BEST)
-    assert "0001: no scores in the file: no score or area rule applies (" in text
+    assert "0001: no scores: score and area rules are off (" in text
     _, text = run(capsys, tmp_path, "--trusted", "no", "--min-area", "91", tracker=BEST)
-    assert "no scores in the file" not in text and "18 boxes below the least area" in text
+    assert "no scores" not in text and "18 boxes below the least area" in text
     write_scored(tmp_path / "in" / "0001.txt", walkers(range(6), 0.1))
     summary, text = run(capsys, tmp_path, "--trusted", "yes", tracker=BEST)
     assert summary["counts"]["written"] == 18 and "low_score" not in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from utils.detections import Detections
 from utils.files import FormatError
 from utils.pictures import Reader, picture_size
+from utils.video_names import repeated
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
@@ -52,8 +54,12 @@ def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
                 return numbers, NUMBERS
         rank = {key: n for n, key in enumerate(sorted({tuple(g) for g in groups}))}
         return [rank[tuple(g)] for g in groups], NATURAL
-    if all(len(g) == 1 and g[0] < LARGEST for g in groups):
-        return [g[0] for g in groups], MIXED
+    single = [g[0] for g in groups if len(g) == 1 and g[0] < LARGEST]
+    hashes = len(set(single)) < len(single) and all(
+        stem.isalnum() and not stem.isdecimal() for stem in stems
+    )
+    if len(single) == len(names) and not hashes:
+        return single, MIXED
     return list(range(len(names))), LISTED
 
 
@@ -122,6 +128,38 @@ def by_name(files: Iterable[Path], names: Mapping[int, str]) -> dict[int, Path]:
         if match is not None:
             found[frame] = match
     return found
+
+
+def on_pictures(detections: Detections, files: Mapping[int, Path]) -> tuple[Detections, list[str]]:
+    """Return Detections on the numbers that a folder gives its pictures, and notes.
+
+    Where masks name their pictures, the names tell which picture each is of: numbers that were
+    counted apart mean nothing to each other.
+
+    Args:
+        detections: of one sequence. files: {number: picture}.
+
+    Raises:
+        FormatError: two frames are of one picture.
+    """
+    names = detections.pictures
+    if not names:
+        return detections, []
+    found = by_name(files.values(), names)
+    if not found:
+        return detections, ["no picture has the name of a mask's: frames are taken in order"]
+    if again := repeated([str(path) for path in found.values()]):
+        rule = "a picture must be one frame of the masks"
+        raise FormatError(again[0], None, rule, "two")
+    numbers = {path: number for number, path in files.items()}
+    there = np.isin(detections.frames, list(found))
+    kept = detections.select(there)
+    frames = np.array([numbers[found[f]] for f in kept.frames.tolist()], kept.frames.dtype)
+    pictures = {numbers[path]: names[frame] for frame, path in found.items()}
+    kept = replace(kept, frames=frames, pictures=pictures)
+    kept = kept.select(np.argsort(frames, kind="stable"))
+    left = int((~there).sum())
+    return kept, [f"{left} masks are of pictures that are not there: left out"] if left else []
 
 
 class FrameFolder:

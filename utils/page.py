@@ -199,7 +199,7 @@ def _row(
     end = axis(track.last + step)
     over = track.last >= max(review.frames)
     name = review.names.get(track.cls, f"class {track.cls}")
-    runs = f", {len(track.spans) - 1} gaps" if len(track.spans) > 1 else ""
+    runs = f", {counted(len(track.spans) - 1, 'gap')}" if len(track.spans) > 1 else ""
     title = f"{name} {identity}: frames {track.spans[0][0]} to {track.last}, {track.count} masks"
     return {
         "title": title + runs,

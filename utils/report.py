@@ -12,11 +12,11 @@ from utils.tables import format_table
 
 # What trackers count of detections they do not write; low_score counts clusters (lambda).
 BY_TRACKER = {
-    "tentative": ("that no second one joined", "--frame-step or --min-length"),
-    "short": ("of tracks that are too short", "--min-length"),
+    "tentative": ("in tracks of a single detection", "--frame-step or --min-length"),
+    "short": ("in tracks that are too short", "--min-length"),
     "weak": ("below the tracker's own least score", "--set tracker.min_score"),
     "doubtful": (
-        "that are probably no objects, by the mean score of their track or their own",
+        "probably not objects, judged by their own score or their track's mean score",
         "--set written, --set part or --scores",
     ),
     "low_score": ("clusters below lambda", "--set tracker.min_score"),

@@ -102,6 +102,11 @@ class Frames:
         return list(times)
 
     @property
+    def pictures(self) -> dict[int, Path]:
+        """Return {number: file} of a folder's pictures."""
+        return dict(getattr(self._source, "files", {}))
+
+    @property
     def numbers(self) -> list[int]:
         """Return the numbers of a folder's frames."""
         return list(self._source.files)

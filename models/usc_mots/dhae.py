@@ -99,7 +99,9 @@ class DHAE(keras.Model):
                 outputs[name] = self._decode_mask(parts[:, i], side, config)
             else:
                 outputs[name] = layers.Dense(4, activation="sigmoid", name="box_out")(parts[:, i])
-        super().__init__(inputs={"mask": mask, "box": box}, outputs=outputs, **kwargs)
+        super().__init__(
+            inputs={"mask": mask, "box": box}, outputs=outputs, **{"name": "dhae", **kwargs}
+        )
         self.config: dict[str, Any] = config
         self.mask_encoder = None if f_m is None else keras.Model(mask, f_m, name="h_m")
         feature = keras.Input((latent_dim,), name="feature")

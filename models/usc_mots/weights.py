@@ -108,7 +108,9 @@ def seen_lines(weights: Mapping[str, Path], data_set: DataSet) -> list[str]:
     Args:
         weights: {sequence: file that tracks it}. data_set: of the sequences.
     """
-    lines = []
+    lines: list[str] = []
+    if data_set.margin is not None:  # every generated folder has the same names
+        return lines
     for file in dict.fromkeys(weights.values()):
         card, mine = read_card(file), [name for name, own in weights.items() if own == file]
         for kind, what in (("trained_on", "trained"), ("held_back", "chosen")):

@@ -161,3 +161,10 @@ def test_vectors_of_single_frames_are_joined():
         found = make_detections([(frame, 0, 1, 0.9, (3 + frame, 10, 10, 20))])
         frames.append(replace(found, vectors=np.float32([[1, frame / 10]])))
     assert set(track(frames, "trackrcnn").ids.tolist()) == {1001}
+
+
+def test_tracks_print_in_one_line():
+    mask = np.zeros((20, 30), bool)
+    mask[4:9, 5:12] = True
+    shown = repr(track([[mask]] * 3))
+    assert shown == "Tracks('sequence': 3 frames, 3 detections, 1 tracks)"

@@ -18,7 +18,7 @@ IMAGE = np.zeros((10, 12, 3), np.uint8)
         ("nothing", r"--segmenter must be coco, coco-v1, FILE.keras, .*, got 'nothing'"),
         (":f", "--segmenter must be"),
         ("json:", "--segmenter must be"),
-        ("no_such_module_1:f", "no_such_module_1 must be installed, got ModuleNotFoundError"),
+        ("no_such_module_1:f", "no_such_module_1 cannot be imported .ModuleNotFoundError"),
         ("json:nothing", "--segmenter json:nothing: must be a function, got nothing of that name"),
         ("json:__name__", "--segmenter json:__name__: must be a function, got str"),
         ("none.keras", r"none\.keras: must be a network"),

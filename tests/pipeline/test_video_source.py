@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from pipeline.frame_masks import Stop, segmenter_stamp, stamp
 from pipeline.request import Request, Video
 from pipeline.settings import settings_for
 from pipeline.video_source import VideoSource
-from tests.conftest import make_detections, write_scored
+from tests.conftest import make_detections, write_scored, write_tracks
 from utils.data_sets import data_set
 from utils.video_writing import VideoWriter
 
@@ -131,3 +132,46 @@ def test_a_segmenter_is_known_by_its_file(tmp_path, monkeypatch):
     assert module and weights and segmenter_stamp("coco") == "" == segmenter_stamp(None)
     (tmp_path / "mine.py").write_text("def blobs(image): 1")
     assert segmenter_stamp("mine:blobs") != module
+
+
+def pictures(tmp_path, names, **video):
+    """Return a request of a folder of pictures, with masks that name all but the first of them."""
+    (tmp_path / "walk").mkdir()
+    for k, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / "walk" / f"{name}.png"), np.full((40, 60, 3), 9 * k, np.uint8))
+    for k, name in enumerate(names):
+        if k:
+            image = np.zeros((40, 60), np.uint8)
+            image[4:14, 4 + k : 14 + k] = 1
+            (tmp_path / "masks").mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), image)
+    source = Video(str(tmp_path / "walk"), [tmp_path / "masks"], **video)
+    return Request(settings_for(data_set("custom"), "mask_iou"), source, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[f"cam_12-0{k // 2}-5{k}" for k in range(6)], ["a1b", "b2a", "bb3", "c1d", "dd1", "e5f"]],
+)
+def test_masks_go_to_the_pictures_of_their_names(tmp_path, names):
+    _, outcome = tracked(pictures(tmp_path, names))
+    for number, part, image in outcome.frames():
+        assert image[0, 0, 0] == 9 * number
+        assert part.boxes_xywh[:, 0].tolist() == ([4 + number] if number else [])
+
+
+def test_the_first_frame_of_pictures_cannot_be_set(tmp_path):
+    with pytest.raises(ValueError, match="--first-frame is for a video"):
+        tracked(pictures(tmp_path, [f"{k:04d}" for k in range(6)], first_frame=1))
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_truth_that_fits_the_next_frame_better_is_said(tmp_path, shift):
+    asked = request(tmp_path, frames=12)
+    objects = [(f + shift, 1001, 1, 1.0, (4 + f, 4, 8, 8)) for f in range(12 - shift)]
+    truth = make_detections(objects, 40, 60)
+    write_tracks(tmp_path / "truth.txt", truth, truth.ids)
+    source = VideoSource(replace(asked, ground_truth=tmp_path / "truth.txt"), Stop())
+    said = [note for note in source.notes if "matches far better one frame earlier" in note]
+    assert len(said) == shift
+    assert any("walk: scored against truth" in note for note in source.notes)

@@ -88,7 +88,7 @@ def test_a_sequence_without_truth_is_refused(tmp_path):
 def test_reports_name_what_dropped_most():
     counts = {"read": 10, "written": 0, "dropped_low_score": 3, "tracker_short": 7}
     summary = {"counts": counts}
-    assert why_nothing(summary).startswith("nothing was written: of 10 detections 7 are of tracks")
+    assert why_nothing(summary).startswith("nothing was written: of 10 detections 7 are in tracks")
     assert dropped_lines(summary)[0] == "detections: 0 of 10 written; dropped:"
     assert len(dropped_lines(summary)) == 3
     assert why_nothing({"counts": counts | {"written": 1}}) is None

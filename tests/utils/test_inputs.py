@@ -1,10 +1,12 @@
 """Which sequences and frames a run takes: nothing merged, lost or paired wrongly in silence."""
 
 import json
+import zipfile
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from tests.conftest import make_detections, write_tracks
 from utils.files import FormatError
@@ -127,3 +129,124 @@ def test_what_macos_leaves_beside_texts_and_a_readme_are_no_sequences(tmp_path):
     (tmp_path / "._0002.txt").write_bytes(b"\0\5\26\7")
     (tmp_path / "README.dataset.txt").write_text("https://example.org\n")
     assert [d.sequence for d in read_all(tmp_path, Options())] == ["0002"]
+
+
+def test_videos_of_one_folder_are_told_apart_by_their_ids(tmp_path):
+    images = [
+        {"id": 10 * v + f, "file_name": f"{10 * v + f:06d}.jpg", "height": 40, "width": 60,
+         "video_id": v, "frame_id": f}
+        for v in (1, 2) for f in range(3)
+    ]  # fmt: skip
+    masks = [
+        {"id": k, "image_id": image["id"], "category_id": 1, "bbox": [5, 5, 9, 9], "iscrowd": 0,
+         "segmentation": [[5, 5, 14, 5, 14, 14, 5, 14]], "area": 81}
+        for k, image in enumerate(images, 1)
+    ]  # fmt: skip
+    data = {"images": images, "annotations": masks, "categories": [{"id": 1, "name": "car"}]}
+    path = tmp_path / "s.json"
+    for videos in ([], [{"id": v, "name": "walk"} for v in (1, 2)]):
+        path.write_text(json.dumps({**data, "videos": videos}))
+        found = read_all(path, Options())
+        assert [d.frames.tolist() for d in found] == [[0, 1, 2]] * 2
+    path.write_text(json.dumps({**data, "videos": [{"id": 1, "name": "a"}] * 2}))
+    with pytest.raises(FormatError, match="a video must be listed once"):
+        read_all(path, Options())
+    masks[0]["score"] = 0.5
+    path.write_text(json.dumps(data))
+    notes = [note for d in read_all(path, Options()) for note in d.notes]
+    assert any("5 annotations have no score: they count as 1" in note for note in notes)
+
+
+@pytest.mark.parametrize("key", ["score", "image_id"])
+def test_true_is_no_number(tmp_path, key):
+    coco(tmp_path / "x" / "s.json", ("v1",))
+    data = json.loads((tmp_path / "x" / "s.json").read_text())
+    data["annotations"][0][key] = True
+    (tmp_path / "x" / "s.json").write_text(json.dumps(data))
+    with pytest.raises(FormatError):
+        read_all(tmp_path / "x" / "s.json", Options())
+
+
+def test_images_of_several_folders_are_said_to_be_one_sequence(tmp_path):
+    polygon = '<polygon label="car" points="5,5;14,5;14,14;5,14"/>'
+    text = "".join(
+        f'<image id="{k}" name="{folder}/{k:04d}.png" width="60" height="40">{polygon}</image>'
+        for k, folder in enumerate(("a", "a", "b"))
+    )
+    (tmp_path / "s.xml").write_text(f"<annotations>{text}</annotations>")
+    (found,) = read_all(tmp_path / "s.xml", Options())
+    assert any("images of 2 folders are one sequence (a, b)" in note for note in found.notes)
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.writestr("__MACOSX/._annotations.xml", b"\0\5\26\7")
+        archive.write(tmp_path / "s.xml", "annotations.xml")
+    assert len(read_all(tmp_path / "s.zip", Options())[0]) == 3
+    with zipfile.ZipFile(tmp_path / "s.zip", "a") as archive:
+        archive.write(tmp_path / "s.xml", "task_2/annotations.xml")
+    with pytest.raises(FormatError, match=r"must be of one task .*task_2/annotations\.xml"):
+        read_all(tmp_path / "s.zip", Options())
+
+
+@pytest.mark.parametrize("axes", [None, "TZYX"])
+def test_a_stack_of_slices_at_several_times_is_refused(tmp_path, axes):
+    cells = np.zeros((4, 5, 20, 30), np.uint8)
+    cells[..., 3:9, 4:12] = 1
+    tifffile.imwrite(tmp_path / "s.tif", cells, metadata={"axes": axes} if axes else {})
+    with pytest.raises(FormatError, match="keep one slice and one channel"):
+        read_all(tmp_path / "s.tif", Options())
+    tifffile.imwrite(tmp_path / "t.tif", cells[0])
+    (found,) = read_all(tmp_path / "t.tif", Options())
+    assert len(found) == 5 and not found.notes
+
+
+def test_cells_in_space_are_no_sequences(tmp_path):
+    cells = np.zeros((5, 20, 30), np.uint8)
+    cells[:, 3:9, 4:12] = 1
+    (tmp_path / "01_GT" / "TRA").mkdir(parents=True)
+    for k in range(3):
+        tifffile.imwrite(tmp_path / "01_GT" / "TRA" / f"man_track{k:03d}.tif", cells)
+    with pytest.raises(FormatError, match="a file a frame must hold one image each"):
+        read_all(tmp_path / "01_GT", Options())
+
+
+def test_a_stack_with_fewer_pages_than_it_declares_is_refused(tmp_path):
+    cells = np.zeros((4, 20, 30), np.uint8)
+    cells[:, 3:9, 4:12] = 1
+    tifffile.imwrite(
+        tmp_path / "s.tif", cells, imagej=True, truncate=True, metadata={"axes": "TYX"}
+    )
+    with pytest.raises(FormatError, match="a page for each of the 4 images"):
+        read_all(tmp_path / "s.tif", Options())
+
+
+def test_arrays_that_are_not_known_or_lie_sideways_are_said(tmp_path):
+    masks = np.zeros((2, 40, 60), bool)
+    masks[:, 3:9, 4:12] = True
+    np.savez(tmp_path / "s.npz", masks=masks, frames=[0, 1], score=[0.5, 0.5])
+    (found,) = read_all(tmp_path / "s.npz", Options())
+    assert any("arrays left out: score" in note for note in found.notes)
+    np.save(tmp_path / "t.npy", np.zeros((40, 60, 30), np.uint8))
+    with pytest.raises(FormatError, match="frames or objects first"):
+        read_all(tmp_path / "t.npy", Options((40, 60)))
+
+
+def test_a_link_that_leads_nowhere_is_no_missing_frame(tmp_path):
+    label(tmp_path / "s" / "0.png", 5)
+    (tmp_path / "s" / "1.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(FormatError, match=r"1\.png: .*a link that leads nowhere"):
+        read_all(tmp_path / "s", Options())
+
+
+def test_objects_of_folders_from_0_have_identities_from_1(tmp_path):
+    for k in range(2):
+        label(tmp_path / "street" / str(k) / "0.png", 20 * k, 255)
+    (found,) = read_all(tmp_path / "street", Options(ids=True))
+    assert sorted(found.ids.tolist()) == [1, 2]
+
+
+def test_the_folder_of_a_run_is_read_by_its_texts(tmp_path):
+    found = make_detections([(0, 1001, 1, 1.0, (3, 4, 9, 9))])
+    (tmp_path / "data").mkdir()
+    write_tracks(tmp_path / "data" / "0002.txt", found, found.ids)
+    (tmp_path / "summary.json").write_text("{}")
+    (read,) = read_all(tmp_path, Options())
+    assert read.sequence == "0002" and any("its data/ is read" in note for note in read.notes)

@@ -187,3 +187,20 @@ def test_an_objects_identity_does_not_depend_on_who_else_is_seen():
     mask[4:9, 5:12] = True
     (alone,) = detections_of({1: mask}, 1).ids
     assert detections_of({0: mask, 1: mask}, 0).ids.tolist()[1] == alone != 0
+
+
+def test_probabilities_of_an_object_are_no_logits():
+    shares = np.full((20, 30), 0.05, np.float32)
+    shares[4:9, 5:12] = 0.9
+    logits = np.where(shares > 0.5, 3.0, -3.0).astype(np.float32)
+    for given in (shares, logits):
+        (found,) = detections_of({1: given}, 0).coco()
+        assert coco_mask.area(found) == 35
+
+
+def test_a_label_image_with_a_channel_and_classes_by_their_other_name():
+    image = np.zeros((1, 20, 30), np.int32)
+    image[0, 4:9, 5:12], image[0, 12:15, 5:9] = 1, 2
+    assert sorted(detections_of(image, 0).ids.tolist()) == [1, 2]
+    found = detections_of({"masks": MASKS, "scores": [0.5, 0.6], "classes": [2, 3]}, 0)
+    assert found.classes.tolist() == [2, 3]

@@ -126,9 +126,10 @@ class DataSet:
             raise ValueError(f"--split must be one of {self.name} ({having}), got {split}")
         chosen = [name for name in names if self.canonical(name) in self.splits[split]]
         if names and not chosen:
-            count = f"{len(self.splits[split])} sequences of {self.title}"
-            rule = f"--split {split} takes the {count} {self._listed(self.splits[split])}"
-            raise ValueError(f"{rule}; --split {ALL} takes any, got {self._listed(names)}")
+            wanted = f"{len(self.splits[split])} sequences of {self.title}"
+            rule = f"--split {split} needs one of its {wanted} ({self._listed(self.splits[split])})"
+            got = f"got {self._listed(names)} (--split {ALL} takes these)"
+            raise ValueError(f"{rule}, {got}")
         return chosen
 
     @staticmethod

@@ -157,6 +157,9 @@ class Npz(Format):
                         size = archive.getinfo(inside[name]).file_size
                         with archive.open(inside[name]) as stream:
                             columns[name] = _column(rows, stream, name, size)
+                if left := sorted(inside.keys() - {stack, *COLUMNS, *TRACKS}):
+                    known = ", ".join((*COLUMNS, *TRACKS))
+                    rows.notes.append(f"arrays left out: {', '.join(left)} (known: {known})")
                 size = archive.getinfo(inside[stack]).file_size
                 with archive.open(inside[stack]) as stream:
                     return [_read(rows, stream, columns, stack == "masks", options, size)]
@@ -197,7 +200,8 @@ def _read(
         if len(stack.shape) != 3 or stack.dtype.kind not in "iufb":
             rule = "must be masks (n, H, W) or labels (T, H, W) of whole numbers"
             raise rows.fail(None, rule, f"shape {stack.shape} of {stack.dtype}")
-        if channels_last(stack.shape):
+        sideways = options.size == stack.shape[:2] != stack.shape[1:]
+        if sideways or channels_last(stack.shape):
             rule = "must have the frames or objects first: (n, H, W), not (H, W, n)"
             raise rows.fail(None, rule, f"shape {stack.shape}")
         rows.fix_size(None, *stack.shape[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ Array = npt.NDArray[Any]
 
 HEAD = 1 << 16  # bytes that tell a format
 FRESH_CLASS = 1001  # from which classes without a number of their own are counted
+UNNAMED_CLASS = re.compile(r"class ([1-9][0-9]{0,4})")  # what our own files call a class
 UNKNOWN = "object"  # what a class without a name is called
 PERSON, PEDESTRIAN = "person", "pedestrian"  # one class: COCO and MOTS call it differently
 
@@ -55,6 +57,8 @@ class Classes:
         if known is not None:
             return known
         taken = self.names.keys()
+        if unnamed := UNNAMED_CLASS.fullmatch(name):  # as our own files call it
+            wanted = int(unnamed.group(1))
         number = wanted
         if wanted in taken or not 0 < wanted <= MAX_CLASS:
             number = next(n for n in range(FRESH_CLASS, MAX_CLASS + 1) if n not in taken)

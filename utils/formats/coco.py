@@ -27,7 +27,7 @@ from utils.formats.json_values import (
 )
 from utils.formats.rows import Rows, Size
 from utils.masks import areas_of, tight_boxes_xywh
-from utils.video_names import video_names
+from utils.video_names import repeated, video_names
 
 IDENTITIES = ("track_id", "instance_id")  # where annotations have their identity
 
@@ -113,11 +113,16 @@ class CocoAnnotations(Format):
                 raise top.fail(place, "image_id must be that of an image", image)
             to, (cls, crowd) = by_image[image], kinds.of(place, item)
             segmentation = value(top, place, item, "segmentation", object)
-            rle = mask_of(to.rows, place, segmentation, to.sizes[image])
+            rle = mask_of(to.rows, place, segmentation, to.sizes[image] or options.size)
             identity = 0 if crowd else _identity(item)
             if "score" in item:
                 to.rows.scored = True
             to.rows.add(place, to.frames[image], cls, rle, item.get("score", 1.0), identity)
+        scored = sum("score" in item for item in annotations)
+        if 0 < scored < len(annotations):
+            top.notes.append(
+                f"{len(annotations) - scored} annotations have no score: they count as 1"
+            )
         for sequence in sequences:
             sequence.rows.notes += top.notes
         return [place.rows.finish(kinds.names, options.ids) for place in sequences]
@@ -142,15 +147,24 @@ class _Place:
         self.sizes: dict[Any, Size | None] = {}
 
 
+def _titles(top: Rows, videos: Any) -> dict[Any, str]:
+    """Return {video id: name} of a file's list of videos."""
+    titles: dict[Any, str] = {}
+    for i, video in enumerate(videos if isinstance(videos, list) else []):
+        place = place_of("video", i, video)
+        number = value(top, place, video, "id", int)
+        if number in titles:
+            raise top.fail(place, "a video must be listed once", number)
+        titles[number] = value(top, place, video, "name", str)
+    return titles
+
+
 def _sequences(
     top: Rows, stem: str, images: Sequence[Json], videos: Sequence[Json]
 ) -> list[_Place]:
     """Return the sequences of a file's images, by video id or by their folders."""
-    titles = {}
-    for i, video in enumerate(videos if isinstance(videos, list) else []):
-        place = place_of("video", i, video)
-        titles[value(top, place, video, "id", int)] = value(top, place, video, "name", str)
-    groups: dict[str, list[tuple[Any, str, Json]]] = {}
+    titles = _titles(top, videos)
+    groups: dict[tuple[str, str], list[tuple[Any, str, Json]]] = {}
     seen: dict[Any, str] = {}
     for i, image in enumerate(images):
         place = place_of("image", i, image)
@@ -161,10 +175,19 @@ def _sequences(
         if number in seen or name in seen.values():
             raise top.fail(place, "an image must be listed once", name)
         seen[number] = name
-        group = titles.get(image.get("video_id"), _folder(name))
+        video = image.get("video_id")
+        if video is not None and not isinstance(video, int | str):
+            raise top.fail(place, "video_id must be that of a video", video)
+        group = titles.get(video, _folder(name)), "" if video is None else str(video)
         groups.setdefault(group, []).append((number, name, image))
     sequences = []
-    titled = video_names([PurePosixPath(group).parts or (stem,) for group in sorted(groups)])
+    alike = repeated([title for title, _ in groups])  # told apart by their ids
+    titled = video_names(
+        [
+            (*PurePosixPath(title).parts, *([video or "none"] if title in alike else ())) or (stem,)
+            for title, video in sorted(groups)
+        ]
+    )
     for (_, members), title in zip(sorted(groups.items()), titled, strict=True):
         item = _Place(Rows(top.path, stem if len(groups) == 1 else title))
         files, fields = [n for _, n, _ in members], frame_fields([image for *_, image in members])

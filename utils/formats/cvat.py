@@ -34,10 +34,7 @@ class CvatXml(Format):
     def fits(self, file: File) -> bool:
         """Return whether it is an XML of annotations, or a zip that holds one."""
         if file.head.startswith(ZIP):
-            return file.suffix == ".zip" and any(
-                name.endswith("annotations.xml") and "__MACOSX" not in name
-                for name in names_in(file)
-            )
+            return file.suffix == ".zip" and any(map(_is_annotations, names_in(file)))
         return b"<annotations" in file.head
 
     def read(self, file: File, options: Options) -> list[Detections]:
@@ -46,8 +43,11 @@ class CvatXml(Format):
         content = file.content
         if content.startswith(ZIP):
             with opened(file) as archive:
-                name = next(n for n in archive.namelist() if n.endswith("annotations.xml"))
-                content = member(rows, archive, name)
+                inside = [name for name in archive.namelist() if _is_annotations(name)]
+                if len(inside) > 1:
+                    rule = "must be of one task (unpack it, and name the tasks' files)"
+                    raise rows.fail(None, rule, ", ".join(inside))
+                content = member(rows, archive, inside[0])
         if b"<!DOCTYPE" in content[:4096] or b"<!ENTITY" in content[:65536]:
             raise rows.fail(None, "must be XML without a document type", "one")
         try:
@@ -77,6 +77,11 @@ class CvatXml(Format):
             rows.unread = f"shapes that are no masks: {shown}"
         names = {number: options.classes.names[number] for number in numbers.values()}
         return [rows.finish(names, options.ids)]
+
+
+def _is_annotations(name: str) -> bool:
+    """Return whether a file of an archive is a task's annotations, and not what macOS adds."""
+    return name.endswith("annotations.xml") and "__MACOSX" not in name
 
 
 def _labels(root: Any, options: Options) -> dict[str, int]:

@@ -17,7 +17,10 @@ from utils.video_names import repeated
 Json = Any
 # Where image entries say their frame: CocoVID, MOT converters, video tools.
 FRAME_KEYS = ("frame_index", "frame_id", "frame_idx", "frame_number", "mot_frame_id")
-KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+KINDS = {
+    dict: "an object", list: "a list", str: "a text", int: "a whole number",
+    object: "a value, not true or false",
+}  # fmt: skip
 
 
 def load(file: File) -> Json:

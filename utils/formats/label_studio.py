@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from utils.formats.rows import Rows, Size, polygon_rle
 from utils.frames import SUFFIXES
 
 CHANNELS = 4  # of the pictures that brushes are saved as; the last is opaque where the mask is
-UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploads
+UPLOADED = re.compile(r"(^|/)[0-9a-f]{8}-")  # what Label Studio puts before the names of uploads
 
 
 KINDS = ("brush", "bitmask", "polygon")  # of regions, with "labels" behind or without
@@ -49,7 +50,7 @@ class LabelStudio(Format):
         if not isinstance(tasks, list):
             raise rows.fail(None, "must be a list of tasks", type(tasks).__name__)
         images = [_image(rows, i, task) for i, task in enumerate(tasks)]
-        plain = [UPLOADED.sub("", image) for image in images]  # as before they were uploaded
+        plain = [UPLOADED.sub(r"\1", image) for image in images]  # as before they were uploaded
         if len(set(plain)) < len(set(images)):  # dates, which look alike
             plain = images
         frames = rows.number("tasks", plain)
@@ -128,7 +129,7 @@ def _image(rows: Rows, number: int, task: Json) -> str:
     pictures = [v for v in texts if Path(v.split("?")[0]).suffix.lower() in SUFFIXES]
     image = data.get("image")
     text = image if isinstance(image, str) else next(iter([*pictures, *texts]), str(number))
-    return text.rsplit("/", 1)[-1]
+    return unquote(text.partition("?")[0])
 
 
 def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
@@ -150,6 +151,9 @@ def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
         place = f"task {task.get('id', number)} region {i}"
         if not isinstance(region, dict):
             raise rows.fail(place, "must be an object", region)
+        if region.get("item_index"):
+            rule = "a task must be of one image (item_index)"
+            raise rows.fail(place, rule, region["item_index"])
         regions.append((place, region))
     return regions
 

@@ -105,6 +105,7 @@ def _table(source: Any, classes: Classes) -> tuple[Any, ...] | None:
     """Return (masks, scores, classes) of a dict, a list of SAM's dicts or a tuple; else None."""
     if isinstance(source, Mapping) and "masks" in source:
         stack, scores, labels = (source.get(key) for key in ("masks", "scores", "labels"))
+        labels = source.get("classes") if labels is None else labels
         if labels is not None and (names := source.get("names")):
             numbers = _array(labels).astype(int).tolist()
             labels = [classes.number(str(names.get(c, f"class {c}")), c) for c in numbers]
@@ -124,6 +125,8 @@ def _image(rows: Rows, place: str, frame: int, source: Any, classes: Classes) ->
     if not (hasattr(source, "__array__") or hasattr(source, "detach")):
         raise rows.fail(None, f"must be {KNOWN}", type(source).__name__)
     values = _array(source)
+    if values.dtype.kind in "iu" and values.ndim == 3 and values.shape[0] == 1:
+        values = values if len(np.unique(values[values != 0])) < 2 else values[0]
     if values.ndim == 2 and values.dtype.kind in "iu":
         return _labels(rows, place, frame, values)
     if values.ndim in (3, 4):
@@ -181,7 +184,9 @@ def _by_object(
         got = min(planes)
         raise rows.fail(place, "{object: mask} must have numbers from 0 and masks (H, W)", got)
     ids = [key + 1 for key in planes]  # in every frame alike: object 0 may be in some only
-    stack = np.stack([plane > 0 for plane in planes.values()])  # logits or truth values
+    shares = all(plane.min() >= 0 and plane.max() <= 1 for plane in planes.values() if plane.size)
+    edge = HALF if shares else 0  # of probabilities and truth values, or of logits
+    stack = np.stack([plane > edge for plane in planes.values()])
     return _add(rows, place, frame, (stack, None, None), 0, classes, ids)
 
 

@@ -70,6 +70,10 @@ class Rows:
             FormatError: two pictures are one frame.
         """
         numbers, how = number_frames(names)
+        folders = sorted({str(PurePosixPath(name.replace("\\", "/")).parent) for name in names})
+        if len(folders) > 1:
+            listed = ", ".join(folders[:3])
+            self.notes.append(f"images of {len(folders)} folders are one sequence ({listed})")
         if fields is not None and names:
             self.notes.append("frame numbers are those that the file gives its images")
             if list(fields) != numbers or how not in BY_NUMBER:

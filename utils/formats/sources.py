@@ -129,7 +129,9 @@ def gathered(sources: Sequence[Source]) -> list[Source]:
         if len(group) < 2 or len(every) > len(group) or not set.intersection(*frames):
             continue
         note = f"{len(group)} folders of one object each: {folder.name} is one sequence"
-        objects = {int(s.path.name): s for s in group}
+        numbers = [int(s.path.name) for s in group]
+        first = 1 - min(1, *numbers)  # identities count from 1
+        objects = {number + first: s for number, s in zip(numbers, group, strict=True)}
         joined = Source(group[0].format, folder, folder.resolve().name, {}, note, objects=objects)
         kept = [s for s in kept if s not in group] + [joined]
     return kept
@@ -137,7 +139,7 @@ def gathered(sources: Sequence[Source]) -> list[Source]:
 
 def _object_of(source: Source) -> int | None:
     """Return the identity of a folder of one object's masks, None if it is none."""
-    if not source.by_frame or not source.path.name.isdecimal() or not int(source.path.name):
+    if not source.by_frame or not source.path.name.isdecimal():
         return None
     if not isinstance(source.format, LabelPng):
         return None
@@ -170,6 +172,9 @@ def find_sources(path: Path | str, forced: str | None = None) -> list[Source]:
         return _of_file(File(path), forced)
     if not path.is_dir():
         raise FormatError(path, None, "must be a file or a folder of files", "no such path")
+    if (path / "summary.json").is_file() and (path / "data").is_dir():  # of a run
+        return [replace(s, note=f"{path} is a run's: its data/ is read") for s in
+                find_sources(path / "data", forced)]  # fmt: skip
     folders, sources = [path], _of_folder(path, path, forced)
     for _ in range(DEEPEST):
         if sources:
@@ -242,6 +247,9 @@ def _of_folder(folder: Path, top: Path, forced: str | None) -> list[Source]:
         if not p.name.lower().startswith("readme")
     ]
     files = [file for file in files if file.suffix in suffixes]
+    for path in folder.iterdir():
+        if path.is_symlink() and not path.exists() and path.suffix.lower() in suffixes:
+            raise FormatError(path, None, "must be a file", "a link that leads nowhere")
     if not files:
         there = [inner for inner in INNER if (folder / inner).is_dir()]
         if not there or (folder == top and not {"TRA", "SEG"} & set(there)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from utils.formats.rows import MAX_SIDE, Rows
 Array = npt.NDArray[Any]
 TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 TIFF_SUFFIXES = (".tif", ".tiff")
+FRAME = re.compile(r"(man_track|man_seg|mask)_?\d+$")  # of the Cell Tracking Challenge
 
 
 class LabelTiff(Format):
@@ -32,7 +34,9 @@ class LabelTiff(Format):
         return file.head[:4] in TIFF
 
     def single(self, file: File) -> bool:
-        """Return whether a file holds one image."""
+        """Return whether a file holds one image, or is named as a frame of cells is."""
+        if FRAME.match(file.stem):
+            return True
         with _Tiff(file) as pages:
             return len(pages) == 1
 
@@ -53,6 +57,7 @@ class LabelTiff(Format):
         def images() -> Iterable[tuple[str, int, Array]]:
             for frame, file in files.items():
                 with _Tiff(file) as pages:
+                    frames_axis(file, pages)
                     if len(pages) > 1:
                         rule = "a file a frame must hold one image each"
                         raise FormatError(file.path, None, rule, len(pages))
@@ -68,16 +73,20 @@ def frames_axis(file: File, pages: Any) -> str | None:
         FormatError: the file declares more than one axis beside height and width.
     """
     opened = getattr(pages, "parent", None)
-    if opened is None or not (opened.is_ome or opened.is_imagej):
+    if opened is None or not (opened.is_ome or opened.is_imagej or opened.is_shaped):
         return None
     series = opened.series[0]
-    sides = dict(zip(series.axes, series.shape, strict=True))
-    more = {axis: n for axis, n in sides.items() if axis not in "YX" and n > 1}
-    if len(more) > 1 or "S" in more or "C" in more:
+    sides = zip(series.axes, series.shape, strict=True)
+    more = [(axis, n) for axis, n in sides if axis not in "YX" and n > 1]
+    axes = [axis for axis, _ in more]
+    if len(more) > 1 or "S" in axes or "C" in axes:
         rule = "must be a stack of one label image a time: keep one slice and one channel"
         raise FormatError(file.path, None, rule, f"axes {series.axes} of shape {series.shape}")
-    if more and "T" not in more:
-        return f"the file calls its images {next(iter(more))}, not T: they are taken as frames"
+    if more and more[0][1] != len(pages):
+        rule = f"must have a page for each of the {more[0][1]} images that it declares"
+        raise FormatError(file.path, None, rule, len(pages))
+    if axes and axes[0] not in "TQI":  # Q and I: the file does not say
+        return f"the file calls its images {axes[0]}, not T: they are taken as frames"
     return None
 
 

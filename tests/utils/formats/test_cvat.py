@@ -53,3 +53,9 @@ def test_written_steps_are_read_as_steps(tmp_path):
     write(tmp_path / "s.xml", Output(found, {1: "car"}, False))
     again = read_detections(tmp_path / "s.xml")
     assert again.frames.tolist() == [5, 10, 15, 30]
+
+
+def test_a_class_without_a_name_keeps_its_number(tmp_path):
+    found = make_detections([(f, 1, 2, 1.0, (3 + f, 4, 9, 9)) for f in range(3)])
+    write(tmp_path / "s.xml", Output(found, {}, False))
+    assert set(read_detections(tmp_path / "s.xml").classes.tolist()) == {2}

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from tests import independent
 from tests.utils.formats.scenes import check_reading, content, read, scene_of
+from utils.files import FormatError
 from utils.formats.label_studio import LabelStudio
 
 
@@ -31,3 +34,16 @@ def test_dates_before_names_are_no_marks_of_uploads(tmp_path):
         task["data"] = {"image": f"/data/upload/2024010{day}-0001.png"}
     path.write_text(json.dumps(tasks))
     assert len(set(read(path).frames.tolist())) == len(tasks) > 1
+
+
+def test_tasks_of_several_images_are_refused_and_names_are_decoded(tmp_path):
+    path = independent.label_studio(independent.Scene.of(scene_of(2)), tmp_path)
+    tasks = json.loads(path.read_text())
+    for k, task in zip((2, 10), tasks, strict=False):
+        task["data"] = {"image": f"/data/frame%20{k}.png"}
+    path.write_text(json.dumps(tasks[:2]))
+    assert sorted(set(read(path).frames.tolist())) == [2, 10]
+    tasks[0]["annotations"][0]["result"][-1]["item_index"] = 1
+    path.write_text(json.dumps(tasks[:2]))
+    with pytest.raises(FormatError, match="a task must be of one image"):
+        read(path)
