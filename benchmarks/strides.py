@@ -26,7 +26,7 @@ STRIDES = (1, 2, 4, 8)
 
 
 def coarse(mask: masks.Array, stride: int) -> masks.Array:
-    """Return a mask (height, width) as a map of every `stride`-th pixel shows it."""
+    """Return a mask (height, width) as a map of every `stride`-th pixel shows it (Figure 6.2)."""
     rows, columns = (
         np.minimum(np.arange(n) // stride * stride + stride // 2, n - 1) for n in mask.shape
     )

@@ -21,6 +21,8 @@ class PixelEmbeddings(FrameNetwork):
     pixels, `classes` (B, h, w, K + 1) in [0, 1], `embeddings` (B, h, w, F), and, if predicted,
     `votes`, see `losses.vote_losses`.
 
+    3-D convolutions stand after the encoder or the decoder (thesis, Figure 6.12).
+
     Args:
         config: PixelConfig, or the dict of it that a file holds.
     """

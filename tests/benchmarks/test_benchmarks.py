@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, readings, speed, tune_matchers
+from benchmarks import accuracy, readings, speed, strides, tune_matchers
 from benchmarks.compare_trackers import (
     BOUND,
     DATA,
@@ -174,3 +174,17 @@ def test_readings_change_one_rule_of_every_row():
     scores = {c.run: {n: {"sMOTSA": 98.25, "IDS": 7} for n in ("car", "pedestrian")} for c in cells}
     row = readings.as_row("x", readings.runs_of(cells, ()), scores)
     assert row == "| x | " + " | ".join([" ".join(["98.2 (7)"] * 3)] * 3) + " |"
+
+
+def test_a_coarse_map_shows_the_middle_pixel_of_each_cell():
+    mask = np.zeros((5, 8), np.uint8)
+    mask[1, 1] = mask[2:4, 6] = 1
+    assert strides.coarse(mask, 1).tolist() == mask.tolist()
+    wanted = np.zeros((5, 8), np.uint8)
+    wanted[:2, :2] = 1  # the pixel at (1, 1); those at (2, 6) and (3, 6) are in no middle
+    assert strides.coarse(mask, 2).tolist() == wanted.tolist()
+    wanted = np.zeros((5, 8), np.uint8)
+    wanted[:4, 4:] = 1  # the pixel at (2, 6) is the middle of its 4 x 4
+    assert strides.coarse(mask, 4).tolist() == wanted.tolist()
+    truth = make_detections([(0, 1, 1, 1.0, (1, 1, 1, 1)), (0, 2, 1, 1.0, (2, 2, 9, 9))], 20, 30)
+    assert strides.at_stride(truth, 4).ids.tolist() == [2]

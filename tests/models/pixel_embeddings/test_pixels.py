@@ -318,3 +318,18 @@ def test_the_papers_shapes_take_one_step():
 def test_settings_without_a_meaning_are_refused(field, value, text):
     with pytest.raises(ValueError, match=text):
         replace(SMALL, **{field: value})
+
+
+def test_3d_convolutions_stand_after_the_encoder_or_the_decoder():
+    networks = {}
+    for place in ("encoder", "decoder"):
+        keras.utils.set_random_seed(5)
+        networks[place] = PixelEmbeddings(replace(SMALL, time_convs=("average",), time_place=place))
+    images = np.random.default_rng(0).random((3, 64, 96, 3), np.float32)
+    seen = {}
+    for place, network in networks.items():
+        layer, taken = network.time_convs[0], []
+        network.time_convs = [lambda x, layer=layer, taken=taken: taken.append(x.shape) or layer(x)]
+        network({"images": images, "sizes": np.float32([[64, 96]] * 3)})
+        seen[place] = tuple(taken[0][1:3])
+    assert seen == {"encoder": (4, 6), "decoder": (16, 24)}  # at strides of 16 and 4
