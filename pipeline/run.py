@@ -112,6 +112,11 @@ def summarise(request: Request, source: Source, names: Sequence[str]) -> dict[st
     runtime = embedder.runtime if embedder else None
     if embedder and request.ground_truth is not None:
         source.notes += [f"scores: {line}" for line in embedder.seen(names)]
+    facts, curves = source.facts(), source.pipeline.settings.curves
+    if curves and (others := [n for n in facts["classes"] if n not in curves.curves]):
+        known = ", ".join(curves.curves)
+        text = f"no score curve for {', '.join(others)} (there are some for {known})"
+        source.notes.append(f"{text}: their scores are taken as they are")
     extra = ("tensorflow", "keras") if runtime == KERAS else ("onnxruntime",) if embedder else ()
     return {
         **source.pipeline.settings.summary(),
@@ -126,7 +131,7 @@ def summarise(request: Request, source: Source, names: Sequence[str]) -> dict[st
         "by_sequence": {},
         "notes": source.notes,
         "failed": source.failed,
-        **source.facts(),
+        **facts,
     }
 
 

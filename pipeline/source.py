@@ -29,6 +29,7 @@ from utils.formats.mot import read_mot
 from utils.frames import FrameFolder
 from utils.inputs import Choice, read_inputs
 from utils.truth import truth_notes
+from utils.video_names import repeated
 
 
 class Source(ABC):
@@ -95,7 +96,7 @@ class FileSource(Source):
                 self.files.format_name,
             )
         self.sequences, self.truth = inputs.sequences, inputs.truth
-        self.notes += inputs.notes
+        self.notes += inputs.notes + options.classes.moved
         data_set = named_after(base, [*inputs.sequences, *inputs.truth.values()])
         self.pipeline = Pipeline(request.settled(data_set), self.files.weights, watch=watch)
         self.readers: dict[str, FrameFolder] = {}  # of the frames that have a picture
@@ -142,13 +143,18 @@ class FileSource(Source):
         """Say which sequences have no picture of any frame.
 
         Raises:
-            ValueError: none has any, or one needs them.
+            ValueError: none has any, one needs them, or two have the same.
         """
         for name, (folder, count) in self._without.items():
             if self.pipeline.settings.refine or not self.readers:
                 got = f"none of the {count} frames that have detections"
                 raise ValueError(f"{folder}: must hold the frames' pictures, got {got}")
             self.notes.append(f"{name}: no picture of its frames in {folder}: they are drawn grey")
+        first = {name: str(min(r.files.values())) for name, r in self.readers.items()}
+        if again := repeated(list(first.values())):
+            names = ", ".join(name for name, path in first.items() if path == again[0])
+            rule = "must hold a folder of pictures for each sequence"
+            raise FormatError(self.files.images or "", None, rule, f"{again[0]} for {names}")
 
     def _check_frames(self, detections: Detections) -> None:
         """Find the pictures of a sequence's frames; say which are missing.

@@ -57,6 +57,12 @@ def test_curves_say_what_a_detectors_scores_mean(data, capsys):
     assert plain["counts"]["tracks"] == 4 and plain["score_curves"] is None
     assert fitted["score_curves"]["annotated_frames"] == {"a": 240, "b": 240}
     assert fitted["counts"]["tracks"] == 2 and fitted["counts"]["tracker_doubtful"] == 480
+    assert not any("score curve" in note for note in fitted["notes"])
+    other = tracks("--scores", str(data / "scores.json"), "--class-names", "2=cell")
+    said = (
+        "no score curve for cell (there are some for class 2): their scores are taken as they are"
+    )
+    assert said in other["notes"]
 
 
 def test_python_takes_the_same_file(data):

@@ -194,6 +194,15 @@ def test_a_shift_of_the_frame_numbers_by_one_is_warned_about(tmp_path, capsys, s
         assert "far better" not in text and summary["scores"]["masks"]["class 1"]["sMOTSA"] == 100
 
 
+def test_truth_of_other_frames_is_said(tmp_path, capsys):
+    found = make_detections([(f, 1, 1, 0.9, (2 + 9 * f, 3, 8, 10)) for f in range(5)], name="0001")
+    write_scored(tmp_path / "in" / "0001.txt", found)
+    moved = replace(found, frames=found.frames[::-1].copy()).select(np.array([4, 3, 1, 0]))
+    write_tracks(tmp_path / "gt" / "0001.txt", moved, moved.ids)
+    _, text = run(capsys, tmp_path, "--ground-truth", tmp_path / "gt")
+    assert "0001: ground truth and detections hardly overlap (mean IoU 0.00)" in text
+
+
 @pytest.mark.parametrize("annotated", [range(0, 40, 10), range(20)])
 def test_results_outside_the_annotated_frames_are_warned_about(tmp_path, capsys, annotated):
     found = walkers(range(40), count=1)

@@ -18,6 +18,7 @@ from utils.video_names import repeated
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 INNER = ("", "img1", "images", "img", "frames")  # where a sequence's folder keeps its frames
 DIGITS = re.compile(r"\d+")
+DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])")  # t0.25
 HASH = re.compile(r"[._]rf[._][0-9a-f]+$")  # what Roboflow puts behind names
 LARGEST = 1_000_001  # from it a number is a time or a key: its order counts, not its value
 GREY = 40  # of a frame without a picture
@@ -37,8 +38,9 @@ def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
 
     NUMBERS: the names are alike but for one number (`000012`, `well_t003_c2_masks`). MIXED: each
     holds just one, beside other letters. NATURAL: they differ in several numbers, as dates and
-    times do, or in one that is too large for a frame's: counted from 0 in the order of all their
-    numbers. LISTED: no two are alike, as hashes: counted from 0 in the order given.
+    times do, in one decimal number, or in one that is too large for a frame's: counted from 0 in
+    the order of all their numbers. LISTED: no two are alike, as hashes: counted from 0 in the
+    order given.
 
     Args:
         names: with or without folder and suffix.
@@ -52,8 +54,11 @@ def number_frames(names: Sequence[str]) -> tuple[list[int], str]:
             numbers = list(columns[varying[0] if varying else -1])
             if max(numbers) < LARGEST:
                 return numbers, NUMBERS
-        rank = {key: n for n, key in enumerate(sorted({tuple(g) for g in groups}))}
-        return [rank[tuple(g)] for g in groups], NATURAL
+        keys: list[tuple[float, ...]] = [tuple(g) for g in groups]
+        if len(varying) == 2 and all(len(DECIMAL.findall(stem)) == 1 for stem in stems):
+            keys = [(float(DECIMAL.findall(stem)[0]),) for stem in stems]
+        rank = {key: n for n, key in enumerate(sorted(set(keys)))}
+        return [rank[key] for key in keys], NATURAL
     single = [g[0] for g in groups if len(g) == 1 and g[0] < LARGEST]
     hashes = len(set(single)) < len(single) and all(
         stem.isalnum() and not stem.isdecimal() for stem in stems

@@ -21,6 +21,7 @@ BOX_COLUMNS = ("IDF1", "MT", "ML", "FN", "IDS", "Frag", "MOTA")
 BOX_IOU = 0.5
 SAMPLE = 40  # frames of a sequence that are looked at to see whether its truth is shifted
 SHIFTED = 0.05  # mean IoU by which another frame must match better to be worth a word
+APART = 0.02  # mean IoU below which truth and results have hardly anything in common
 OUTSIDE = 0.05  # share of results in frames without truth that is worth a word
 
 Array = npt.NDArray[Any]
@@ -136,7 +137,7 @@ def truth_notes(truth: Detections, detections: Detections, keep: Array) -> list[
 
 
 def _shift_notes(truth: Detections, detections: Detections, keep: Array) -> list[str]:
-    """Return what to say if the truth matches another frame's detections better."""
+    """Return what to say if the truth matches those of another frame better, or of none."""
     matched = {shift: _matched(truth, detections, keep, shift) for shift in (-1, 0, 1)}
     best = max((-1, 1), key=lambda shift: matched[shift])
     if matched[best] > matched[0] + SHIFTED:
@@ -146,6 +147,9 @@ def _shift_notes(truth: Detections, detections: Detections, keep: Array) -> list
             f"{matched[0]:.2f} as it stands): is one numbered from 0, the other from 1? "
             "Scored as it stands"
         ]
+    if matched[0] < APART:
+        text = f"ground truth and detections hardly overlap (mean IoU {matched[0]:.2f})"
+        return [f"{text}: are they of the same frames, numbered alike?"]
     return []
 
 

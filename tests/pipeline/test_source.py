@@ -10,6 +10,7 @@ import pytest
 from pipeline.request import Files, Request
 from pipeline.settings import settings_for
 from pipeline.source import FileSource
+from tests import independent
 from tests.conftest import make_detections, write_scored, write_tracks
 from utils.data_sets import data_set
 
@@ -78,3 +79,22 @@ def test_the_truths_ids_are_no_inputs_and_its_sequence_is_asked_for(tmp_path):
     with pytest.raises(ValueError, match="got other"):
         FileSource(replace(asked, source=replace(asked.source, sequences=["other"])))
     assert not Path(tmp_path / "out").exists()
+
+
+def test_one_folder_of_pictures_is_not_that_of_two_sequences(tmp_path):
+    images = pictures(tmp_path / "flat", (0, 1, 2)) / "walk"
+    asked = request(tmp_path, images=images)
+    FileSource(asked)
+    write_scored(tmp_path / "in" / "run.txt", replace(scene(), sequence="run"))
+    with pytest.raises(
+        ValueError, match=r"a folder of pictures for each sequence, got .* run, walk"
+    ):
+        FileSource(asked)
+
+
+def test_a_class_whose_number_the_user_gave_to_another_is_said(tmp_path):
+    path = independent.coco(independent.Scene.of(scene()), tmp_path, names={1: "dog"})
+    named = replace(data_set("custom"), class_names={1: "cat"})
+    settings = settings_for(named, "mask_iou")
+    source = FileSource(Request(settings, Files([path]), tmp_path / "out"))
+    assert "class dog has number 1001: 1 is cat" in source.notes

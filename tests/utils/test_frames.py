@@ -30,6 +30,7 @@ from utils.frames import (
         (["cam2_000005.png"], [5], NUMBERS),  # of one name, the last
         (["c-12-31-00.png", "c-12-30-55.png"], [1, 0], NATURAL),
         (["1_9.png", "1_10.png", "2_1.png"], [0, 1, 2], NATURAL),  # 9 before 10
+        (["t0.5.png", "t0.25.png", "t1.0.png"], [1, 0, 2], NATURAL),  # seconds
         (["1403636579763555584.png", "1403636579813555456.png"], [0, 1], NATURAL),
         (["9f3c1.png", "03ab.png", "d7e.png"], [0, 1, 2], LISTED),
         (["front.png", "back.png"], [0, 1], LISTED),

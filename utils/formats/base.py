@@ -40,6 +40,7 @@ class Classes:
         self._given = {name.lower(): number for number, name in (names or {}).items()}
         self._numbers: dict[str, int] = {}
         self.names: dict[int, str] = dict(names or {})
+        self.moved: list[str] = []  # notes of names whose numbers others have
         self._from: int | None = None  # number from which files count their categories
 
     def number(self, name: str, wanted: int) -> int:
@@ -62,6 +63,9 @@ class Classes:
         number = wanted
         if wanted in taken or not 0 < wanted <= MAX_CLASS:
             number = next(n for n in range(FRESH_CLASS, MAX_CLASS + 1) if n not in taken)
+        if wanted in self._given.values():
+            held = self.names[wanted]
+            self.moved.append(f"class {name} has number {number}: {wanted} is {held}")
         self._numbers[name], self.names[number] = number, name
         return number
 

@@ -68,7 +68,7 @@ class LabelStudio(Format):
                 if label not in names:
                     names.append(label)
                 cls = options.classes.number(label, names.index(label) + 1)
-                score = region.get("score")
+                score = region.get("score", task.get("predicted"))
                 rows.scored |= score is not None
                 rows.add(place, frame, cls, rle, 1.0 if score is None else score)
         if skipped:
@@ -140,6 +140,8 @@ def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
     if not annotations and isinstance(predictions, list) and predictions:
         rows.notes.append("tasks without an annotation: their predictions are taken")
         annotations = predictions
+        last = predictions[-1]
+        task["predicted"] = last.get("score") if isinstance(last, dict) else None
     for annotation in annotations:
         results = value(rows, f"task {number} annotation", annotation, "result", list)
         if not annotation.get("was_cancelled"):
@@ -155,6 +157,9 @@ def _regions(rows: Rows, number: int, task: Json) -> list[tuple[str, Json]]:
             rule = "a task must be of one image (item_index)"
             raise rows.fail(place, rule, region["item_index"])
         regions.append((place, region))
+    if len(names := {str(region["to_name"]) for _, region in regions if "to_name" in region}) > 1:
+        rule = "a task must be of one image (to_name)"
+        raise rows.fail(f"task {task.get('id', number)}", rule, ", ".join(sorted(names)))
     return regions
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +13,7 @@ from utils import masks
 from utils.detections import Detections
 from utils.files import atomic_folder
 from utils.formats.base import Output
-from utils.formats.labels import CHUNK, LARGEST_PNG, PER_CLASS, VOID
+from utils.formats.labels import CHUNK, LARGEST_PNG, MARK, PER_CLASS, VOID
 from utils.identity_colours import colour_of
 
 Array = npt.NDArray[Any]
@@ -45,16 +44,20 @@ def write_mots_png(path: Path, output: Output) -> None:
     Raises:
         ValueError: identities that such images cannot hold.
     """
+    from PIL import Image, PngImagePlugin
+
     result, rows = output.result, output.rows
     ids, classes = result.ids[rows], result.classes[rows]
     if len(rows) and (ids.max() > LARGEST_PNG or (ids // PER_CLASS != classes).any()):
         worst = int(ids.max() if ids.max() > LARGEST_PNG else ids[ids // PER_CLASS != classes][0])
         rule = f"png holds ids of class * 1000 + number to {LARGEST_PNG}"
         raise ValueError(f"{rule}, got {worst}")
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_text("numbers", MARK.decode())
     with atomic_folder(path) as folder:
         for frame, of in output.by_frame():
-            image = label_image(result, of, result.ids[of]).astype(np.uint16)
-            cv2.imwrite(str(folder / f"{frame:06d}.png"), image)
+            image = Image.fromarray(label_image(result, of, result.ids[of]).astype(np.uint16))
+            image.save(folder / f"{frame:06d}.png", pnginfo=chunk)
 
 
 def write_davis(path: Path, output: Output) -> None:

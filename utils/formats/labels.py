@@ -13,7 +13,7 @@ from utils import masks
 from utils.detections import IGNORE, Detections
 from utils.files import FormatError
 from utils.formats.base import UNKNOWN, File, Format, Options, ignore_names
-from utils.formats.rows import MAX_ID, MAX_SIDE, Rows
+from utils.formats.rows import MAX_ID, MAX_SIDE, Rows, Size
 
 Array = npt.NDArray[Any]
 # (label) -> (class, identity): what a number in a label image says.
@@ -31,6 +31,9 @@ CITYSCAPES = {
     31: "train", 32: "motorcycle", 33: "bicycle",
 }  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
+MARK = b"class * 1000 + number"  # text of MOTS PNG that we write, whatever their classes
+SCATTERED = 0.1  # share of its box that the median number fills less of in pictures
+FEW = 8  # numbers in an image, from which on their shares are looked at
 
 
 def label_rles(labels: Array) -> dict[int, bytes]:
@@ -105,7 +108,10 @@ def add_labels(rows: Rows, place: str, frame: int, labels: Array, meaning: Meani
     if labels.size and (labels.min() < 0 or labels.max() > MAX_ID):
         wrong = labels.min() if labels.min() < 0 else labels.max()
         raise rows.fail(place, f"labels must be in 0..{MAX_ID}", int(wrong))
-    for label, rle in label_rles(labels).items():
+    rles = label_rles(labels)
+    if len(rles) >= FEW and meaning in (plain, davis):
+        _check_compact(rows, place, list(rles.values()), labels.shape)
+    for label, rle in rles.items():
         cls, identity = meaning(label)
         if meaning is mots and label < PER_CLASS:
             raise rows.fail(place, "a MOTS label must be class * 1000 + instance", label)
@@ -113,6 +119,14 @@ def add_labels(rows: Rows, place: str, frame: int, labels: Array, meaning: Meani
             rows.notes.append("values below 1000 are stuff or groups of objects: left out")
             continue
         rows.add(f"{place} label {label}", frame, cls, rle, identity=identity)
+
+
+def _check_compact(rows: Rows, place: str, rles: list[bytes], size: Size) -> None:
+    """Refuse grey levels, which lie scattered where objects fill their boxes."""
+    boxes, areas = masks.tight_boxes_xywh(rles, *size), masks.areas_of(rles, size[0] * size[1])
+    if np.median(areas / boxes[:, 2:].prod(axis=1)) < SCATTERED:
+        rule = "a label image must number objects: is this a picture, or a mask with soft edges?"
+        raise rows.fail(place, rule, f"{len(rles)} numbers, each scattered over the frame")
 
 
 def _finish(rows: Rows, meaning: Meaning, options: Options) -> Detections:
@@ -209,9 +223,11 @@ class MotsPng(LabelPng):
     modes = ("I", "I;16", "I;16B")
 
     def fits(self, file: File) -> bool:
-        """Return whether its numbers are class * 1000 + id of classes to 10."""
+        """Return whether its numbers are class * 1000 + id of classes to 10, or it says so."""
         if not file.head.startswith(PNG) or file.head[24:26] != b"\x10\x00":
             return False
+        if MARK in file.head:
+            return True
         labels = np.unique(open_png(file)[1])
         labels = labels[labels != 0]
         known = (labels >= PER_CLASS) & (labels < (LAST_CLASS + 1) * PER_CLASS)

@@ -37,7 +37,7 @@ class YoloTxt(Format):
     def fits(self, file: File) -> bool:
         """Return whether its first line is a class and shares of the frame."""
         lines = numbered(file.head)
-        return bool(lines) and _shares(lines[0][1])
+        return bool(lines) and (_shares(lines[0][1]) or _poses([lines[0][1]]))
 
     def read_frames(self, files: Mapping[int, File], sequence: str, options: Options) -> Detections:
         """Return the sequence; classes count from 0 in the files.
@@ -52,6 +52,9 @@ class YoloTxt(Format):
         if every and size is None:
             rule = "polygons in shares of the frame need its size (--size HxW, or --images)"
             raise rows.fail(None, rule, "none")
+        if _poses(every):
+            rule = "expected polygons; these are poses, boxes with key points and no masks"
+            raise rows.fail(None, rule, f"{len(every[0])} fields in every line")
         tails = _tails(every)
         rows.scored = any(tail & SCORE for tail in tails)
         next_tail = iter(tails)
@@ -85,6 +88,14 @@ class YoloTxt(Format):
         score = real(rows.path, n, "score", fields[-behind], 100.0) if tail & SCORE else 1.0
         identity = integer(rows.path, n, "id", fields[-1]) if tail & ID else 0
         rows.add(n, frame, cls, polygon_rle(rows, n, [polygon], rows.size), score, identity)
+
+
+def _poses(lines: list[list[bytes]]) -> bool:
+    """Return whether lines are class x y w h and key points (x, y, visibility) throughout."""
+    alike = len({len(fields) for fields in lines}) == 1 and len(lines[0]) > 7
+    return alike and all(
+        len(fields) % 3 == 2 and set(fields[7::3]) <= {b"0", b"1", b"2"} for fields in lines
+    )
 
 
 def _tails(lines: list[list[bytes]]) -> list[int]:

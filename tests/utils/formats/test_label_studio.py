@@ -47,3 +47,30 @@ def test_tasks_of_several_images_are_refused_and_names_are_decoded(tmp_path):
     path.write_text(json.dumps(tasks[:2]))
     with pytest.raises(FormatError, match="a task must be of one image"):
         read(path)
+
+
+def test_regions_of_two_images_of_a_task_are_refused(tmp_path):
+    path = independent.label_studio(independent.Scene.of(scene_of(2)), tmp_path)
+    tasks = json.loads(path.read_text())
+    first, second = (dict(tasks[0]["annotations"][0]["result"][-1]) for _ in range(2))
+    tasks[0]["annotations"][0]["result"] = [
+        {**first, "to_name": "left"},
+        {**second, "to_name": "right"},
+    ]
+    path.write_text(json.dumps(tasks))
+    with pytest.raises(
+        FormatError, match=r"a task must be of one image .to_name., got left, right"
+    ):
+        read(path)
+
+
+def test_regions_without_a_score_have_that_of_their_prediction(tmp_path):
+    path = independent.label_studio(independent.Scene.of(scene_of(2)), tmp_path)
+    tasks = json.loads(path.read_text())
+    for task in tasks:
+        result = task["annotations"][0]["result"]
+        result[0].pop("score", None)
+        task["annotations"], task["predictions"] = [], [{"score": 0.4, "result": result[:1]}]
+    path.write_text(json.dumps(tasks))
+    found = read(path)
+    assert found.scored and found.scores.tolist() == pytest.approx([0.4] * len(tasks))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_detections
-from tests.utils.formats.scenes import check_writing, output_of, scene_of
+from tests.utils.formats.scenes import check_writing, output_of, read, scene_of
 from utils.formats.label_writing import label_image, write_davis, write_mots_png
 from utils.formats.writing import WRITERS
 
@@ -54,3 +54,11 @@ def test_label_image_by_hand():
         [0, 0, 0, 70_000, 70_000, 0],
         [0, 0, 0, 70_000, 70_000, 0],
     ]
+
+
+def test_png_of_any_class_says_what_its_numbers_mean(tmp_path):
+    dog = make_detections([(0, 24001, 24, 1.0, (0, 0, 9, 9)), (0, 18001, 18, 1.0, (20, 9, 9, 9))])
+    WRITERS["png"].write(tmp_path / "png", output_of(dog))
+    found = read(tmp_path / "png")
+    assert sorted(found.ids.tolist()) == [18001, 24001]
+    assert sorted(found.classes.tolist()) == [18, 24]

@@ -1,5 +1,6 @@
 """Label images."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +8,7 @@ from PIL import Image
 from tests import independent
 from tests.utils.formats.scenes import check_reading, content, read, same_partition, scene_of
 from utils.detections import IGNORE
+from utils.files import FormatError
 from utils.formats.base import Options
 from utils.formats.labels import CityscapesPng, DavisPng, LabelPng, MotsPng
 from utils.formats.sources import find_sources
@@ -64,3 +66,21 @@ def test_more_objects_than_a_thousand_are_labels_and_not_classes(tmp_path):
     Image.fromarray(labels).save(tmp_path / "cells" / "t0.png")
     (source,) = find_sources(tmp_path / "cells")
     assert source.format.name == "labels" and len(source.read(Options())[0]) == 2500
+
+
+def test_pictures_and_soft_edges_are_no_labels(tmp_path):
+    rng = np.random.default_rng(3)
+    mask = np.zeros((120, 160), np.uint8)
+    cv2.circle(mask, (60, 60), 40, 255, -1)
+    photo = cv2.GaussianBlur(rng.integers(0, 256, (120, 160)).astype(np.uint8), (0, 0), 2)
+    for name, image in (("soft", cv2.GaussianBlur(mask, (0, 0), 2)), ("photo", photo)):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "000001.png"), image)
+        with pytest.raises(FormatError, match="is this a picture, or a mask with soft edges"):
+            read(tmp_path / name)
+    worms = np.zeros((120, 160), np.uint8)
+    for k in range(1, 13):  # thin, lying across, beside each other
+        cv2.line(worms, (10 * k, 5), (10 * k + 30, 100), k, 4)
+    (tmp_path / "worms").mkdir()
+    cv2.imwrite(str(tmp_path / "worms" / "000001.png"), worms)
+    assert len(read(tmp_path / "worms")) == 12

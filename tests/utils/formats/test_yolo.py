@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.utils.formats.scenes import check_reading, check_writing, read
+from utils.files import FormatError
 from utils.formats.yolo import YoloTxt
 
 
@@ -48,3 +49,9 @@ def test_polygons_are_read(tmp_path):
 
 def test_written_files_round_trip(tmp_path):
     check_writing(tmp_path, "yolo")
+
+
+def test_boxes_with_key_points_are_no_polygons(tmp_path):
+    pose = "0 .5 .5 .2 .4 .1 .1 2 .2 .2 1 .3 .3 0"
+    with pytest.raises(FormatError, match=r"these are poses.* got 14 fields in every line"):
+        read(yolo_file(tmp_path / "poses", pose, pose.replace(".5", ".6")), size=(20, 30))
