@@ -11,6 +11,7 @@ that was never killed.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from utils import synthetic, synthetic_pictures
@@ -84,7 +86,16 @@ def _timeless(path: Path) -> bytes:
     """Return what a file holds beside times: a network's weights, a history without seconds."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
-            return archive.read("config.json") + archive.read("model.weights.h5")
+            parts = [archive.read("config.json")]
+            with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+                weights.visititems(
+                    lambda name, held: (
+                        parts.append(name.encode() + held[()].tobytes())
+                        if isinstance(held, h5py.Dataset)
+                        else None
+                    )
+                )
+            return b"".join(parts)
     if path.suffix == ".csv":
         return b"\n".join(line.rpartition(b",")[0] for line in path.read_bytes().splitlines())
     return path.read_bytes()
