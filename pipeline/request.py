@@ -69,12 +69,24 @@ class Video:
 
 
 @dataclass(frozen=True)
+class Corrections:
+    """The result of an earlier run, and what was corrected in its page.
+
+    Attributes:
+        run: folder of the run. edits: file that the page saved.
+    """
+
+    run: Path
+    edits: Path
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of a run.
 
     Attributes:
         settings: Settings to read files with.
-        source: Files or Video.
+        source: Files, Video or Corrections.
         output: folder for the results.
         ground_truth: masks with ids to score against, a file or a folder, or None.
         write: formats of results beside MOTS txt. report: whether to make report.html.
@@ -86,7 +98,7 @@ class Request:
     """
 
     settings: Settings
-    source: Files | Video
+    source: Files | Video | Corrections
     output: Path
     ground_truth: Path | None = None
     write: Sequence[str] = ()
@@ -108,8 +120,11 @@ class Request:
     def inputs(self) -> list[Path]:
         """Return what is read, and must not be written over."""
         source = self.source
-        frames = source.images if isinstance(source, Files) else Path(source.source)
-        paths = (*source.detections, self.ground_truth, frames)
+        if isinstance(source, Corrections):
+            paths: tuple[Path | None, ...] = (source.run, source.edits, self.ground_truth)
+        else:
+            frames = source.images if isinstance(source, Files) else Path(source.source)
+            paths = (*source.detections, self.ground_truth, frames)
         return [path for path in paths if path is not None]
 
     def settled(self, data_set: DataSet) -> Settings:

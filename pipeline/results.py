@@ -25,7 +25,8 @@ PICTURES = "pictures"
 DETECTIONS = "detections"  # what segment.py writes
 SUBMISSION = "submission"  # the archive for a server
 FOLDERS = (PICTURES, DETECTIONS, SUBMISSION, *(writer.folder for writer in WRITERS.values()))
-PICTURE_ENDS = (".mp4", ".png", "_tsne.png")
+FRAMES_END = "_frames.mp4"  # of a sequence's frames for the page
+PICTURE_ENDS = (".mp4", ".png", "_tsne.png", FRAMES_END)
 
 
 class OutputFolder:

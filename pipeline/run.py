@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from models.usc_mots.embedding import KERAS
+from pipeline.corrected import CorrectedSource
 from pipeline.frame_masks import Stop
-from pipeline.request import Request, Video
+from pipeline.request import Corrections, Request, Video
 from pipeline.results import OutputFolder
 from pipeline.sinks import FormatsSink, MotsSink, PicturesSink, ReportSink, ScoresSink, Sink
 from pipeline.source import FileSource, Source
@@ -40,6 +41,8 @@ def execute(request: Request, stop: Stop | None = None) -> dict[str, Any]:
         source: Source
         if isinstance(request.source, Video):
             source = VideoSource(request, stop or Stop())
+        elif isinstance(request.source, Corrections):
+            source = CorrectedSource(request)
         else:
             source = FileSource(request)
         sinks = sinks_of(request, source, output.staged)

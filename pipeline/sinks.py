@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from models.tracking import EMBEDDINGS
-from pipeline.results import PICTURES, REPORT
+from pipeline.results import FRAMES_END, PICTURES, REPORT
 from pipeline.stages import Pipeline
 from pipeline.tracked import Image, Outcome
 from utils import evaluation
@@ -18,6 +19,7 @@ from utils.detections import Detections
 from utils.formats.base import Output
 from utils.formats.mots_txt import lines_of
 from utils.formats.writing import MOTS, WRITERS
+from utils.page.video import PageVideo
 from utils.review import Review
 
 
@@ -199,26 +201,50 @@ class ReportSink(Sink):
     """
 
     def __init__(self, folder: Path, pipeline: Pipeline) -> None:
-        self.path, self.pipeline = folder / REPORT, pipeline
+        self.folder, self.pipeline = folder, pipeline
         self.reviews: list[Review] = []
+        self.videos: dict[str, PageVideo] = {}
 
     def begin(self, outcome: Outcome) -> None:
         """Begin a sequence's part of the page."""
-        review = Review(outcome.name, outcome.size, {}, outcome.step, outcome.truth, outcome.images)
-        self.reviews.append(review)
+        self.reviews.append(
+            Review(outcome.name, outcome.size, {}, outcome.step, truth=outcome.truth)
+        )
+        self._images = outcome.images
+        path = self.folder / PICTURES / f"{outcome.name}{FRAMES_END}"
+        self.videos[outcome.name] = self._video = PageVideo(path, outcome.rate, outcome.video)
 
     def take(self, number: int, part: Detections, image: Image | None) -> None:
         """Look at a frame."""
         with self.pipeline.watch("report"):
+            if image is None and self._images is not None:
+                image = self._images(number)
+            if image is not None:
+                self._video.write(image)
             self.reviews[-1].take(number, part, image)
+
+    def end(self, outcome: Outcome, result: Detections) -> None:
+        """End the sequence's video."""
+        self._video.close()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the page."""
-        from utils.page import write_page
+        from utils.page.writing import Shown, write_page
 
         with self.pipeline.watch("report"):
+            shown = []
             for review in self.reviews:
-                classes = sorted({track.cls for track in review.tracks.values()})
-                name_of = self.pipeline.settings.data_set.name_of
-                review.names = {c: name_of(c) for c in classes}
-            write_page(self.path, summary, self.reviews)
+                data_set = self.pipeline.settings.data_set
+                classes = data_set.class_names.keys() - {data_set.ignore}
+                classes |= {track.cls for track in review.tracks.values()}
+                review.names = {c: data_set.name_of(c) for c in sorted(classes)}
+                video = self.videos[review.sequence]
+                path = video.path.relative_to(self.folder).as_posix() if video.there else None
+                digest = digest_of(self.folder / WRITERS[MOTS].place(review.sequence))
+                shown.append(Shown(review, digest, path, float(video.rate)))
+            write_page(self.folder / REPORT, summary, shown)
+
+
+def digest_of(path: Path) -> str:
+    """Return what tells a sequence's result from others: corrections name it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]

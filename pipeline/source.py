@@ -234,7 +234,7 @@ class FileSource(Source):
             result.sequence,
             result.size,
             tracked.step,
-            lambda: ((number, part, None) for number, part in frames_of(result)),
+            lambda: ((number, part, None) for number, part in _with_empty(result, reader)),
             lambda: tracked.detections.scored,
             truth,
             None if reader is None else reader.drawn,
@@ -286,3 +286,11 @@ class FileSource(Source):
             "colours": self._coloured,
             "seconds": {k: round(v, 3) for k, v in self.pipeline.watch.seconds.items()},
         }
+
+
+def _with_empty(result: Detections, reader: FrameFolder | None) -> Iterator[tuple[int, Detections]]:
+    """Yield (number, Detections) of each frame, those too that have a picture and no detection."""
+    by_frame = dict(frames_of(result))
+    nothing = result.select(slice(0))
+    for number in sorted(by_frame.keys() | (reader.files.keys() if reader else set())):
+        yield number, by_frame.get(number, nothing)

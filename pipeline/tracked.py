@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from models.tracking import Array
 from utils.detections import Detections
 from utils.masks import Images
 from utils.results import finished
+from utils.video import DEFAULT_RATE
 
 STAGES = ("read", "crop", "embed", "associate", "refine", "write", "score", "report")
 Image = npt.NDArray[np.uint8]
@@ -82,6 +85,7 @@ class Outcome:
         scored: returns whether the detections came with scores, after the last frame.
         truth: masks to score against, or None.
         images: function frame -> (height, width, 3) uint8 RGB, where `frames` gives no pictures.
+        rate: frames per second. video: of these frames, made for a page before, or None.
         result: all detections with final ids, where they are in memory at once.
         tracked: the sequence itself, likewise.
     """
@@ -95,6 +99,8 @@ class Outcome:
     images: Images | None = None
     result: Detections | None = None
     tracked: Tracked | None = None
+    rate: Fraction = DEFAULT_RATE
+    video: Path | None = None
 
 
 def find_step(frames: Array) -> int:

@@ -219,6 +219,7 @@ class VideoSource(Source):
                 lambda: self._results(masks, ids, live.tracker.in_front),
                 lambda: self._scored,
                 self.truth,
+                rate=self.frames.rate,
             )
             hint = "" if self.frames.live else " (--resume goes on)"
             if self._stopped:

@@ -14,12 +14,12 @@ QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 )  # fmt: skip
-COLLECT = """<script>
+COLLECT = """<script>{
 window.found = {errors: []};
 window.addEventListener("error", e => window.found.errors.push(String(e.message)), true);
 const say = console.error;
 console.error = (...a) => { window.found.errors.push(a.join(" ")); say(...a); };
-</script>"""
+}</script>"""
 REPORT = """<script>
 window.addEventListener("load", async () => {
   const found = window.found;

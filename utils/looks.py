@@ -47,28 +47,20 @@ class Look:
         bottom = int(min(self.size[0], y + h / 2 + side / 2))
         return left, top, max(1, right - left), max(1, bottom - top)
 
-    def cut(self, image: Image) -> Image:
-        """Return its surroundings in a frame's picture."""
-        left, top, width, height = self.area
-        return image[top : top + height, left : left + width].copy()
-
     def seen(self, image: Image | None) -> Look:
         """Return the same with its surroundings, if there is a picture."""
-        return self if image is None else replace(self, pixels=self.cut(image))
+        if image is None:
+            return self
+        left, top, width, height = self.area
+        return replace(self, pixels=image[top : top + height, left : left + width].copy())
 
-    def picture(self, image: Image | None = None) -> Image:
-        """Return the picture, at most CROP px wide and high, the mask outlined in its colour.
-
-        Args:
-            image: of the frame, where `pixels` are missing; None draws on grey.
-        """
+    def picture(self, side: int = CROP) -> Image:
+        """Return the picture, its longer side as given in px, the mask outlined in its colour."""
         _, _, width, height = self.area
         pixels = self.pixels
-        if pixels is None and image is not None:
-            pixels = self.cut(image)
         if pixels is None:
             pixels = np.full((height, width, 3), GREY, np.uint8)
-        scale = CROP / max(width, height)
+        scale = side / max(width, height)
         shape = (max(1, round(width * scale)), max(1, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         drawn = np.ascontiguousarray(cv2.resize(pixels, shape, interpolation=method), np.uint8)

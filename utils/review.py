@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from utils.boxes import overlapping_pairs, paired_iou
 from utils.detections import Detections
-from utils.drawing import Painter
-from utils.frames import GREY
 from utils.looks import Look
+from utils.masks import tight_boxes_xywh
 from utils.mots_metrics import MATCH_IOU
+from utils.page.rows import PackedRows
 
 Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
 
-FULLEST = 3  # frames shown with most objects,
-APART = 25  # steps apart
-STILL_WIDTH = 960  # px
+THUMB = 160  # px of the longer side of a track's picture
+GROWN = 2.0  # times the area of the box in a track's picture, from which another is better
 MOST = 200  # events shown of a sequence
 GAP = 30  # steps in which a track may go on under another identity
 NEAR = 1.5  # diagonals of its box, from where it was
@@ -43,7 +41,7 @@ class Event:
     """A place to look at.
 
     Attributes:
-        kind: of KINDS. frame: number. cls: class. text: what happened.
+        kind: of KINDS. frame: number. cls: class. text: what happened. ids: of the tracks shown.
         looks: [(caption, picture (h, w, 3) uint8 RGB)]. weight: for sorting, larger first.
     """
 
@@ -53,22 +51,19 @@ class Event:
     text: str
     looks: list[tuple[str, Image]]
     weight: float
+    ids: tuple[int, ...] = ()
 
 
 @dataclass
 class Seen:
-    """What is known of a track: its class, runs of frames [first, last], detections, last look."""
+    """What is known of a track: its class, when and how it was seen last, and its best picture."""
 
     cls: int
-    spans: list[list[int]]
+    last: int
     look: Look
     box: Array
-    count: int = 0
-
-    @property
-    def last(self) -> int:
-        """Return the frame in which it was last."""
-        return self.spans[-1][1]
+    area: float = 0.0  # px of the box in `thumb`
+    thumb: Image | None = None
 
 
 @dataclass(frozen=True)
@@ -89,13 +84,10 @@ class Review:
     Args:
         sequence: name. size: (height, width) px. step: frame numbers from frame to frame.
         names: {class: name}. truth: Detections with ids, or None.
-        images: function frame -> (height, width, 3) uint8 RGB, asked only for what is shown, where
-            `take` gets no pictures; None draws on grey.
 
     Attributes:
-        frames, counts: numbers of the frames, and of the objects in each.
+        frames: numbers of the frames. rows: their detections, packed for the page.
         tracks: {identity: Seen}. events: those shown; found: how many there were.
-        stills: [(objects, frame, picture)] of the fullest frames.
     """
 
     sequence: str
@@ -103,16 +95,13 @@ class Review:
     names: Mapping[int, str]
     step: int = 1
     truth: Detections | None = None
-    images: Callable[[int], Image] | None = None
     frames: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
+    rows: PackedRows = field(default_factory=PackedRows)
     tracks: dict[int, Seen] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     found: int = 0
-    stills: list[tuple[int, int, Image]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._painter = Painter()
         self._truth = dict(self.truth.rows_by_frame()) if self.truth is not None else {}
         self._matched: dict[int, Look] = {}  # of each true object, when it was last matched
         self._gone: list[int] = []  # tracks that ended within GAP
@@ -123,13 +112,12 @@ class Review:
 
         Args:
             frame: number. result: its detections as they are written.
-            image: (height, width, 3) uint8 RGB or None.
+            image: (height, width, 3) uint8 RGB; None draws on grey.
         """
         rows = np.flatnonzero(result.ids)
         self.frames.append(frame)
-        self.counts.append(len(rows))
-        boxes = self._painter.follow(result, rows, frame)
-        self._still(frame, result, rows, image)
+        boxes = tight_boxes_xywh(result.rles[rows], *self.size)
+        self.rows.add(result, rows, boxes)
         ids, classes = result.ids[rows].tolist(), result.classes[rows].tolist()
         corners = boxes.astype(int).tolist()
         looks = [
@@ -144,10 +132,6 @@ class Review:
             self._moved(now)
         self._note(now)
 
-    def _picture(self, look: Look) -> Image:
-        image = self.images(look.frame) if look.pixels is None and self.images else None
-        return look.picture(image)
-
     def _room(self) -> bool:
         """Count an event; return whether it is to be shown."""
         self.found += 1
@@ -157,25 +141,9 @@ class Review:
         self, kind: str, now: _Now, cls: int, text: str, shown: list[Look], weight: float
     ) -> None:
         """Keep an event with the pictures of its looks, in their order."""
-        looks = [(f"{look.identity} in frame {look.frame}", self._picture(look)) for look in shown]
-        self.events.append(Event(kind, now.frame, cls, text, looks, weight))
-
-    def _still(self, frame: int, result: Detections, rows: Array, image: Image | None) -> None:
-        """Keep the frame's picture if it is among the fullest; of near ones the fuller."""
-        count = len(rows)
-        near = [s for s in self.stills if abs(s[1] - frame) < APART * self.step]
-        rivals = near or (self.stills if len(self.stills) >= FULLEST else [])
-        weakest = min(rivals, key=lambda s: s[0], default=None)
-        if not count or (weakest is not None and weakest[0] >= count):
-            return
-        if image is None:
-            grey = np.full((*self.size, 3), GREY, np.uint8)
-            image = self.images(frame) if self.images else grey
-        drawn = Painter().draw(image, result, rows, frame)
-        if drawn.shape[1] > STILL_WIDTH:
-            size = (STILL_WIDTH, round(drawn.shape[0] * STILL_WIDTH / drawn.shape[1]))
-            drawn = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
-        self.stills = [s for s in self.stills if s is not weakest] + [(count, frame, drawn)]
+        looks = [(f"{look.identity} in frame {look.frame}", look.picture()) for look in shown]
+        ids = tuple(dict.fromkeys(look.identity for look in shown))
+        self.events.append(Event(kind, now.frame, cls, text, looks, weight, ids))
 
     def _switches(self, now: _Now, result: Detections, rows: Array, truth: Detections) -> None:
         """Find the true objects that have another identity than before."""
@@ -256,12 +224,12 @@ class Review:
     def _note(self, now: _Now) -> None:
         """Lengthen the tracks of a frame; forget pictures of those that ended long ago."""
         for k, identity in enumerate(now.ids):
-            look, box, start = now.looks[k], now.boxes[k], [now.frame, now.frame]
-            track = self.tracks.setdefault(identity, Seen(now.classes[k], [start], look, box))
-            if now.frame - track.last > self.step:
-                track.spans.append(start)
-            track.spans[-1][1] = now.frame
-            track.look, track.box, track.count = look, box, track.count + 1
+            look, box = now.looks[k], now.boxes[k]
+            track = self.tracks.setdefault(identity, Seen(now.classes[k], now.frame, look, box))
+            track.last, track.look, track.box = now.frame, look, box
+            area = float(box[2] * box[3])
+            if track.thumb is None or area > GROWN * track.area:
+                track.area, track.thumb = area, look.picture(THUMB)
         alive = set(now.ids)
         ended = dict.fromkeys([*self._gone, *(i for i in self._alive if i not in alive)])
         self._gone = []

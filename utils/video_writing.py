@@ -19,6 +19,7 @@ ENCODERS = (
     ("mpeg4", {"q": "3"}),
 )
 GOP = 50  # frames from one key frame to the next, so that players can seek
+QUICK_GOP = 8  # likewise, where a page seeks frame by frame
 THREADS = 4  # of the encoder
 
 
@@ -28,6 +29,7 @@ class VideoWriter:
     Args:
         path: of the file. size: (height, width) of frames in px. rate: frames per second.
         in_order: whether frames are coded as they come, so that `join` can set their times.
+        seekable: whether each frame is found at once; the file is larger.
 
     Odd sides get one more row or column, as H.264 has none.
 
@@ -36,7 +38,12 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], rate: Fraction, in_order: bool = False
+        self,
+        path: Path,
+        size: tuple[int, int],
+        rate: Fraction,
+        in_order: bool = False,
+        seekable: bool = False,
     ) -> None:
         import av
 
@@ -48,10 +55,12 @@ class VideoWriter:
         if name is None or options is None:
             raise ValueError(f"{path}: FFmpeg must be able to encode video, got no encoder")
         opened: Any = self._opened
-        options = {**options, **({"bf": "0"} if in_order else {})}
+        options = {**options, **({"bf": "0"} if in_order or seekable else {})}
+        if seekable and "crf" in options:
+            options["crf"] = "27"  # key frames come often
         stream = opened.add_stream(name, rate=rate, options=options)
         stream.height, stream.width = size[0] + self._pad[0], size[1] + self._pad[1]
-        stream.pix_fmt, stream.gop_size = "yuv420p", GOP
+        stream.pix_fmt, stream.gop_size = "yuv420p", QUICK_GOP if seekable else GOP
         stream.codec_context.thread_count = THREADS  # fixed: the same bytes on any machine
         self._stream = stream
 
