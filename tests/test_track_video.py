@@ -136,6 +136,7 @@ def test_a_video_with_its_masks(walk, tmp_path, capsys):
     summary = execute(track_video.request_of(track_video.parse_args(arguments)))
     made = files(tmp_path / "out")
     assert set(made) == {"data/walk.txt", "pictures/walk.mp4", "coco/walk.json", "mot/walk.txt",
+                         "pictures/walk_frames.mp4",
                          "report.html", "summary.json"}  # fmt: skip
     assert summary["files"] == sorted(set(made) - {"summary.json"})
     assert summary["counts"]["frames"] == FRAMES and summary["counts"]["tracks"] == 3

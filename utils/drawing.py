@@ -92,13 +92,13 @@ def fill(image: Image, result: Detections, rows: Array, boxes_xywh: Array) -> Im
         x, y, w, h = box = boxes_xywh[i].astype(int).tolist()
         if not w * h:
             continue
-        inside = masks.crop(runs[offsets[i] : offsets[i + 1]], box, result.height) > 0
-        part, colour = image[y : y + h, x : x + w], np.array(colour_of(int(result.ids[row])))
-        part[inside] = ((1 - FILL) * part[inside] + FILL * colour).astype(np.uint8)
-        edges = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[
-            0
-        ]
-        cv2.drawContours(part, edges, -1, colour.tolist(), 1)
+        inside = masks.crop(runs[offsets[i] : offsets[i + 1]], box, result.height)
+        part, colour = image[y : y + h, x : x + w], colour_of(int(result.ids[row]))
+        light = np.array([*(FILL * value for value in colour), 0.0])
+        blended = cv2.add(cv2.convertScaleAbs(part, alpha=1 - FILL), light)
+        part[:] = cv2.copyTo(blended, inside, part.copy())
+        edges = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        cv2.drawContours(part, edges, -1, colour, 1)
     return image
 
 

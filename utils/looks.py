@@ -27,7 +27,7 @@ class Look:
     Attributes:
         identity: its. frame: number. size: (height, width) of frames in px.
         box: x y w h around its mask, whole px. rle: its mask.
-        pixels: its surroundings, None where the frame's picture was not at hand.
+        image: of the frame, or None. pixels: its surroundings, where only they were kept.
     """
 
     identity: int
@@ -35,6 +35,7 @@ class Look:
     size: tuple[int, int]
     box: tuple[int, int, int, int]
     rle: bytes
+    image: Image | None = None
     pixels: Image | None = None
 
     @property
@@ -47,17 +48,18 @@ class Look:
         bottom = int(min(self.size[0], y + h / 2 + side / 2))
         return left, top, max(1, right - left), max(1, bottom - top)
 
-    def seen(self, image: Image | None) -> Look:
-        """Return the same with its surroundings, if there is a picture."""
-        if image is None:
+    def cut(self) -> Look:
+        """Return the same with its surroundings only, so that the frame can be forgotten."""
+        if self.image is None:
             return self
         left, top, width, height = self.area
-        return replace(self, pixels=image[top : top + height, left : left + width].copy())
+        pixels = self.image[top : top + height, left : left + width].copy()
+        return replace(self, image=None, pixels=pixels)
 
     def picture(self, side: int = CROP) -> Image:
         """Return the picture, its longer side as given in px, the mask outlined in its colour."""
         _, _, width, height = self.area
-        pixels = self.pixels
+        pixels = self.cut().pixels
         if pixels is None:
             pixels = np.full((height, width, 3), GREY, np.uint8)
         scale = side / max(width, height)

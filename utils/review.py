@@ -121,7 +121,7 @@ class Review:
         ids, classes = result.ids[rows].tolist(), result.classes[rows].tolist()
         corners = boxes.astype(int).tolist()
         looks = [
-            Look(i, frame, self.size, (x, y, w, h), result.rles[row]).seen(image)
+            Look(i, frame, self.size, (x, y, w, h), result.rles[row], image)
             for i, row, (x, y, w, h) in zip(ids, rows.tolist(), corners, strict=True)
         ]
         now = _Now(frame, ids, classes, boxes, looks)
@@ -157,7 +157,7 @@ class Review:
         for k, j in np.argwhere(iou > MATCH_IOU).tolist():
             true, look = int(truth.ids[there[j]]), now.looks[k]
             before = self._matched.get(true)
-            self._matched[true] = look
+            self._matched[true] = look.cut()
             if before is None or before.identity == look.identity or not self._room():
                 continue
             shown = [before, look]
@@ -238,6 +238,7 @@ class Review:
             if identity in alive:
                 continue
             if (now.frame - track.last) / self.step <= GAP:
+                track.look = track.look.cut()
                 self._gone.append(identity)
             else:
                 track.look = replace(track.look, pixels=None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from queue import Full, Queue
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -20,12 +23,53 @@ from utils.frames import SAID, SUFFIXES, find_pictures
 from utils.pictures import Reader
 
 Image = npt.NDArray[np.uint8]
+Item = TypeVar("Item")
 
 DEFAULT_RATE = Fraction(10)  # frames per second where nothing says it
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 TIMEOUT = 10.0  # seconds without a frame of a stream
 RETRIES = 3  # to open a broken stream again, a second later each
+AHEAD = 3  # frames that are read before they are asked for
 UNEVEN = 1.5  # longest step between frames over the shortest, from which the rate is not constant
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield what an iterator yields, while a thread takes the next few from it.
+
+    What the iterator raises is raised here.
+    """
+    queue: Queue[tuple[Item | None, BaseException | None]] = Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: Item | None, error: BaseException | None = None) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(Full):
+                queue.put((item, error), timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stop.is_set():
+                    return
+            put(None)
+        except Exception as error:  # whatever it is: it is the reader's to handle
+            put(None, error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = queue.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
 
 
 class Frames:
@@ -76,7 +120,9 @@ class Frames:
         Raises:
             FormatError: a picture that cannot be read or has another size.
         """
-        for number, image in self._source:
+        # A camera gives frames when it has them.
+        frames = iter(self._source) if self.live else ahead(iter(self._source))
+        for number, image in frames:
             if isinstance(self._source, _Pictures):
                 yield number, image
             else:

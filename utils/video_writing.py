@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from utils.files import atomic_path
@@ -14,13 +17,15 @@ from utils.video import Image
 
 # H.264 encoders of the FFmpeg that PyAV comes with, and what plays where there is none.
 ENCODERS = (
-    ("libx264", {"preset": "veryfast", "crf": "20"}),
+    # A quarter of the time of "veryfast" at its quality of 20, in files 1.4 times as large.
+    ("libx264", {"preset": "ultrafast", "crf": "24"}),
     ("libopenh264", {"b": "4M"}),
     ("mpeg4", {"q": "3"}),
 )
 GOP = 50  # frames from one key frame to the next, so that players can seek
 QUICK_GOP = 8  # likewise, where a page seeks frame by frame
 THREADS = 4  # of the encoder
+WAITING = 3  # frames that may wait for the encoder
 
 
 class VideoWriter:
@@ -63,14 +68,25 @@ class VideoWriter:
         stream.pix_fmt, stream.gop_size = "yuv420p", QUICK_GOP if seekable else GOP
         stream.codec_context.thread_count = THREADS  # fixed: the same bytes on any machine
         self._stream = stream
+        self._worker, self._pending = ThreadPoolExecutor(1), deque[Future[None]]()
 
     def write(self, image: Image) -> None:
-        """Add a (height, width, 3) uint8 RGB frame."""
+        """Add a (height, width, 3) uint8 RGB frame, which must not be changed any more.
+
+        It is encoded while the caller goes on; an error is raised by a later call.
+        """
+        if len(self._pending) > WAITING:
+            self._pending.popleft().result()
+        self._pending.append(self._worker.submit(self._encode, image))
+
+    def _encode(self, image: Image) -> None:
         import av
 
         if any(self._pad):
             image = np.pad(image, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        # FFmpeg's own conversion takes six times as long.
+        planes = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts, frame.time_base = self._count, 1 / self._rate
         self._count += 1
         for packet in self._stream.encode(frame):
@@ -78,10 +94,15 @@ class VideoWriter:
 
     def close(self) -> None:
         """End the file."""
-        if self._count:
-            for packet in self._stream.encode():
-                self._opened.mux(packet)
-        self._opened.close()
+        try:
+            while self._pending:
+                self._pending.popleft().result()
+            if self._count:
+                for packet in self._stream.encode():
+                    self._opened.mux(packet)
+        finally:
+            self._worker.shutdown()
+            self._opened.close()
 
     def __enter__(self) -> VideoWriter:
         return self

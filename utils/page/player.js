@@ -13,6 +13,7 @@ const state = {
   frame: 0,
   chosen: [],
   playing: 0,         // +1 forwards, -1 backwards
+  clock: null,        // of the play that goes on
   edits: [],          // [{edit, patch}]
   undone: [],
   seen: new Set(),    // keys of places that were looked at
@@ -197,18 +198,20 @@ function play(direction) {
     return;
   }
   // Without a video, and backwards, a clock sets the frames.
+  const mine = state.clock = {};
   let then = performance.now(), rest = 0;
-  const tick = now => {
-    if (!state.playing) return;
+  const tick = () => {
+    if (!state.playing || state.clock !== mine) return;
+    const now = performance.now();
     rest += (now - then) / 1000 * data.rate * speed;
     then = now;
     const steps = Math.floor(rest);
     rest -= steps;
     if (steps) seek(state.frame + direction * steps);
     if (state.frame <= 0 && direction < 0 || state.frame >= data.frames.length - 1 && direction > 0) pause();
-    else requestAnimationFrame(tick);
+    else setTimeout(tick, 15);
   };
-  requestAnimationFrame(tick);
+  tick();
 }
 
 function pause() {
@@ -267,7 +270,8 @@ function classes() {
     box.checked = !hidden.has(cls);
     box.addEventListener("change", () => {
       hidden[box.checked ? "delete" : "add"](cls);
-      renew();
+      timeline.arrange();
+      redraw();
     });
     label.append(box, ` ${names[cls] || `class ${cls}`}`);
     return label;

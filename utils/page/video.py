@@ -13,7 +13,7 @@ import numpy as np
 from utils.video import Frames, Image
 from utils.video_writing import VideoWriter
 
-WIDEST = 1280  # px
+WIDEST = 960  # px: about what a page shows on a screen 900 px high
 
 
 class PageVideo:
@@ -42,7 +42,7 @@ class PageVideo:
         height, width = image.shape[:2]
         if width > WIDEST:
             size = (WIDEST, max(1, round(height * WIDEST / width)))
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = VideoWriter(self.path, image.shape[:2], self.rate, seekable=True)
