@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from pipeline.flags import GONE, SettingsFlags, add_flags, check_flags
 from pipeline.request import Request, Video
 from pipeline.run import execute
+from pipeline.watching import STDOUT
 from utils.cli import Parser, run, say
 from utils.formats.registry import FORMATS
 from utils.formats.writing import WRITERS
@@ -40,6 +42,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--first-frame", type=int, help="number of a video's first frame (default: detected)")
     add("--resume", action="store_true", help="continue a run that was stopped")
     add("--show", action="store_true", help="on the screen, too; q ends the run")
+    add("--live-csv", metavar="FILE", help="a line for each object as it is tracked; -: to stdout")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add_flags(parser, "dataset", "class-names", "classes", "tracker", "preset", "set", "scores",
               "min-score", "min-area", "min-length")  # fmt: skip
@@ -78,6 +81,7 @@ def request_of(args: argparse.Namespace) -> Request:
         fit_masks=args.fit_masks,
         resume=args.resume,
         show=args.show,
+        live_csv=args.live_csv,
         marks={"format": args.format, "fit": args.fit_masks, **asdict(flags)},
     )
     return Request(
@@ -94,10 +98,13 @@ def request_of(args: argparse.Namespace) -> Request:
 def main() -> None:
     """Run the command line."""
     args = parse_args()
-    summary = execute(request_of(args))
-    print_results(summary)
-    files = sorted(summary["files"], key=lambda name: not name.startswith("data/"))
-    say(f"{args.output}: {', '.join(files[:6])}")
+    # Lines for a pipe come alone; what else there is to say goes to stderr then.
+    place = sys.stderr if args.live_csv == STDOUT else sys.stdout
+    with contextlib.redirect_stdout(place):
+        summary = execute(request_of(args))
+        print_results(summary)
+        files = sorted(summary["files"], key=lambda name: not name.startswith("data/"))
+        say(f"{args.output}: {', '.join(files[:6])}")
     if summary["stopped"]:
         sys.exit(130)
 

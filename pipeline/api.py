@@ -20,6 +20,7 @@ from utils.cli import counted
 from utils.data_sets import CUSTOM, data_set
 from utils.detections import Detections
 from utils.formats.base import Classes, Options, Output
+from utils.formats.identified import identified
 from utils.formats.objects import checked, detections_of
 from utils.formats.reading import read_detections
 from utils.formats.rows import Size
@@ -193,7 +194,7 @@ class Tracker:
     Example:
         >>> tracker = Tracker()
         >>> for image in video:
-        ...     ids = tracker.update(model(image), image)  # one for each mask, 0: none yet
+        ...     tracked = tracker.update(model(image), image)  # with tracker_id, boxes.id or ids
         >>> final = tracker.flush()  # {frame: ids}
     """
 
@@ -212,13 +213,15 @@ class Tracker:
         self._next = 0
         self._size: Size | None = None
 
-    def update(
-        self, source: Any, image: Any = None, frame: int | None = None
-    ) -> npt.NDArray[np.int32]:
-        """Take the next frame's masks; return the (k,) identities as they are known now.
+    def update(self, source: Any, image: Any = None, frame: int | None = None) -> Any:
+        """Take the next frame's masks; return them with the identities that are known now.
 
         An identity is 0 until the tracker believes in the object. It is never given to another
         object later.
+
+        Returns:
+            `supervision.Detections` with `tracker_id`, Ultralytics' results with `boxes.id`, a dict
+            of masks with `ids`; for anything else the (k,) int32 identities, see `identified`.
 
         Args:
             source: of any kind that `utils.formats.objects.detections_of` takes.
@@ -235,7 +238,7 @@ class Tracker:
             self._size = detections.size
         ids = self._live.update(number, detections, image)
         self._lengths[number], self._next = len(detections), number + 1
-        return ids
+        return identified(source, ids)
 
     def flush(self) -> dict[int, npt.NDArray[np.int32]]:
         """Return {frame: (k,) final identities} of all frames, in the order of `update`.

@@ -135,7 +135,10 @@ class FrameMasks:
         """Return the Detections of a frame."""
         if self.segmenter is None:
             return self.by_frame.get(frame, Detections.empty("", *image.shape[:2]))
-        if (before := self._before(frame)) is not None:
+        before = self._before(frame)
+        if before is not None:
+            if getattr(self.segmenter, "stateful", False):
+                self.segmenter(image)  # type: ignore[operator]  # it learns from every frame
             return before
         assert not isinstance(self.segmenter, BatchSegmenter)
         known = len(self.classes.names)

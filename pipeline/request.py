@@ -52,6 +52,7 @@ class Video:
         first_frame: number of a video's first frame; None: the masks say it.
         fit_masks: whether masks of another size, but of one aspect ratio, are scaled.
         resume: whether to go on with a run that was stopped. show: on the screen, too.
+        live_csv: file, or "-", for a line an object as frames are tracked.
         marks: what else must be the same for going on, as the user gave it.
     """
 
@@ -65,6 +66,7 @@ class Video:
     fit_masks: bool = False
     resume: bool = False
     show: bool = False
+    live_csv: str | None = None
     marks: Mapping[str, Any] = field(default_factory=dict)
 
 

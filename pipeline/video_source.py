@@ -26,11 +26,11 @@ from pipeline.sinks import Sink
 from pipeline.source import Source
 from pipeline.spool import Spool
 from pipeline.stages import Pipeline
-from pipeline.tracked import FrameResult, Image, Outcome, find_step, frames_of
+from pipeline.tracked import FrameResult, Outcome, find_step, frames_of
+from pipeline.watching import Watchers
 from utils.class_names import named_after, own_names
 from utils.cli import check_backend, say
 from utils.detections import Detections
-from utils.drawing import Painter
 from utils.files import FormatError
 from utils.formats.base import Classes, Options
 from utils.frames import on_pictures
@@ -63,7 +63,8 @@ class VideoSource(Source):
         self.classes = Classes(own_names(base))
         self._segmenter = None
         if self.video.segmenter:
-            self._segmenter = find_segmenter(self.video.segmenter, self.video.batch)
+            batch = 1 if self.frames.live or self.video.live_csv else self.video.batch
+            self._segmenter = find_segmenter(self.video.segmenter, batch)
         if self.video.resume and self.frames.live:
             raise ValueError(f"--resume needs a video or folder, got {self.frames.name}")
         options = Options(self.frames.size, classes=self.classes)
@@ -232,7 +233,14 @@ class VideoSource(Source):
 
     def _follow(self, masks: FrameMasks, live: Live) -> None:
         """Track frame by frame until the end, or until the run is stopped."""
-        painter, record = Painter(), None
+        record = None
+        names = self.pipeline.settings.data_set
+        watchers = Watchers(
+            self.video,
+            lambda c: self.classes.names.get(c) or names.name_of(c),
+            self.stop,
+            None if self.frames.live else float(self.frames.rate),
+        )
         if self.frames.live:
             record = VideoWriter(self._spool.folder / RECORDED, self.frames.size, self.frames.rate)
         bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)
@@ -246,19 +254,10 @@ class VideoSource(Source):
             ids = live.update(number, detections, image)
             if record is not None:
                 record.write(image)
-            if self.video.show:
-                self._show(painter, image, replace(detections, ids=ids), number)
+            watchers.take(number, image, replace(detections, ids=ids))
+        watchers.close()
         if record is not None:
             record.close()
-
-    def _show(self, painter: Painter, image: Image, detections: Detections, number: int) -> None:
-        """Show a frame with the identities that are known now."""
-        import cv2
-
-        drawn = painter.draw(image, detections, np.flatnonzero(detections.ids), number)
-        cv2.imshow("tracks", np.ascontiguousarray(drawn[:, :, ::-1]))
-        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
-            self.stop.asked = True
 
     def _note(self, masks: FrameMasks, live: Live) -> None:
         """Count what was tracked; say which masks belong to no frame of the video."""

@@ -177,6 +177,17 @@ def test_a_browser_plays_the_video(walk, tmp_path):
     assert found["at"] == pytest.approx(2.6)  # a frame in the middle is decoded
 
 
+def test_lines_for_a_pipe_come_alone(walk, tmp_path):
+    arguments = ("walk.mp4", "--detections", "seq.json", *FAST, "--no-report", "--live-csv", "-")
+    done = run(walk, tmp_path / "out", *arguments)
+    lines = done.out.splitlines()
+    assert lines[0].startswith("frame,seconds,id,class,") and "tracks" in done.err
+    result = read_detections(tmp_path / "out" / "data" / "walk.txt")
+    now = {(int(line.split(",")[0]), int(line.split(",")[2])) for line in lines[1:]}
+    final = set(zip(result.frames.tolist(), result.ids.tolist(), strict=True))
+    assert now <= final and len(now) > 0.9 * len(final)  # of a track's first frames none is sure
+
+
 def test_killed_and_gone_on_with_the_files_are_the_same(walk, whole, tmp_path):
     arguments = ("walk.mp4", "--segmenter", "mine:blobs", *FAST)
     stopped = run(walk, tmp_path / "cut", *arguments, slow=0.05, wait=False)
