@@ -17,12 +17,14 @@ from utils.cli import import_keras
 from utils.detections import Detections
 from utils.formats.base import Classes
 from utils.formats.objects import detections_of
+from utils.video import Frames
 
 Image = npt.NDArray[np.uint8]
 Segmenter = Callable[[Image], Any]  # (height, width, 3) RGB -> masks of a frame, of any known kind
 
 KINDS = (
-    f"{', '.join(PUBLISHED)}, FILE.keras, ultralytics:WEIGHTS, torchvision:NAME or module:function"
+    f"motion, threshold, {', '.join(PUBLISHED)}, FILE.keras, ultralytics:WEIGHTS, "
+    "torchvision:NAME or module:function"
 )
 BATCH = 4  # frames that go through a network of this repository at once
 LEAST_SCORE = 0.05  # of torchvision's detections; what they mean is measured on the video
@@ -47,10 +49,11 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     """Return the segmenter of a name.
 
     Args:
-        name: `coco` (torchvision's Mask R-CNN in this repository's network), FILE.keras (a network
-            of train_network.py), `ultralytics:WEIGHTS`, `torchvision:NAME` of a detection model, or
-            `module:function`, a function from a frame to what `detections_of` takes; the working
-            folder is searched.
+        name: `motion` or `threshold`, alone or with options behind a colon (no network, see
+            `pipeline.pixel_segmenters`), `coco` (torchvision's Mask R-CNN in this repository's
+            network), FILE.keras (a network of train_network.py), `ultralytics:WEIGHTS`,
+            `torchvision:NAME` of a detection model, or `module:function`, a function from a frame
+            to what `detections_of` takes; the working folder is searched.
         batch: frames at once of this repository's networks.
 
     Raises:
@@ -59,6 +62,8 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     if name.endswith(".keras") or name in PUBLISHED:
         return _own(name, batch)
     package, colon, what = name.partition(":")
+    if package in ("motion", "threshold"):
+        return _of_pixels(package, what)
     if not (package and colon and what):
         raise ValueError(f"--segmenter must be {KINDS}, got {name!r}")
     if package == "ultralytics":
@@ -75,6 +80,21 @@ def _own(name: str, batch: int) -> BatchSegmenter:
 
     segmenter: BatchSegmenter = load_network(name).segmenter(batch)
     return segmenter
+
+
+def _of_pixels(kind: str, options: str) -> Segmenter:
+    """Return a segmenter without a network."""
+    from pipeline import pixel_segmenters as pixels
+
+    if kind == "motion":
+        return pixels.MotionSegmenter(pixels.options_of(kind, options, pixels.MotionConfig()))
+    return pixels.ThresholdSegmenter(pixels.options_of(kind, options, pixels.ThresholdConfig()))
+
+
+def learn(segmenter: Segmenter | BatchSegmenter | None, frames: Frames) -> None:
+    """Show a segmenter that wants it the whole video before the first frame."""
+    if segmenter is not None and hasattr(segmenter, "learn") and not frames.live:
+        segmenter.learn(image for _, image in frames)
 
 
 def _imported(module: str, name: str) -> Any:

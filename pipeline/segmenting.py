@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, stamp
 from pipeline.request import shown
 from pipeline.results import DETECTIONS, OutputFolder
-from pipeline.segmenters import BatchSegmenter, find_segmenter
+from pipeline.segmenters import BatchSegmenter, find_segmenter, learn
 from pipeline.sinks import write_formats
 from pipeline.spool import Spool
 from utils.cli import note, say
@@ -75,6 +75,7 @@ class Segmenting:
             raise ValueError(f"INPUT must be a video or a folder of frames, got {request.source}")
         self.truth = _truth(request.ground_truth, self.frames.name)
         self.segmenter = find_segmenter(request.weights, request.batch)
+        learn(self.segmenter, self.frames)
         self.spool = Spool(request.output, self._signature(), request.resume)
         self.classes = Classes(dict(request.names))
         config = getattr(getattr(self.segmenter, "network", None), "config", None)
@@ -126,7 +127,7 @@ class Segmenting:
             "class_names": names,
             "frames_per_second": self.counts["frames"] / seconds,
             "counts": counts | {"written": self.counts["written"]},
-            "notes": list(self.frames.notes),
+            "notes": [*self.frames.notes, *getattr(self.segmenter, "notes", ())],
         }
         self._write_formats(summary)
         self._score(summary)

@@ -21,7 +21,7 @@ from pipeline.drawn_video import DrawnVideoSink
 from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, segmenter_stamp, stamp
 from pipeline.live import Live
 from pipeline.request import Request, Video, shown
-from pipeline.segmenters import find_segmenter
+from pipeline.segmenters import find_segmenter, learn
 from pipeline.sinks import Sink
 from pipeline.source import Source
 from pipeline.spool import Spool
@@ -31,7 +31,7 @@ from pipeline.watching import Watchers
 from utils.class_names import named_after, own_names
 from utils.cli import check_backend, say
 from utils.detections import Detections
-from utils.files import FormatError
+from utils.files import FormatError, instances_folder
 from utils.formats.base import Classes, Options
 from utils.frames import on_pictures
 from utils.inputs import read_inputs
@@ -115,7 +115,7 @@ class VideoSource(Source):
         path = self.request.ground_truth
         if path is None:
             return None
-        inputs = read_inputs([path], options=options)
+        inputs = read_inputs([path if path.is_file() else instances_folder(path)], options=options)
         truths = inputs.sequences
         self.notes += inputs.notes
         named = [t for t in truths if len(truths) == 1 or t.sequence == self.frames.name]
@@ -202,6 +202,7 @@ class VideoSource(Source):
         )
         with interrupted_by(self.stop):
             live = Live(self.pipeline, self.step)
+            learn(self._segmenter, self.frames)
             try:
                 self._follow(masks, live)
             except ValueError:
@@ -276,6 +277,7 @@ class VideoSource(Source):
                 f"({shown(sorted(left))}): left out ({hint})"
             )
         self.notes += [] if self.frames.numbered else self.frames.notes
+        self.notes += getattr(self._segmenter, "notes", [])
         settings, data_set = self.pipeline.settings, self.pipeline.settings.data_set
         if data_set.any_class:  # a segmenter names classes as it finds them
             names = {**data_set.class_names, **self.classes.names}

@@ -93,7 +93,8 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
     if _is_rles(source):
         for i, item in enumerate(source):
             where = f"{place} mask {i}"
-            rows.add(where, frame, 1, mask_of(rows, where, dict(item), None))
+            rle = mask_of(rows, where, {key: item[key] for key in ("size", "counts")}, None)
+            rows.add(where, frame, item.get("category_id", 1), rle)
         return {1: UNKNOWN}
     table = _table(source, classes)
     if table is not None:
