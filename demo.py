@@ -37,6 +37,7 @@ def tracked(folder: Path, dataset: DataSet, detections: Path, least: float) -> d
         Files([detections], source / dataset.images),
         folder,
         ground_truth=source,
+        report=True,
         visualize=True,
     )
     summary = execute(request)
@@ -71,6 +72,7 @@ def main() -> None:
     say(format_table("demo", list(COLUMNS), shown))
     say(f"{OUTPUT}: sprites/ and mnist/ hold data/ (MOTS txt) and pictures/ (mp4, t-SNE), "
         "sprites_found/ what the network found")  # fmt: skip
+    say(f"open {(OUTPUT / 'sprites' / 'report.html').resolve().as_uri()} to play and correct them")
 
 
 if __name__ == "__main__":

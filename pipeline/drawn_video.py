@@ -23,6 +23,7 @@ class DrawnVideoSink(Sink):
     Args:
         spool: keeps whole parts. folder: of the run. rate, size: of the video.
         times: returns seconds of the frames where their rate is not constant, once all are tracked.
+        name_of: class number -> name.
 
     Attributes:
         frames: how many were tracked. for_good: whether parts may be kept: identities of a run that
@@ -36,6 +37,7 @@ class DrawnVideoSink(Sink):
         rate: Fraction,
         size: tuple[int, int],
         times: Callable[[], list[float] | None] = lambda: None,
+        name_of: Callable[[int], str] | None = None,
     ) -> None:
         self._spool, self._folder = spool, folder / PICTURES
         self._rate, self._size, self._times = rate, size, times
@@ -43,7 +45,7 @@ class DrawnVideoSink(Sink):
         self._count = 0
         self._writer: VideoWriter | None = None
         self.frames, self.for_good = 0, True
-        self.painter = Painter()
+        self.painter = Painter(name_of)
 
     def begin(self, outcome: Outcome) -> None:
         """See which parts are there: an earlier run may have drawn more frames than these."""

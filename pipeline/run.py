@@ -22,6 +22,7 @@ from pipeline.source import FileSource, Source
 from pipeline.submission import SubmissionSink, check_submission
 from pipeline.tracked import Outcome
 from pipeline.video_source import VideoSource
+from utils.cli import VERSION
 from utils.detections import Detections
 from utils.masks import tight_boxes_xywh
 
@@ -128,7 +129,11 @@ def summarise(request: Request, source: Source, names: Sequence[str]) -> dict[st
         "weights": {n: embedder.weights_of(n).name for n in names} if embedder else {},
         "weights_sha256": embedder.digests() if embedder else {},
         "runtime": runtime,
-        "versions": {"python": platform.python_version(), **versions_of((*extra, *PACKAGES))},
+        "versions": {
+            "usc-mots": VERSION,
+            "python": platform.python_version(),
+            **versions_of((*extra, *PACKAGES)),
+        },
         "counts": dict(source.counts),
         "scores": {},
         "by_sequence": {},

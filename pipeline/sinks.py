@@ -175,7 +175,10 @@ class PicturesSink(Sink):
         if not len(written):
             return
         video = self.folder / f"{name}.mp4"
-        still = visualization.write_video(video, result, outcome.images, step=outcome.step)
+        name_of = self.settings.data_set.name_of
+        still = visualization.write_video(
+            video, result, outcome.images, step=outcome.step, name_of=name_of
+        )
         if still is not None:
             visualization.write_picture(self.folder / f"{name}.png", still)
         embeddings = outcome.tracked.columns.get(EMBEDDINGS) if outcome.tracked else None

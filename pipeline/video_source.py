@@ -190,10 +190,13 @@ class VideoSource(Source):
     def sinks(self, folder: Path) -> list[Sink]:
         """Return the sink that draws the video."""
         frames = self.frames
-        self._drawn = DrawnVideoSink(
-            self._spool, folder, frames.rate, frames.size, lambda: frames.times
-        )
+        shape = frames.rate, frames.size, lambda: frames.times
+        self._drawn = DrawnVideoSink(self._spool, folder, *shape, self._name_of)
         return [self._drawn]
+
+    def _name_of(self, cls: int) -> str:
+        """Return the name of a class, of those too that a segmenter has just found."""
+        return self.classes.names.get(cls) or self.pipeline.settings.data_set.name_of(cls)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Track all frames; yield the one sequence. Ctrl-C ends either at the next frame."""
@@ -235,13 +238,8 @@ class VideoSource(Source):
     def _follow(self, masks: FrameMasks, live: Live) -> None:
         """Track frame by frame until the end, or until the run is stopped."""
         record = None
-        names = self.pipeline.settings.data_set
-        watchers = Watchers(
-            self.video,
-            lambda c: self.classes.names.get(c) or names.name_of(c),
-            self.stop,
-            None if self.frames.live else float(self.frames.rate),
-        )
+        rate = None if self.frames.live else float(self.frames.rate)
+        watchers = Watchers(self.video, self._name_of, self.stop, rate)
         if self.frames.live:
             record = VideoWriter(self._spool.folder / RECORDED, self.frames.size, self.frames.rate)
         bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)

@@ -28,11 +28,11 @@ class Screen:
     """Shows frames with the identities that are known now; q or Escape ends the run.
 
     Args:
-        stop: asked to end the run.
+        stop: asked to end the run. name_of: class number -> name.
     """
 
-    def __init__(self, stop: Stop) -> None:
-        self._stop, self._painter = stop, Painter()
+    def __init__(self, stop: Stop, name_of: Callable[[int], str]) -> None:
+        self._stop, self._painter = stop, Painter(name_of)
 
     def take(self, number: int, seconds: float, image: Image, detections: Detections) -> None:
         """Show a frame: its number, its time, its picture, its detections with ids."""
@@ -99,7 +99,7 @@ class Watchers:
     def __init__(
         self, video: Video, name_of: Callable[[int], str], stop: Stop, rate: float | None
     ) -> None:
-        self._all: list[Screen | LiveCsv] = [Screen(stop)] if video.show else []
+        self._all: list[Screen | LiveCsv] = [Screen(stop, name_of)] if video.show else []
         if video.live_csv is not None:
             self._all.append(LiveCsv(video.live_csv, name_of, stop))
         self._rate, self._start, self._count = rate, time.monotonic(), 0

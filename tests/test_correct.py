@@ -88,7 +88,7 @@ def test_switches_are_put_right_in_the_page(tmp_path):
       found.saved = saved(); found.kept = JSON.parse(localStorage.getItem(place));
     """)  # fmt: skip
     assert found["errors"] == [] and found["heading"] == "2 identity switches"
-    assert found["video"] == [60, 40] and found["at"] == ["10", 1.05]
+    assert found["video"] == [600, 400] and found["at"] == ["10", 1.05]
     assert found["clicked"] == [1003] and found["both"] == [1003, 1002]
     assert found["merged"] == ["Merged 1003 into 1002.", 3]
     assert found["split"] == [1005] and found["undone"].startswith("Undid: Split 1004 at frame 15")
@@ -109,7 +109,7 @@ def test_switches_are_put_right_in_the_page(tmp_path):
       found.chosen = [...state.chosen]; found.saved = saved();
     """)  # fmt: skip
     assert again["errors"] == [] and again["heading"] == "0 identity switches"
-    assert again["tracks"] == 2 and again["video"] == 60 and again["chosen"] == [1003]
+    assert again["tracks"] == 2 and again["video"] == 600 and again["chosen"] == [1003]
     assert again["saved"]["runs"] != found["saved"]["runs"]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+VERSION = "1.0.0"  # CHANGELOG.md says what is in it
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -125,6 +126,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **{"formatter_class": Help, **more})
+        text = f"usc-mots {VERSION}"
+        self.add_argument("--version", action="version", version=text, help="print the version")
 
     def parse_args(  # type: ignore[override]  # it fills no other namespace
         self, args: Sequence[str] | None = None, namespace: None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -25,9 +26,14 @@ SHADE = 0.35  # of the light left behind an identity
 
 
 class Painter:
-    """Draws the frames of one video in order, and remembers where its tracks came from."""
+    """Draws the frames of one video in order, and remembers where its tracks came from.
 
-    def __init__(self) -> None:
+    Args:
+        name_of: class number -> name, which is written beside the identity; None writes none.
+    """
+
+    def __init__(self, name_of: Callable[[int], str] | None = None) -> None:
+        self._name_of = name_of
         self._trails: dict[int, deque[tuple[int, Array]]] = {}
 
     def draw(
@@ -54,9 +60,14 @@ class Painter:
             points = np.array([centre for _, centre in self._trails[identity]]) * scale
             line = [points.round().astype(np.int32)]
             cv2.polylines(image, line, False, colour_of(identity), thick, cv2.LINE_AA)
-        for identity in ids:
-            write_id(image, str(identity), self._trails[identity][-1][1] * scale)
+        for identity, cls in zip(ids, result.classes[rows].tolist(), strict=True):
+            write_id(image, self._label(identity, cls), self._trails[identity][-1][1] * scale)
         return image
+
+    def _label(self, identity: int, cls: int) -> str:
+        """Return what is written on an object: its identity, and its class if that has a name."""
+        name = self._name_of(cls) if self._name_of else ""
+        return f"{name} {identity}" if name and name != f"class {cls}" else str(identity)
 
     def follow(self, result: Detections, rows: Array, frame: int) -> Array:
         """Take note of a frame without drawing it; arguments as in `draw`.

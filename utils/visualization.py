@@ -35,6 +35,7 @@ def write_video(
     images: Callable[[int], Image] | None = None,
     fps: int = 10,
     step: int = 1,
+    name_of: Callable[[int], str] | None = None,
 ) -> Image | None:
     """Write an overlay video (mp4) of a tracked sequence: exactly what is written is drawn.
 
@@ -44,6 +45,7 @@ def write_video(
         images: function frame -> (height, width, 3) uint8 RGB; None draws on dark grey.
         fps: frames per second.
         step: frame numbers from one frame of the video to the next.
+        name_of: class number -> name, see `Painter`.
 
     Returns:
         (height, width, 3) uint8 RGB, the drawn frame with most objects, as a still.
@@ -52,7 +54,7 @@ def write_video(
         ValueError: FFmpeg cannot encode video here.
     """
     scale = max(1, -(-LEAST_SIDE // max(1, min(result.size))))
-    painter, still, most = Painter(), None, -1
+    painter, still, most = Painter(name_of), None, -1
     rows_of = dict(result.rows_by_frame())
     numbers = range(min(rows_of, default=0), max(rows_of, default=-1) + 1, step)
     shape = result.size[0] * scale, result.size[1] * scale

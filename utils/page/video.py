@@ -14,6 +14,19 @@ from utils.video import Frames, Image
 from utils.video_writing import VideoWriter
 
 WIDEST = 960  # px: about what a page shows on a screen 900 px high
+SMALLEST = 640  # px of the longer side, up to which small frames are scaled by a whole number
+
+
+def shown_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) px of a page's video of frames of a size.
+
+    Large frames are scaled down; small ones up by a whole number, as codecs blur their pixels.
+    """
+    height, width = size
+    if width > WIDEST:
+        return max(1, round(height * WIDEST / width)), WIDEST
+    scale = max(1, SMALLEST // max(size))
+    return height * scale, width * scale
 
 
 class PageVideo:
@@ -39,10 +52,10 @@ class PageVideo:
         """Add a (height, width, 3) uint8 RGB frame."""
         if self._copied:
             return
-        height, width = image.shape[:2]
-        if width > WIDEST:
-            size = (WIDEST, max(1, round(height * WIDEST / width)))
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        height, width = shown_size((image.shape[0], image.shape[1]))
+        if (height, width) != image.shape[:2]:
+            how = cv2.INTER_LINEAR if width < image.shape[1] else cv2.INTER_NEAREST
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = VideoWriter(self.path, image.shape[:2], self.rate, seekable=True)
@@ -61,12 +74,10 @@ def read_frames(path: Path, size: tuple[int, int]) -> Iterator[Image]:
     Args:
         path: of the video. size: (height, width) px.
     """
+    height, width = shown_size(size)
+    how = cv2.INTER_LINEAR if width < size[1] else cv2.INTER_AREA
     for _, image in Frames(str(path)):
-        height, width = size
-        scale = min(1.0, WIDEST / width)
-        # Without the row or column that H.264 needed.
-        part = image[: max(1, round(height * scale)), : max(1, round(width * scale))]
+        part = image[:height, :width]  # without the row or column that H.264 needed
         if part.shape[:2] != size:
-            resized = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
-            part = np.asarray(resized, np.uint8)
+            part = np.asarray(cv2.resize(part, size[::-1], interpolation=how), np.uint8)
         yield part

@@ -12,7 +12,7 @@ def frames(size, count=20):
 
 
 def test_frames_come_back_in_their_size_and_order(tmp_path):
-    for size in ((41, 63), (900, WIDEST * 2)):
+    for size in ((41, 63), (333, 501), (900, WIDEST * 2)):
         video = PageVideo(tmp_path / f"{size[0]}.mp4", Fraction(10))
         for image in frames(size):
             video.write(image)
