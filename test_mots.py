@@ -72,7 +72,7 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_method(group: argparse._ArgumentGroup) -> None:
-    add_flags(group, "preset", "tracker", "t-lag", "set", "scores", "refine")
+    add_flags(group, "preset", "tracker", "t-lag", "set", "scores", "refine", "divisions")
     group.add_argument("--list", action="store_true", help="print every tracker and its settings")
     group.add_argument("--weights", type=Path, nargs="+", help="*.keras (default: the data set's "
         "own). Of several, each sequence takes the first not trained on it, else the first not "

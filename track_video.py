@@ -46,7 +46,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--live-csv", metavar="FILE", help="a line for each object as it is tracked; -: to stdout")
     add("--no-report", dest="report", action="store_false", help="no report.html")
     add_flags(parser, "dataset", "class-names", "classes", "tracker", "preset", "set", "scores",
-              "min-score", "min-area", "min-length")  # fmt: skip
+              "divisions", "min-score", "min-area", "min-length")  # fmt: skip
     args = parser.parse_args(arguments)
     check_flags(parser, args)
     if args.first_frame is not None and args.first_frame < 0:

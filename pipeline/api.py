@@ -168,15 +168,8 @@ def _joined(parts: list[Detections]) -> Detections:
             was, now = parts[0].size, part.size
             rule = f"frame size must be {was[0]} {was[1]} (height width) in every frame"
             raise ValueError(f"frame {part.frames[0]}: {rule}, got {now[0]} {now[1]}")
-    columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(p, name) for p in parts]) for name in columns
-    }
-    joined["class_names"] = {c: n for part in parts for c, n in (part.class_names or {}).items()}
-    joined["scored"] = any(part.scored for part in parts)
-    vectors = [part.vectors for part in parts if part.vectors is not None]
-    joined["vectors"] = np.concatenate(vectors) if len(vectors) == len(parts) else None
-    return replace(parts[0], sequence=UNNAMED, **joined)
+    names = {c: n for part in parts for c, n in (part.class_names or {}).items()}
+    return replace(Detections.joined(parts), sequence=UNNAMED, class_names=names)
 
 
 class Tracker:

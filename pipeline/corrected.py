@@ -38,7 +38,7 @@ class Held:
         name: its. size: (height, width) px. step: frame numbers from frame to frame.
         frames: numbers of all of them. rate: frames per second.
         video: the frames that the page plays, or None. digest: of the rows.
-        scores: (n,) float32 of the rows.
+        scores: (n,) float32 of the rows. parents: {identity: that of its mother}.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Held:
     video: Path | None
     digest: str
     scores: Any
+    parents: dict[int, int]
 
 
 class CorrectedSource(Source):
@@ -100,7 +101,16 @@ class CorrectedSource(Source):
             ids, classes = each.ids.astype(np.int32), each.classes.astype(np.int16)
             self.counts["read"] += len(ids)
             self.counts["dropped_deleted"] += int((ids == 0).sum())
-            corrected.append(replace(read[name], ids=ids, classes=classes, class_names=None))
+            there = set(ids.tolist())
+            known = self.held[name].parents.items()
+            parents = {i: mother for i, mother in known if {i, mother} <= there}
+            changes: dict[str, Any] = {
+                "ids": ids,
+                "classes": classes,
+                "class_names": None,
+                "parents": parents,
+            }
+            corrected.append(replace(read[name], **changes))
         return corrected
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -118,6 +128,7 @@ class CorrectedSource(Source):
                 result=detections,
                 rate=held.rate,
                 video=held.video,
+                parents=detections.parents,
             )
 
     def facts(self) -> dict[str, Any]:
@@ -156,6 +167,7 @@ def _held(run: Path, page: dict[str, Any]) -> Held:
         video if video is not None and video.is_file() else None,
         str(page["digest"]),
         scores_of(page["rows"], len(page["frames"])),
+        {int(i): int(mother) for i, mother in page.get("parents", {}).items()},
     )
 
 

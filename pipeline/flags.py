@@ -35,6 +35,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "min-area": {"help": "minimum box area in px^2, as 100 or car=150"},
     "min-length": {"help": "minimum detections of a track, as 3 or car=5"},
     "frame-step": {"type": positive, "help": "spacing of frame numbers (default: detected)"},
+    "divisions": {"action": "store_true", "help": "cells: a track may end in two daughters"},
     "refine": {"action": "store_true", "help": "re-link the tracks by appearance, as refine.py"},
 }  # fmt: skip
 # Flags of earlier versions, and what to type instead.
@@ -64,6 +65,7 @@ class SettingsFlags:
     min_length: str | None = None
     frame_step: int | None = None
     refine: bool = False
+    divisions: bool = False
     runtime: str = "auto"
 
     @classmethod
@@ -110,6 +112,7 @@ class SettingsFlags:
         return replace(
             settings,
             refine=self.refine,
+            divisions=self.divisions,
             curves=None if self.scores is None else ScoreCurves.read(self.scores),
             trust=None if self.trusted is None else self.trusted == "yes",
             frame_step=self.frame_step,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import signal
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pipeline.segmenters import BatchSegmenter, Segmenter, segmented
 from pipeline.spool import Spool
 from pipeline.tracked import Image
 from utils.detections import Detections
+from utils.divisions import divided
 from utils.formats.base import Classes
+from utils.video import Frames
 
 SAMPLED = 1 << 14  # bytes of each end of a file that its digest is of
 Segmented = tuple[int, Image, Detections]
@@ -146,6 +149,17 @@ class FrameMasks:
         if len(self.classes.names) > known:
             self.spool.save_names(self.classes.names)
         return self.spool.store(frame, detections)
+
+    def divided(self, numbers: Sequence[int], frames: Frames, ids: Any, step: int) -> Detections:
+        """Return all that `each` went through as one sequence, with divisions.
+
+        Args:
+            numbers: of the frames. frames: Frames. ids: (n,) final identities of all masks.
+            step: frame numbers from frame to frame.
+        """
+        nothing = Detections.empty(frames.name, *frames.size)
+        whole = Detections.joined([nothing, *self.again(numbers, frames.size)])
+        return divided(replace(whole, ids=ids), step)
 
     def again(self, numbers: Iterable[int], size: tuple[int, int]) -> Iterator[Detections]:
         """Yield the Detections of the frames that `each` went through, once more."""

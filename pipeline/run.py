@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.usc_mots.embedding import KERAS
 from pipeline.corrected import CorrectedSource
 from pipeline.frame_masks import Stop
@@ -100,10 +98,9 @@ def _joined(outcome: Outcome, parts: Sequence[Detections]) -> Detections:
     """Return the frames of a video as one, with the boxes around the masks that are written."""
     if not parts:
         return Detections.empty(outcome.name, *outcome.size)
-    names = ("frames", "classes", "scores", "rles", "ids")
-    columns: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-    columns["boxes_xywh"] = tight_boxes_xywh(columns["rles"], *outcome.size)
-    return replace(parts[0], sequence=outcome.name, **columns)
+    whole = Detections.joined(parts)
+    boxes = tight_boxes_xywh(whole.rles, *outcome.size)
+    return replace(whole, sequence=outcome.name, boxes_xywh=boxes, parents=outcome.parents)
 
 
 def summarise(request: Request, source: Source, names: Sequence[str]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Settings:
         frame_step: frame numbers that make one step of the video; None finds out.
         boxes: "check" refuses boxes that are not around their masks, "file" believes them, "mask"
             takes those around the masks.
+        divisions: whether tracks may end in two daughters, see `utils.divisions`.
         runtime: what embeds, see `models.usc_mots.embedding.RUNTIMES`.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     trust: bool | None = None
     frame_step: int | None = None
     boxes: str = "check"
+    divisions: bool = False
     runtime: str = "auto"
 
     def trusts(self, detections: Detections) -> bool:
@@ -80,6 +82,7 @@ class Settings:
             "trust": self.trust,
             "frame_step": self.frame_step,
             "boxes": self.boxes,
+            "divisions": self.divisions,
         }
         # JSON has no infinity.
         held["tracker"] = {k: None if v == float("inf") else v for k, v in held["tracker"].items()}

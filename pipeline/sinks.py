@@ -213,7 +213,7 @@ class ReportSink(Sink):
         self.reviews.append(
             Review(outcome.name, outcome.size, {}, outcome.step, truth=outcome.truth)
         )
-        self._images = outcome.images
+        self._images, self.reviews[-1].parents = outcome.images, dict(outcome.parents or {})
         path = self.folder / PICTURES / f"{outcome.name}{FRAMES_END}"
         self.videos[outcome.name] = self._video = PageVideo(path, outcome.rate, outcome.video)
 

@@ -21,8 +21,9 @@ from pipeline.stages import Pipeline, reader_of
 from pipeline.tracked import Outcome, Stopwatch, Tracked, frames_of
 from utils import evaluation
 from utils.class_names import named_after, own_names
-from utils.cli import check_backend, say
+from utils.cli import check_backend, counted, say
 from utils.detections import Detections
+from utils.divisions import divided
 from utils.files import FormatError
 from utils.formats.base import Classes
 from utils.formats.mot import read_mot
@@ -30,6 +31,12 @@ from utils.frames import FrameFolder
 from utils.inputs import Choice, read_inputs
 from utils.truth import truth_notes
 from utils.video_names import repeated
+
+
+def division_note(result: Detections) -> str:
+    """Return how many divisions were found in a sequence."""
+    count = len(set((result.parents or {}).values()))
+    return f"{result.sequence}: {counted(count, 'division')} found"
 
 
 class Source(ABC):
@@ -225,6 +232,9 @@ class FileSource(Source):
                 self.notes += [f"{name}: {text}" for text in texts]
             self._note(tracked)
             result, hidden = tracked.result()
+            if self.pipeline.settings.divisions:
+                result = divided(result, tracked.step)
+                self.notes.append(division_note(result))
             self.counts["dropped_hidden"] += len(hidden)
             yield self._outcome(tracked, result, truth)
 
@@ -240,6 +250,7 @@ class FileSource(Source):
             None if reader is None else reader.drawn,
             result,
             tracked,
+            parents=result.parents,
         )
 
     def _tracked(self) -> Iterable[Tracked]:

@@ -86,6 +86,7 @@ class Outcome:
         truth: masks to score against, or None.
         images: function frame -> (height, width, 3) uint8 RGB, where `frames` gives no pictures.
         rate: frames per second. video: of these frames, made for a page before, or None.
+        parents: {identity: that of its mother}, where divisions were looked for.
         result: all detections with final ids, where they are in memory at once.
         tracked: the sequence itself, likewise.
     """
@@ -101,6 +102,7 @@ class Outcome:
     tracked: Tracked | None = None
     rate: Fraction = DEFAULT_RATE
     video: Path | None = None
+    parents: Mapping[int, int] | None = None
 
 
 def find_step(frames: Array) -> int:

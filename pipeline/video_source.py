@@ -1,9 +1,8 @@
 """A video as a run's source: frames in order, each with its masks; it can be stopped and resumed.
 
-First all frames are tracked. Then they are read once more, for the sinks, with the identities that
-are final; a camera's frames are recorded for that. What is slow to make, the masks of a segmenter
-and the parts of the drawn video, is kept on disk. A run that goes on tracks the kept masks anew,
-which gives the same identities, so that its files are those of a run that was never stopped.
+First all frames are tracked. Then they are read once more (a camera's are recorded), for the sinks,
+with final identities. A segmenter's masks and parts of the drawn video are kept on disk: a run that
+goes on tracks the masks anew, so that its files are those of a run that was never stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pipeline.live import Live
 from pipeline.request import Request, Video, shown
 from pipeline.segmenters import find_segmenter, learn
 from pipeline.sinks import Sink
-from pipeline.source import Source
+from pipeline.source import Source, division_note
 from pipeline.spool import Spool
 from pipeline.stages import Pipeline
 from pipeline.tracked import FrameResult, Outcome, find_step, frames_of
@@ -91,11 +90,10 @@ class VideoSource(Source):
 
     def _read(self, options: Options) -> Detections | None:
         """Read the masks that are on disk, those of one sequence."""
-        if not self.video.detections:
+        video = self.video
+        if not video.detections:
             return None
-        inputs = read_inputs(
-            self.video.detections, options=options, format_name=self.video.format_name
-        )
+        inputs = read_inputs(video.detections, options=options, format_name=video.format_name)
         self.notes += inputs.notes
         if len(inputs.sequences) != 1:
             names = ", ".join(s.sequence for s in inputs.sequences)
@@ -213,7 +211,11 @@ class VideoSource(Source):
                     self._spool.remove()  # nothing in it is worth keeping
                 raise
             self._stopped = self.stop.asked
-            ids = live.flush()
+            ids, parents = live.flush(), None
+            if self.pipeline.settings.divisions:
+                whole = masks.divided(self._numbers, self.frames, ids, self.step)
+                ids, parents = whole.ids, whole.parents
+                self.notes.append(division_note(whole))
             self._note(masks, live)
             self._drawn.frames, self._drawn.for_good = len(self._numbers), not self._stopped
             self.stop.asked = False  # from now on Ctrl-C ends the drawing
@@ -225,6 +227,7 @@ class VideoSource(Source):
                 lambda: self._scored,
                 self.truth,
                 rate=self.frames.rate,
+                parents=parents,
             )
             hint = "" if self.frames.live else " (--resume goes on)"
             if self._stopped:
@@ -292,8 +295,8 @@ class VideoSource(Source):
         images = iter(Frames(recorded if self.frames.live else self.video.source, self.frames.rate))
         self._seen: set[int] = set()
         start, again = 0, masks.again(self._numbers, self.frames.size)
-        numbers = tqdm(self._numbers, "drawing", unit="frame", disable=None)
-        for number, detections in zip(numbers, again, strict=True):
+        bar = tqdm(self._numbers, "drawing", unit="frame", disable=None)
+        for number, detections in zip(bar, again, strict=True):
             image = None if self.stop.asked else next(images)[1]
             detections = replace(detections, sequence=self.frames.name)
             mine = ids[start : start + len(detections)]

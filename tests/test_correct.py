@@ -11,8 +11,12 @@ import pytest
 
 import correct
 import test_mots
+from pipeline.corrected import CorrectedSource
+from pipeline.request import Corrections, Request
+from pipeline.settings import settings_for
 from tests.browser import look
 from tests.conftest import make_detections, write_scored, write_tracks
+from utils.data_sets import data_set
 from utils.formats.reading import read_detections
 
 # Finds a row, clicks its mask, and does what the buttons do.
@@ -120,6 +124,20 @@ def saved_edits(tmp_path, *edits):
     runs = {s["name"]: s["digest"] for s in held["sequences"]}
     text = {"kind": held["kind"], "runs": runs, "edits": [{"sequence": "walk", **e} for e in edits]}
     (tmp_path / "edits.json").write_text(json.dumps(text))
+
+
+def test_the_source_has_every_frame_and_its_picture(tmp_path):
+    tracked(tmp_path)
+    saved_edits(tmp_path, {"op": "delete", "track": 1001, "first": 0, "last": 99})
+    corrections_of = Corrections(tmp_path / "run", tmp_path / "edits.json")
+    settings = settings_for(data_set("custom"), "given")
+    source = CorrectedSource(Request(settings, corrections_of, tmp_path / "new"))
+    (outcome,) = source.outcomes()
+    frames = list(outcome.frames())
+    assert [number for number, _, _ in frames] == list(range(20))
+    assert {image.shape for _, _, image in frames} == {(40, 60, 3)}
+    assert abs(frames[10][2].mean() - 90) < 4  # that of frame 10
+    assert source.facts()["classes"] == ["class 1"] and outcome.scored() is False
 
 
 def test_scores_and_names_are_those_of_the_run(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 CAR, PEDESTRIAN, IGNORE = 1, 2, 10  # class numbers of KITTI MOTS and MOTSChallenge
 MAX_CLASS = 32767  # class numbers are int16
 
+ROWS = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")  # columns that all have
 Rows = npt.NDArray[Any]  # a boolean mask or indices
 
 
@@ -51,6 +52,7 @@ class Detections:
         notes: what reading it took for granted, for the user.
         pictures: {frame: name of its picture, without suffix} where frames are not the numbers in
             the names of files.
+        parents: {identity: that of the cell it came from by division}, None where nobody looked.
         unread: why a file with content gave no detection; None where it is right to have none.
     """
 
@@ -68,6 +70,7 @@ class Detections:
     class_names: Mapping[int, str] | None = None
     notes: tuple[str, ...] = ()
     pictures: Mapping[int, str] | None = None
+    parents: Mapping[int, int] | None = None
     unread: str | None = None
 
     def __len__(self) -> int:
@@ -93,6 +96,17 @@ class Detections:
             np.zeros(0, np.int32),
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """Return the rows of several as one, in order; all else is that of the first.
+
+        Vectors are kept if all parts have some; it is scored if one is.
+        """
+        columns: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in ROWS}
+        vectors = [part.vectors for part in parts if part.vectors is not None]
+        columns["vectors"] = np.concatenate(vectors) if len(vectors) == len(parts) else None
+        return replace(parts[0], **columns, scored=any(part.scored for part in parts))
+
     @property
     def filled(self) -> npt.NDArray[np.bool_]:
         """Return (n,) bool: whether a mask has a pixel, of boxes that are around their masks."""
@@ -101,8 +115,7 @@ class Detections:
 
     def select(self, rows: Rows | slice) -> Detections:
         """Return the given rows (boolean mask or indices) as new Detections."""
-        columns = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
-        chosen = {name: getattr(self, name)[rows] for name in columns}
+        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in ROWS}
         if self.vectors is not None:
             chosen["vectors"] = self.vectors[rows]
         return replace(self, **chosen)

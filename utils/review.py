@@ -84,6 +84,7 @@ class Review:
     Args:
         sequence: name. size: (height, width) px. step: frame numbers from frame to frame.
         names: {class: name}. truth: Detections with ids, or None.
+        parents: {identity: that of its mother} of divided cells.
 
     Attributes:
         frames: numbers of the frames. rows: their detections, packed for the page.
@@ -95,6 +96,7 @@ class Review:
     names: Mapping[int, str]
     step: int = 1
     truth: Detections | None = None
+    parents: dict[int, int] = field(default_factory=dict)
     frames: list[int] = field(default_factory=list)
     rows: PackedRows = field(default_factory=PackedRows)
     tracks: dict[int, Seen] = field(default_factory=dict)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from utils.detections import Detections
 from utils.files import FormatError
@@ -22,27 +19,23 @@ def merge_sequences(first: Detections, second: Detections) -> Detections:
     if first.size != second.size:
         rule = f"frame size must be {first.height} {first.width} in every file of the sequence"
         raise FormatError(first.sequence, None, rule, f"{second.height} {second.width}")
-    columns: tuple[str, ...] = ("frames", "classes", "scores", "boxes_xywh", "rles", "ids")
-    both = first.vectors is not None and second.vectors is not None
-    columns += ("vectors",) if both else ()
-    joined: dict[str, Any] = {
-        n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in columns
-    }
-    joined["vectors"] = joined.get("vectors")
+    joined = Detections.joined([first, second])
+    pictures, names = first.pictures, first.class_names
     if first.pictures or second.pictures:
-        joined["pictures"] = _same_frames(first, second)
-    said = first.notes + second.notes + _doubled(first.sequence, joined)
-    joined["notes"] = tuple(dict.fromkeys(said))
+        pictures = _same_frames(first, second)
     if first.class_names is not None or second.class_names is not None:
-        joined["class_names"] = {**(first.class_names or {}), **(second.class_names or {})}
-    return replace(first, **joined, scored=first.scored or second.scored)
+        names = {**(first.class_names or {}), **(second.class_names or {})}
+    said = tuple(dict.fromkeys(first.notes + second.notes + _doubled(joined)))
+    return replace(joined, pictures=pictures, class_names=names, notes=said)
 
 
-def _doubled(sequence: str, joined: dict[str, Any]) -> tuple[str, ...]:
+def _doubled(joined: Detections) -> tuple[str, ...]:
     """Return what to say of masks that are in two files of a sequence."""
-    keys = list(zip(*(joined[n].tolist() for n in ("frames", "classes", "rles")), strict=True))
+    columns = (joined.frames, joined.classes, joined.rles)
+    keys = list(zip(*(column.tolist() for column in columns), strict=True))
     twice = len(keys) - len(set(keys))
-    return (f"{sequence}: {twice} masks are in more than one of its files",) if twice else ()
+    said = f"{joined.sequence}: {twice} masks are in more than one of its files"
+    return (said,) if twice else ()
 
 
 def _same_frames(first: Detections, second: Detections) -> dict[int, str]:

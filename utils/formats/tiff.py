@@ -13,6 +13,7 @@ import numpy.typing as npt
 from utils.detections import Detections
 from utils.files import FormatError
 from utils.formats.base import File, Format, Options
+from utils.formats.ctc import with_table
 from utils.formats.labels import plain, read_labels
 from utils.formats.rows import MAX_SIDE, Rows
 
@@ -63,7 +64,8 @@ class LabelTiff(Format):
                         raise FormatError(file.path, None, rule, len(pages))
                     yield file.path.name, frame, _page(file, pages, 0)
 
-        return read_labels(rows, images(), plain, options)
+        found = read_labels(rows, images(), plain, options)
+        return with_table(found, first.path.parent) if options.ids else found
 
 
 def frames_axis(file: File, pages: Any) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.formats import arrays, coco, cvat, label_writing, mot, mots_txt, yolo, ytvis
+from utils.formats import arrays, coco, ctc, cvat, label_writing, mot, mots_txt, yolo, ytvis
 from utils.formats.base import Output
 
 
@@ -39,5 +39,6 @@ WRITERS: Mapping[str, Writer] = {
     "yolo": Writer("yolo", "", yolo.write, "YOLO segmentation txt with ids"),
     "cvat": Writer("cvat", ".xml", cvat.write, "CVAT for video 1.1, tracks of polygons"),
     "npz": Writer("npz", ".npz", arrays.write, "label images (T, H, W) with frames"),
+    "ctc": Writer("ctc", "", ctc.write, "Cell Tracking Challenge: maskTTT.tif and res_track.txt"),
     "mot": Writer("mot", ".txt", mot.write, "MOT txt, the boxes around the masks"),
 }

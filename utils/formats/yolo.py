@@ -94,7 +94,8 @@ def _poses(lines: list[list[bytes]]) -> bool:
     """Return whether lines are class x y w h and key points (x, y, visibility) throughout."""
     alike = len({len(fields) for fields in lines}) == 1 and len(lines[0]) > 7
     return alike and all(
-        len(fields) % 3 == 2 and set(fields[7::3]) <= {b"0", b"1", b"2"} for fields in lines
+        len(fields) % 3 == 2 and set(fields[7::3]) <= {b"0", b"1", b"2"} and _shares(fields[:5])
+        for fields in lines
     )
 
 

@@ -319,7 +319,9 @@ function table() {
       hiddenTracks[box.checked ? "delete" : "add"](t.id);
       redraw();
     });
-    for (const part of [picture, String(t.id), t.name, data.frames[t.first], data.frames[t.last],
+    const mother = (data.parents || {})[t.id];
+    const name = mother ? `${t.id} (of ${mother})` : String(t.id);
+    for (const part of [picture, name, t.name, data.frames[t.first], data.frames[t.last],
                         t.count, t.gaps, t.score.toFixed(2), box]) cell(part);
     row.addEventListener("click", e => pick(t.id, t.first, e.shiftKey));
     return row;

@@ -172,6 +172,7 @@ def _sequence(shown: Shown, share: int, thumbs: int) -> dict[str, Any]:
         "rate": shown.rate,
         "frames": review.frames,
         "names": {cls: name for cls, name in sorted(review.names.items())},
+        "parents": review.parents,
         "rows": review.rows.text(),
         "thumbs": {i: _picture(t.thumb) for i, t in tracks if t.thumb is not None},
         "heading": f"{review.found} identity switches"
