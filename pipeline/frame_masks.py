@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pipeline.request import Video
 from pipeline.segmenters import BatchSegmenter, Segmenter, segmented
 from pipeline.spool import Spool
 from pipeline.tracked import Image
@@ -75,6 +76,28 @@ def segmenter_stamp(name: str | None) -> str:
         if path.is_file():
             return stamp(path)
     return ""
+
+
+def signature(
+    video: Video, frames: Frames, ground_truth: Path | None, scores: Any
+) -> dict[str, Any]:
+    """Return what must be the same for going on with a run of a video.
+
+    Args:
+        video: Video. frames: Frames. scores: facts of the score curves, or None.
+    """
+    return {
+        "source": video.source,
+        "size": list(frames.size),
+        "rate": str(frames.rate),
+        "first frame": frames.first,
+        "detections": [f"{p} {stamp(p)}" for p in video.detections],
+        "scores": scores,
+        "video": stamp(Path(video.source)),
+        "ground truth": str(ground_truth),
+        "segmenter": f"{video.segmenter} {segmenter_stamp(video.segmenter)}",
+        "settings": str(sorted(map(str, video.marks.items()))),
+    }
 
 
 @dataclass

@@ -7,7 +7,7 @@ goes on tracks the masks anew, so that its files are those of a run that was nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline.drawn_video import DrawnVideoSink
-from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, segmenter_stamp, stamp
+from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, signature
 from pipeline.live import Live
 from pipeline.request import Request, Video, shown
 from pipeline.segmenters import find_segmenter, learn
@@ -82,7 +82,9 @@ class VideoSource(Source):
         if self.pipeline.needs_embeddings(Detections.empty("")):
             check_backend()
         self.step = self._number()
-        self._spool = Spool(request.output, self._signature(), self.video.resume)
+        scores = self.pipeline.settings.summary()["score_curves"]
+        marks = signature(self.video, self.frames, request.ground_truth, scores)
+        self._spool = Spool(request.output, marks, self.video.resume)
         for number, name in self._spool.names.items():
             self.classes.number(name, number)
         self._scored = self._stopped = False
@@ -169,22 +171,6 @@ class VideoSource(Source):
         self.frames.first = first
         return 1
 
-    def _signature(self) -> dict[str, Any]:
-        """Return what must be the same for going on with a run."""
-        video, asked = self.video, self.video.marks
-        return {
-            "source": video.source,
-            "size": list(self.frames.size),
-            "rate": str(self.frames.rate),
-            "first frame": self.frames.first,
-            "detections": [f"{p} {stamp(p)}" for p in video.detections],
-            "scores": self.pipeline.settings.summary()["score_curves"],
-            "video": stamp(Path(video.source)),
-            "ground truth": str(self.request.ground_truth),
-            "segmenter": f"{video.segmenter} {segmenter_stamp(video.segmenter)}",
-            "settings": str(sorted(map(str, asked.items()))),
-        }
-
     def sinks(self, folder: Path) -> list[Sink]:
         """Return the sink that draws the video."""
         frames = self.frames
@@ -211,11 +197,7 @@ class VideoSource(Source):
                     self._spool.remove()  # nothing in it is worth keeping
                 raise
             self._stopped = self.stop.asked
-            ids, parents = live.flush(), None
-            if self.pipeline.settings.divisions:
-                whole = masks.divided(self._numbers, self.frames, ids, self.step)
-                ids, parents = whole.ids, whole.parents
-                self.notes.append(division_note(whole))
+            ids, parents = self._final(masks, live)
             self._note(masks, live)
             self._drawn.frames, self._drawn.for_good = len(self._numbers), not self._stopped
             self.stop.asked = False  # from now on Ctrl-C ends the drawing
@@ -237,6 +219,15 @@ class VideoSource(Source):
             elif not self._numbers:
                 raise FormatError(self.video.source, None, "must have frames", "none")
             self._stopped |= self.stop.asked
+
+    def _final(self, masks: FrameMasks, live: Live) -> tuple[Any, Mapping[int, int] | None]:
+        """Return the identities of all masks, and {daughter: mother} if divisions are wanted."""
+        ids = live.flush()
+        if not self.pipeline.settings.divisions:
+            return ids, None
+        whole = masks.divided(self._numbers, self.frames, ids, self.step)
+        self.notes.append(division_note(whole))
+        return whole.ids, whole.parents
 
     def _follow(self, masks: FrameMasks, live: Live) -> None:
         """Track frame by frame until the end, or until the run is stopped."""

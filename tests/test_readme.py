@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import correct
 import fit_scores
 import get_data
 import mine_tracks
@@ -27,7 +28,9 @@ from pipeline.api import track
 from tests import independent
 from tests.conftest import random_scene
 from utils import synthetic_cli
+from utils.edits import KIND
 from utils.formats.reading import read_detections
+from utils.page.writing import read_held
 from utils.video_writing import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +69,7 @@ def parse(words):
         "mine_tracks.py": mine_tracks,
         "reproduce_tables.py": reproduce_tables,
         "refine.py": refine,
+        "correct.py": correct,
         "fit_scores.py": fit_scores,
         "get_data.py": get_data,
     }
@@ -115,6 +119,11 @@ def test_the_shell_and_python_of_the_readme_run(tmp_path, monkeypatch, capsys):
     with VideoWriter(tmp_path / "street.mp4", scene.size, Fraction(25)) as video:
         for _ in range(20):
             video.write(np.full((*scene.size, 3), 90, np.uint8))
+    with VideoWriter(tmp_path / "ants.mp4", (120, 160), Fraction(25)) as video:
+        for frame in range(30):
+            image = np.full((120, 160, 3), 90, np.uint8)
+            image[40:60, 4 * frame : 4 * frame + 20] = 240
+            video.write(image)
     monkeypatch.chdir(tmp_path)
     front = (ROOT / "README.md").read_text()
     part = front[front.index("## Your own masks") : front.index("## How good it is")]
@@ -122,7 +131,12 @@ def test_the_shell_and_python_of_the_readme_run(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", words[1:])
         if words[1] == "fit_scores.py" or "--scores" in words:
             continue  # which need annotated frames: tests/test_fit_scores.py runs them
-        {"test_mots.py": test_mots, "track_video.py": track_video}[words[1]].main()
+        if words[1] == "correct.py":
+            saved_edits(Path("results/ants/report.html"), Path("edits.json"))
+        scripts = {"test_mots.py": test_mots, "track_video.py": track_video, "correct.py": correct}
+        scripts[words[1]].main()
+    corrected = read_detections("results/ants_corrected/data/ants.txt")
+    assert set(corrected.ids[corrected.frames >= 15].tolist()) == {1002}
     assert read_detections("results/mine/data/masks.txt").ids.max() > 0
     assert Path("results/street/pictures/street.mp4").is_file()
     assert Path("results/street/report.html").is_file()
@@ -135,6 +149,14 @@ def test_the_shell_and_python_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert [*names["final"]] == [0, 1, 2, 3] and names["final"][3].tolist() == [1001]
     for name in ("results/mine/data/masks.txt", "results/mine/coco/masks.json"):
         assert read_detections(name).ids.max() > 0
+
+
+def saved_edits(page, path):
+    """Write what the page saves after a split of its one track."""
+    (held,) = read_held(page)["sequences"]
+    edit = {"sequence": "ants", "op": "split", "track": 1001, "frame": 15}
+    file = {"kind": KIND, "runs": {"ants": held["digest"]}, "edits": [edit]}
+    path.write_text(json.dumps(file))
 
 
 def ranges(text):

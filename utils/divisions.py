@@ -7,7 +7,7 @@ that this is for cells alone (`--divisions`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,18 +26,71 @@ HALF = (0.25, 0.8)  # a daughter's area, in mothers'
 BOTH = (0.6, 1.4)  # both daughters' areas together, likewise
 
 
-@dataclass(frozen=True)
-class Division:
-    """A mother's last detection, and her daughters' first, all rows.
+class Cells:
+    """The detections of a sequence as divisions are looked for in them.
 
-    Attributes:
-        mother, first, second: rows. cost: 0 where the daughters are around her, each half of her.
+    Args:
+        result: n Detections with final ids, 0 for none. step: frame numbers from frame to frame.
     """
 
-    mother: int
-    first: int
-    second: int
-    cost: float
+    def __init__(self, result: Detections, step: int) -> None:
+        boxes = tight_boxes_xywh(result.rles, *result.size)
+        self.frames, self.classes, self.reach = result.frames, result.classes, WITHIN * step
+        self.areas = areas_of(result.rles, result.height * result.width).astype(float)
+        self.centres = boxes[:, :2] + boxes[:, 2:] / 2
+        self.diagonals = np.maximum(np.linalg.norm(boxes[:, 2:], axis=1), 1.0)
+        order = np.lexsort((result.frames, result.ids))
+        order = order[result.ids[order] > 0]
+        starts = np.flatnonzero(np.diff(result.ids[order], prepend=0))
+        self.tracks: list[Array] = np.split(order, starts[1:]) if len(order) else []
+
+    def cost(self, mother: int, first: int, second: int) -> float | None:
+        """Return 0 where two daughters are around their mother, each half of her; None if not fit.
+
+        Args:
+            mother: row of her last detection. first, second: rows of the daughters' first ones.
+        """
+        rows = [first, second]
+        shares = self.areas[rows] / self.areas[mother]
+        sides = (self.centres[rows] - self.centres[mother]) / self.diagonals[mother]
+        middle, both = float(np.linalg.norm(sides.mean(axis=0))), float(shares.sum())
+        near = (np.linalg.norm(sides, axis=1) <= NEAR).all() and middle <= BETWEEN
+        half = (shares >= HALF[0]).all() and (shares <= HALF[1]).all()
+        if not (near and half and BOTH[0] <= both <= BOTH[1]):
+            return None
+        return middle + abs(both - 1)
+
+    def divisions(self) -> list[tuple[float, int, int, int]]:
+        """Return (cost, mother, first, second) of all that may be divisions, the likely first."""
+        opening = min((int(self.frames[rows[0]]) for rows in self.tracks), default=0)
+        news = [int(rows[0]) for rows in self.tracks if self.frames[rows[0]] > opening]
+        found = []
+        for new in news:
+            for rows in self.tracks:
+                if rows[0] == new or self.classes[rows[0]] != self.classes[new]:
+                    continue
+                at = int(np.searchsorted(self.frames[rows], self.frames[new]))
+                if not at or self.frames[new] - self.frames[rows[at - 1]] > self.reach:
+                    continue
+                mother = int(rows[at - 1])
+                for other in self._others(rows, at, new, news):
+                    cost = self.cost(mother, new, other)
+                    if cost is not None:
+                        found.append((cost, mother, new, other))
+        return sorted(found)
+
+    def _others(self, rows: Array, at: int, new: int, news: list[int]) -> list[int]:
+        """Return rows that may be the other daughter: where the mother's track goes on, or new."""
+        after = self.frames[rows[at - 1]]
+        if at < len(rows):
+            return [int(rows[at])] if self.frames[rows[at]] - after <= self.reach else []
+        return [
+            other
+            for other in news
+            if other > new
+            and 0 < self.frames[other] - after <= self.reach
+            and self.classes[other] == self.classes[new]
+        ]
 
 
 def divided(result: Detections, step: int = 1) -> Detections:
@@ -48,69 +101,18 @@ def divided(result: Detections, step: int = 1) -> Detections:
     Args:
         result: n Detections with final ids, 0 for none. step: frame numbers from frame to frame.
     """
-    boxes = tight_boxes_xywh(result.rles, *result.size)
-    areas = areas_of(result.rles, result.height * result.width).astype(float)
-    found = _divisions(result.frames, result.ids, result.classes, boxes, areas, step)
     editing = Editing(result.frames, result.ids, result.classes)
     parents: dict[int, int] = {}
     taken: set[int] = set()
-    for each in sorted(found, key=lambda d: (d.cost, d.first, d.second)):
-        if {each.mother, each.first, each.second} & taken:
+    for _, last, first, second in Cells(result, step).divisions():
+        if {last, first, second} & taken:
             continue
-        taken |= {each.mother, each.first, each.second}
-        mother = int(editing.ids[each.mother])
-        for row in (each.first, each.second):
+        taken |= {last, first, second}
+        mother = int(editing.ids[last])
+        for row in (first, second):
             if editing.ids[row] == mother:
                 edit = {"op": "split", "track": mother, "frame": int(result.frames[row])}
                 editing.apply(edit)
-        # A mother that was a daughter before keeps her own mother: her rows kept their identity.
-        parents |= {int(editing.ids[row]): mother for row in (each.first, each.second)}
+        parents |= {int(editing.ids[row]): mother for row in (first, second)}
     ids = editing.ids.astype(np.int32)
     return replace(result, ids=ids, parents=parents)
-
-
-def _divisions(
-    frames: Array, ids: Array, classes: Array, boxes: Array, areas: Array, step: int
-) -> list[Division]:
-    """Return all that may be divisions."""
-    order = np.lexsort((frames, ids))
-    order = order[ids[order] > 0]
-    names, starts = np.unique(ids[order], return_index=True)
-    tracks = dict(zip(names.tolist(), np.split(order, starts[1:]), strict=False))
-    begin = {track: int(rows[0]) for track, rows in tracks.items()}
-    opening = min((int(frames[row]) for row in begin.values()), default=0)
-    news = [row for row in begin.values() if frames[row] > opening]
-    centres = boxes[:, :2] + boxes[:, 2:] / 2
-    diagonals = np.maximum(np.linalg.norm(boxes[:, 2:], axis=1), 1.0)
-    reach = WITHIN * step
-    found = []
-
-    def weigh(mother: int, first: int, second: int) -> None:
-        """Keep a mother's last row and two daughters' first ones, if they fit."""
-        shares = areas[[first, second]] / areas[mother]
-        sides = centres[[first, second]] - centres[mother]
-        far = np.linalg.norm(sides, axis=1) / diagonals[mother]
-        middle = float(np.linalg.norm(sides.mean(axis=0)) / diagonals[mother])
-        both = float(shares.sum())
-        fits = (shares >= HALF[0]).all() and (shares <= HALF[1]).all()
-        fits &= BOTH[0] <= both <= BOTH[1] and (far <= NEAR).all() and middle <= BETWEEN
-        if fits:
-            found.append(Division(mother, first, second, middle + abs(both - 1)))
-
-    for new in news:
-        for rows in tracks.values():
-            if classes[rows[0]] != classes[new] or ids[rows[0]] == ids[new]:
-                continue
-            at = int(np.searchsorted(frames[rows], frames[new]))
-            if not at or frames[new] - frames[rows[at - 1]] > reach:
-                continue
-            mother = int(rows[at - 1])
-            if at < len(rows):  # she goes on, as the other daughter
-                if frames[rows[at]] - frames[mother] <= reach:
-                    weigh(mother, new, int(rows[at]))
-                continue
-            for other in news:
-                wait = frames[other] - frames[mother]
-                if other > new and 0 < wait <= reach and classes[other] == classes[new]:
-                    weigh(mother, new, other)
-    return found

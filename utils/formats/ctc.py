@@ -31,6 +31,22 @@ def write(path: Path, output: Output) -> None:
 
     result = output.result
     step = _step(result.frames)
+    labels, lines = _labelled(output, step)
+    shown = dict(output.by_frame())
+    with atomic_folder(path) as folder:
+        for frame in range(min(shown, default=0), max(shown, default=-1) + 1, step):
+            rows = shown.get(frame, np.zeros(0, np.int64))
+            image = label_image(result, rows, labels[rows]).astype(np.uint16)
+            tifffile.imwrite(folder / f"mask{frame:03d}.tif", image, compression="zlib")
+        text = "".join(f"{' '.join(map(str, line))}\n" for line in sorted(lines))
+        (folder / TABLES[0]).write_text(text)
+
+
+def _labelled(
+    output: Output, step: int
+) -> tuple[npt.NDArray[np.int64], list[tuple[int, int, int, int]]]:
+    """Return the (n,) label of each row, and the lines of the table."""
+    result = output.result
     spans: list[tuple[int, npt.NDArray[np.int64]]] = []  # (identity, its rows without a gap)
     for identity, rows in output.by_track():
         cuts = np.flatnonzero(np.diff(result.frames[rows]) > step) + 1
@@ -54,14 +70,7 @@ def write(path: Path, output: Output) -> None:
         parent = before or last.get((result.parents or {}).get(identity, 0), 0)
         lines.append((label, first, end, parent))
         labels[rows], last[identity] = label, label
-    shown = dict(output.by_frame())
-    with atomic_folder(path) as folder:
-        for frame in range(min(shown, default=0), max(shown, default=-1) + 1, step):
-            rows = shown.get(frame, np.zeros(0, np.int64))
-            image = label_image(result, rows, labels[rows]).astype(np.uint16)
-            tifffile.imwrite(folder / f"mask{frame:03d}.tif", image, compression="zlib")
-        text = "".join(f"{' '.join(map(str, line))}\n" for line in sorted(lines))
-        (folder / TABLES[0]).write_text(text)
+    return labels, lines
 
 
 def _step(frames: npt.NDArray[np.int32]) -> int:
