@@ -65,7 +65,7 @@ def review_of(frames: int, tracks: int) -> Review:
 
 
 def main() -> None:
-    """Print the table of docs/speed.md."""
+    """Print the figures of docs/review.md."""
     parser = Parser(description=__doc__)
     parser.add_argument("--frames", type=positive, default=2000)
     parser.add_argument("--tracks", type=positive, default=300)

@@ -73,10 +73,12 @@ class CorrectedSource(Source):
         for name, held in self.held.items():
             path = run / WRITERS[MOTS].place(name)
             if not path.is_file() or digest_of(path) != held.digest:
-                raise FormatError(path, None, f"must be as {run / REPORT} was made of", "other")
+                got = "a changed file" if path.is_file() else "no file"
+                rule = f"must be the file that {run / REPORT} was made from"
+                raise FormatError(path, None, rule, got)
             if digests.get(name) != held.digest:
-                rule = f"must be of the run {run}"
-                raise FormatError(self.files.edits, None, rule, f"another (sequence {name})")
+                rule, got = f"must hold edits of the run {run}", "edits of another run"
+                raise FormatError(self.files.edits, None, rule, f"{got} (sequence {name})")
         base = _data_set_of(run, {int(c): str(n) for s in page for c, n in s["names"].items()})
         rows, chosen = [run / WRITERS[MOTS].folder], Choice(list(self.held))
         inputs = read_inputs(rows, request.ground_truth, chosen, Options())
@@ -95,7 +97,7 @@ class CorrectedSource(Source):
         apply_all(self.files.edits, self.edits, editing)
         ops = Counter(edit["op"] for edit in self.edits)
         told = ", ".join(f"{n} {op}" for op, n in sorted(ops.items())) or "none"
-        self.notes.append(f"edits: {told}")
+        self.notes.append(f"applied edits: {told}")
         corrected = []
         for name, each in editing.items():
             ids, classes = each.ids.astype(np.int32), each.classes.astype(np.int16)

@@ -77,7 +77,7 @@ class ThresholdConfig:
         if self.side not in ("auto", "dark", "light"):
             raise ValueError(f"side must be auto, dark or light, got {self.side}")
         if not 0 <= self.level < 255 or self.area < 0 or not 0 <= self.split < 1:
-            rule = "threshold needs level in 0..254, area from 0, split in 0..1"
+            rule = "threshold needs level in 0..254, area from 0, split from 0 to below 1"
             raise ValueError(f"{rule}, got {self}")
 
 
@@ -170,8 +170,8 @@ class MotionSegmenter:
         if share < MOVING:
             return []
         return [
-            f"--segmenter motion: {100 * share:.0f} % of a frame differs from the empty scene: "
-            "does the camera move? It must stand still"
+            f"--segmenter motion: in a typical frame, {100 * share:.0f} % of the pixels differ "
+            "from the empty scene: the camera may be moving; motion needs a still camera"
         ]
 
 
@@ -192,10 +192,10 @@ class ThresholdSegmenter:
         method = cv2.THRESH_BINARY + (0 if self.config.level else cv2.THRESH_OTSU)
         light = np.asarray(cv2.threshold(grey, self.config.level, 1, method)[1], np.uint8)
         if self._side == "auto":
-            self._side = "light" if light.mean() < 0.5 else "dark"
+            self._side, other = ("light", "dark") if light.mean() < 0.5 else ("dark", "light")
             self.notes.append(
-                f"--segmenter threshold: objects are taken to be the {self._side} part, which "
-                "covers less (side=dark or side=light)"
+                f"--segmenter threshold: the {self._side} part is taken as objects, because it "
+                f"covers less of the first frame (side={other} changes that)"
             )
         filled = _filled(light if self._side == "light" else 1 - light)
         objects = np.asarray(cv2.morphologyEx(filled, cv2.MORPH_OPEN, _disc(3)), np.uint8)

@@ -18,6 +18,7 @@ from tests.browser import look
 from tests.conftest import make_detections, write_scored, write_tracks
 from utils.data_sets import data_set
 from utils.formats.reading import read_detections
+from utils.report import drops
 
 # Finds a row, clicks its mask, and does what the buttons do.
 HELP = """
@@ -94,14 +95,16 @@ def test_switches_are_put_right_in_the_page(tmp_path):
     assert found["errors"] == [] and found["heading"] == "2 identity switches"
     assert found["video"] == [600, 400] and found["at"] == ["10", 1.05]
     assert found["clicked"] == [1003] and found["both"] == [1003, 1002]
-    assert found["merged"] == ["Merged 1003 into 1002.", 3]
-    assert found["split"] == [1005] and found["undone"].startswith("Undid: Split 1004 at frame 15")
+    assert found["merged"] == ["Merged track 1003 into 1002.", 3]
+    assert found["split"] == [1005] and found["undone"].startswith(
+        "Undid: Split track 1004 at frame 15"
+    )
     assert found["kept"] == found["saved"] and len(found["saved"]["seen"]) == 1
     (tmp_path / "edits.json").write_text(json.dumps(found["saved"]))
 
     summary = corrections(tmp_path, "--ground-truth", tmp_path / "gt", "--write", "coco")
     assert summary["scores"]["masks"]["class 1"]["IDF1"] == 100
-    assert "edits: 2 merge" in summary["notes"]
+    assert "applied edits: 2 merge" in summary["notes"]
     result = read_detections(tmp_path / "new" / "data" / "walk.txt")
     assert set(result.ids.tolist()) == {1001, 1002} and len(result) == 40
     old = (run / "pictures" / "walk_frames.mp4").read_bytes()
@@ -152,6 +155,9 @@ def test_scores_and_names_are_those_of_the_run(tmp_path):
     assert summary["counts"]["written"] == 36 and summary["counts"]["dropped_deleted"] == 4
     coco = json.loads((tmp_path / "new" / "coco" / "walk.json").read_text())
     kinds = {c["id"]: c["name"] for c in coco["categories"]}
+    assert ["deleted by hand", "deleted", "edits.json", 4] in [
+        [text, rule, flag, count] for count, rule, text, flag in drops(summary)
+    ]
     rows = {
         (kinds[a["category_id"]], round(a["score"], 3), a["track_id"]) for a in coco["annotations"]
     }
@@ -166,11 +172,11 @@ def test_what_does_not_belong_together_is_refused(tmp_path, change):
     if change == "edits":
         path = tmp_path / "edits.json"
         path.write_text(path.read_text().replace('"walk": "', '"walk": "0'))
-        message = "must be of the run .*, got another"
+        message = "must hold edits of the run .*, got edits of another run"
     elif change == "result":
         path = run / "data" / "walk.txt"
         path.write_bytes(path.read_bytes().partition(b"\n")[2])
-        message = r"walk.txt: must be as .*report.html was made of"
+        message = r"walk.txt: must be the file that .*report.html was made from, got a changed file"
     elif change == "page":
         (run / "report.html").unlink()
         message = "must be the page of a run"

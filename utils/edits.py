@@ -1,4 +1,4 @@
-"""Corrections of identities: what the review page saves and `correct.py` applies.
+"""Corrections of identities: what the page of a run saves and `correct.py` applies.
 
 An edit is a dict with `op`, the numbers that it needs, and the name of its `sequence`:
 
@@ -77,7 +77,7 @@ class Editing:
         """Return the rows of a track, which must have some."""
         rows = np.flatnonzero(self.ids == track) if track else np.zeros(0, np.int64)
         if not len(rows):
-            raise ValueError(f"track must be one that is there, got {track}")
+            raise ValueError(f"track must exist in the sequence, got {track}")
         return rows
 
     def _fresh(self, cls: int) -> int:
@@ -107,7 +107,7 @@ class Editing:
     def _split(self, mine: Array, frame: int) -> None:
         later = mine[self.frames[mine] >= frame]
         if not 0 < len(later) < len(mine):
-            raise ValueError(f"split needs detections before frame {frame} and from it on")
+            raise ValueError(f"split needs detections before frame {frame} and from {frame} on")
         cls = int(self.classes[mine[0]])
         self._give(later, self._fresh(cls), cls)
 
@@ -127,7 +127,7 @@ class Editing:
         if not len(row):
             raise ValueError(f"move needs a detection in frame {frame}")
         if not into and len(mine) == 1:
-            raise ValueError("move to a new track needs a track of several detections")
+            raise ValueError("move to a new track needs a track with at least two detections")
         if into == self.ids[mine[0]]:
             raise ValueError(f"move needs two tracks, got {into} twice")
         cls = int(self.classes[self._rows(into)[0] if into else mine[0]])
@@ -135,7 +135,8 @@ class Editing:
 
     def _class(self, mine: Array, cls: int) -> None:
         if not 0 < cls <= MAX_CLASS or cls == self.classes[mine[0]]:
-            raise ValueError(f"class must be another one in 1..{MAX_CLASS}, got {cls}")
+            rule = f"class must be in 1..{MAX_CLASS} and differ from the track's"
+            raise ValueError(f"{rule}, got {cls}")
         self._give(mine, self._fresh(cls), cls)
 
     def _delete(self, mine: Array, first: int, last: int) -> None:
@@ -154,10 +155,11 @@ def read_edits(path: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
     try:
         held = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no JSON"
-        raise FormatError(path, None, "must be edits.json of a review page", reason) from None
+        reason = getattr(error, "strerror", None) or "a file that is not JSON"
+        raise FormatError(path, None, "must be the edits.json of a run's page", reason) from None
     if not isinstance(held, dict) or held.get("kind") != KIND:
-        raise FormatError(path, None, "must be edits.json of a review page", "other JSON")
+        got = "JSON of another kind"
+        raise FormatError(path, None, "must be the edits.json of a run's page", got)
     runs, edits = held.get("runs"), held.get("edits")
     if not isinstance(runs, dict) or not isinstance(edits, list):
         raise FormatError(path, None, "must hold runs and edits", ", ".join(map(str, held)))

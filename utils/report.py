@@ -31,6 +31,7 @@ def drops(summary: dict[str, Any]) -> list[tuple[int, str, str, str]]:
     rules = {f"dropped_{name}": (name, *text) for name, text in RULES.items()}
     rules |= {f"tracker_{name}": (name, *text) for name, text in BY_TRACKER.items()}
     rules["dropped_hidden"] = ("hidden", *HIDDEN)
+    rules["dropped_deleted"] = ("deleted", "deleted by hand", "edits.json")
     return [(counts[key], *text) for key, text in rules.items() if counts.get(key)]
 
 

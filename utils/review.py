@@ -166,7 +166,7 @@ class Review:
             known = self.tracks.get(look.identity)
             shown += [known.look] if known is not None else []
             shown += [other for other in now.looks if other.identity == before.identity]
-            text = f"object {true}: {before.identity} becomes {look.identity}"
+            text = f"object {true}: track {before.identity} becomes {look.identity}"
             gap = (now.frame - before.frame) / self.step
             self._add("switch", now, now.classes[k], text, shown, gap)
 

@@ -29,8 +29,8 @@ def test_switches_are_those_of_the_benchmark_with_who_had_the_ids():
     tracks += steady(8, range(4), y=25) + steady(7, range(4, 10), y=25)  # id 2: becomes 7
     review = reviewed(tracks, truth)
     assert [(e.kind, e.frame, e.text) for e in review.events] == [
-        ("switch", 4, "object 2: 8 becomes 7"),
-        ("switch", 6, "object 1: 7 becomes 8"),
+        ("switch", 4, "object 2: track 8 becomes 7"),
+        ("switch", 6, "object 1: track 7 becomes 8"),
     ]
     captions = [caption for caption, _ in review.events[1].looks]
     assert captions == ["7 in frame 3", "8 in frame 6", "8 in frame 3", "7 in frame 6"]

@@ -19,8 +19,9 @@ TABLES = ("res_track.txt", "man_track.txt")
 
 
 def write(path: Path, output: Output) -> None:
-    """Write `maskTTT.tif` (16 bit) of every frame, and `res_track.txt`: label, first, last, parent.
+    """Write `maskTTT.tif` (16 bit) from frame 0 on, and `res_track.txt`.
 
+    A line of it is label, first frame, last frame, parent.
     Labels are identities where 16 bits hold them, else numbers from 1. A track with a gap becomes
     several, each the parent of the next, as the challenge has it.
 
@@ -34,7 +35,8 @@ def write(path: Path, output: Output) -> None:
     labels, lines = _labelled(output, step)
     shown = dict(output.by_frame())
     with atomic_folder(path) as folder:
-        for frame in range(min(shown, default=0), max(shown, default=-1) + 1, step):
+        start = min(shown, default=0) % step
+        for frame in range(start, max(shown, default=-1) + 1, step):
             rows = shown.get(frame, np.zeros(0, np.int64))
             image = label_image(result, rows, labels[rows]).astype(np.uint16)
             tifffile.imwrite(folder / f"mask{frame:03d}.tif", image, compression="zlib")
@@ -54,7 +56,8 @@ def _labelled(
     largest = int(result.ids.max(initial=0))
     more = len(spans) - len({identity for identity, _ in spans})
     if len(spans) > LARGEST_PNG:
-        raise ValueError(f"ctc holds {LARGEST_PNG} tracks without gaps, got {len(spans)}")
+        rule = f"ctc holds {LARGEST_PNG} labels (a track with gaps needs several)"
+        raise ValueError(f"{rule}, got {len(spans)}")
     keep = largest + more <= LARGEST_PNG
     labels = np.zeros(len(result), np.int64)
     last: dict[int, int] = {}  # label of an identity's part before a gap

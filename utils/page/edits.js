@@ -50,7 +50,7 @@ class Editing {
     } else if (edit.op === "split") {
       const rows = later(mine);
       if (!rows.length || rows.length === mine.length)
-        throw new Error(`track ${edit.track} needs detections before this frame and from it on`);
+        throw new Error(`all detections of track ${edit.track} are on one side of this frame`);
       changes.push([rows, make(cls), cls]);
     } else if (edit.op === "swap") {
       const theirs = this.need(edit.other);
@@ -61,7 +61,7 @@ class Editing {
     } else if (edit.op === "move") {
       const row = mine.filter(i => this.frames[i] === edit.frame);
       if (!row.length) throw new Error(`track ${edit.track} has no detection in this frame`);
-      if (!edit.into && mine.length === 1) throw new Error("this detection is a track already");
+      if (!edit.into && mine.length === 1) throw new Error(`track ${edit.track} has only this detection`);
       if (edit.into === edit.track) throw new Error("moving needs two tracks");
       const c = edit.into ? this.classes[this.need(edit.into)[0]] : cls;
       changes.push([row, edit.into || make(c), c]);
@@ -79,7 +79,7 @@ class Editing {
       const taken = new Set(this.rowsOf(track).map(i => this.frames[i]));
       const both = rows.find(i => taken.has(this.frames[i]));
       if (both !== undefined)
-        throw new Error(`track ${track} has another detection in frame ${this.frames[both]}`);
+        throw new Error(`both tracks have a detection in frame ${this.frames[both]}`);
     }
     for (const [rows] of changes)
       for (const i of rows) {

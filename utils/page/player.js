@@ -245,7 +245,7 @@ function panel() {
     const name = names[t.cls] || `class ${t.cls}`;
     return `${name} ${id}, frames ${data.frames[t.first]} to ${data.frames[t.last]}, ${t.count} masks`;
   };
-  $("first").textContent = a ? about(a) : "Click a mask, a bar or a row; with Shift, a second one.";
+  $("first").textContent = a ? about(a) : "Click a mask, a bar or a table row to select a track. Shift-click a second one.";
   $("second").textContent = b ? `and ${about(b)}` : "";
   $("first").style.borderColor = a ? colourOf(a) : "transparent";
   $("second").style.borderColor = b ? colourOf(b) : "transparent";
@@ -257,7 +257,7 @@ function panel() {
   $("undo").disabled = !state.edits.length;
   $("redo").disabled = !state.undone.length;
   const count = state.edits.length;
-  $("count").textContent = count ? `${count} edit${count > 1 ? "s" : ""}` : "no edits yet";
+  $("count").textContent = count ? edits(count) : "no edits yet";
   $("save").disabled = !count && !state.seen.size;
 }
 
@@ -320,7 +320,7 @@ function table() {
       redraw();
     });
     const mother = (data.parents || {})[t.id];
-    const name = mother ? `${t.id} (of ${mother})` : String(t.id);
+    const name = mother ? `${t.id} (mother ${mother})` : String(t.id);
     for (const part of [picture, name, t.name, data.frames[t.first], data.frames[t.last],
                         t.count, t.gaps, t.score.toFixed(2), box]) cell(part);
     row.addEventListener("click", e => pick(t.id, t.first, e.shiftKey));
@@ -347,8 +347,9 @@ function places() {
   $("heading").textContent = data.heading;
   $("explanation").textContent = data.explanation;
   const events = [...data.events];
-  events.sort((a, b) => (key === "weight" ? b.weight - a.weight : key === "frame" ? 0
-    : String(a[key]).localeCompare(b[key])) || a.frame - b.frame);
+  // The strengths of two kinds cannot be compared.
+  events.sort((a, b) => (key === "weight" ? a.kind.localeCompare(b.kind) || b.weight - a.weight
+    : key === "cls" ? a.cls.localeCompare(b.cls) : 0) || a.frame - b.frame);
   $("events").replaceChildren(...events.map(event => {
     const card = document.createElement("article"), text = document.createElement("p");
     card.className = "event";
@@ -428,13 +429,15 @@ function edit(change) {
 }
 
 function described({op, track, into, other, frame, class: cls, first, last}, patch) {
+  const span = first === last ? `in frame ${first}` : [first ? `from frame ${first} on` : "",
+    last < 1e9 ? `up to frame ${last}` : ""].join(" ").trim();
   return {
-    merge: `Merged ${track} into ${into}.`,
-    split: `Split ${track} at frame ${frame}: from there on it is ${patch.made}.`,
-    swap: `Swapped ${track} and ${other} from frame ${frame} on.`,
-    move: `Moved the detection of ${track} in frame ${frame} to ${into || patch.made}.`,
-    class: `${track} is ${patch.made} now, of class ${cls}.`,
-    delete: `Deleted ${track} in frames ${first} to ${last}.`,
+    merge: `Merged track ${track} into ${into}.`,
+    split: `Split track ${track} at frame ${frame}. From there on, it is track ${patch.made}.`,
+    swap: `Swapped tracks ${track} and ${other} from frame ${frame} on.`,
+    move: `Moved the detection of track ${track} in frame ${frame} to track ${into || patch.made}.`,
+    class: `Track ${track} is now track ${patch.made}, of class ${cls}.`,
+    delete: `Deleted track ${track} ${span}`.trim() + ".",
   }[op];
 }
 
@@ -468,21 +471,35 @@ const saved = () => ({
   seen: [...state.seen],
 });
 
-/** Take edits from a file or from the browser; returns why not, or "". */
+/** Take edits from a file or from the browser; returns why not, or "". All of them or none. */
 function take(file) {
-  if (file.kind !== held.kind || !Array.isArray(file.edits)) return "this is no file of edits";
+  if (file.kind !== held.kind || !Array.isArray(file.edits)) return "the file holds no edits of a run";
   const other = held.sequences.find(s => (file.runs || {})[s.name] !== s.digest);
-  if (other) return `these edits are of another run (sequence ${other.name})`;
-  while (state.edits.length) {
-    const last = state.edits.pop();
-    sequenceOf(last.edit).editing.undo(last.patch);
+  if (other) return `the file holds edits of another run (sequence ${other.name})`;
+  const before = state.edits.map(e => e.edit);
+  const replay = list => {
+    while (state.edits.length) {
+      const last = state.edits.pop();
+      sequenceOf(last.edit).editing.undo(last.patch);
+    }
+    for (const change of list) {
+      if (!sequenceOf(change)) throw new Error(`there is no sequence ${change.sequence}`);
+      state.edits.push({edit: change, patch: sequenceOf(change).editing.apply(change)});
+    }
+  };
+  try {
+    replay(file.edits);
+  } catch (error) {
+    const number = state.edits.length + 1;
+    replay(before);
+    return `edit ${number} cannot be applied: ${error.message}`;
   }
   state.undone = [];
-  for (const change of file.edits)
-    state.edits.push({edit: change, patch: sequenceOf(change).editing.apply(change)});
   state.seen = new Set(file.seen || []);
   return "";
 }
+
+const edits = count => `${count} edit${count === 1 ? "" : "s"}`;
 
 const place = `usc-mots ${held.sequences.map(s => s.digest).join(" ")}`;
 
@@ -501,7 +518,7 @@ function save() {
   link.download = "edits.json";
   link.click();
   URL.revokeObjectURL(link.href);
-  say("Saved edits.json. Apply it with: python correct.py --tracks RUN --edits edits.json --output NEW");
+  say("Saved edits.json. To apply it: python correct.py --tracks RUN --edits edits.json --output NEW");
 }
 
 /* ---- what the user does ---- */
@@ -535,9 +552,10 @@ $("redo").addEventListener("click", redo);
 $("save").addEventListener("click", save);
 $("load").addEventListener("change", async () => {
   const [file] = $("load").files;
-  let why = "this is no JSON";
-  try { why = take(JSON.parse(await file.text())); } catch { /* said below */ }
-  say(why ? `Not loaded: ${why}.` : `Loaded ${state.edits.length} edits.`, Boolean(why));
+  let why = "the file is not JSON", content = null;
+  try { content = JSON.parse(await file.text()); } catch { /* said below */ }
+  if (content) why = take(content);
+  say(why ? `Not loaded: ${why}.` : `Loaded ${edits(state.edits.length)}.`, Boolean(why));
   $("load").value = "";
   keep();
   renew();
@@ -592,7 +610,7 @@ new ResizeObserver(() => { if (state.sequence) redraw(); }).observe($("stage"));
 video.addEventListener("ended", () => pause());
 video.addEventListener("error", () => {
   if (state.sequence && state.sequence.data.video)
-    say(`The video ${state.sequence.data.video} cannot be played: is it beside this page? Masks are drawn without it.`, true);
+    say(`Cannot play ${state.sequence.data.video}. Keep the folder "pictures" next to this page. The masks are shown without the video.`, true);
 });
 window.addEventListener("beforeprint", pause);
 
@@ -617,7 +635,7 @@ if (sequences.length) {
   try {
     const kept = localStorage.getItem(place);
     if (kept && !take(JSON.parse(kept)) && state.edits.length) {
-      say(`Went on with ${state.edits.length} edits that this browser kept.`);
+      say(`Restored ${edits(state.edits.length)} from this browser.`);
       renew();
       places();
     }

@@ -3,8 +3,8 @@
 
    It draws only the rows and frames that are in view, so that it stays quick however many there are.
    Frames are indices. `model` gives it {tracks, names, count, frames, selected: [ids], marks: ids with
-   something to look at, hidden: classes}; `pick(id, frame)` and `seek(frame)` are told what was
-   clicked. */
+   something to look at, hidden: classes}; `pick(id, frame, also)` and `seek(frame)` are told
+   what was clicked; `also` with Shift. */
 
 const ROW = 16;      // px of a track's row
 const NAMES = 76;    // px of the column of identities
@@ -171,19 +171,19 @@ class Timeline {
     };
     const up = () => {
       window.removeEventListener("pointermove", move);
-      if (!moved) this.click(e.clientX - box.left, e.clientY - box.top);
+      if (!moved) this.click(e.clientX - box.left, e.clientY - box.top, e.shiftKey);
     };
     window.addEventListener("pointermove", move);
     window.addEventListener("pointerup", up, {once: true});
   }
 
-  click(x, y) {
+  click(x, y, also) {
     const frame = Math.min(this.model.count - 1, Math.max(0, Math.floor(this.frameAt(x))));
     const line = y < HEAD ? null : this.lines[Math.floor((y - HEAD + this.holder.scrollTop) / ROW)];
     if (line && line.track === undefined) {
       this.folded[this.folded.has(line.cls) ? "delete" : "add"](line.cls);
       this.arrange();
-    } else if (line) this.pick(line.track.id, x < NAMES ? line.track.first : frame);
+    } else if (line) this.pick(line.track.id, x < NAMES ? line.track.first : frame, also);
     else if (x >= NAMES) this.seek(frame);
   }
 

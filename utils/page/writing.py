@@ -58,7 +58,7 @@ def write_page(path: Path, summary: Mapping[str, Any], sequences: Sequence[Shown
     thumbs = max(20, ALL_THUMBS // max(1, len(sequences)))
     held = {"kind": KIND, "sequences": [_sequence(s, share, thumbs) for s in sequences]}
     html = template.render(
-        title=summary.get("title") or f"Tracks by {summary['tracker_name']}",
+        title=summary.get("title") or f"Tracks (tracker: {summary['tracker_name']})",
         subtitle=_subtitle(summary),
         warnings=[text] if (text := why_nothing(dict(summary))) else [],
         scores=_scores(summary),
@@ -189,7 +189,8 @@ def _explanation(review: Review, truth: bool, shown: int) -> str:
     kinds = ("switch",) if truth else tuple(k for k in KINDS if k != "switch")
     text = "; ".join(KINDS[k] for k in kinds) + "."
     if truth:
-        text = "A true object gets another identity: before, after, and who else had them."
+        text = "The identity of a true object changes. The pictures show it before and after, and "
+        text += "other objects with these two identities."
     return text if shown >= review.found else f"{text} The first {shown} are shown."
 
 
