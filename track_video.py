@@ -32,8 +32,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     masks.add_argument("--detections", type=Path, nargs="+", help="masks of any format")
     masks.add_argument(
         "--segmenter",
-        help="motion, threshold, coco, FILE.keras, ultralytics:WEIGHTS, torchvision:NAME or "
-        "module:function",
+        help="motion, threshold, FILE.onnx, coco, FILE.keras, ultralytics:WEIGHTS, "
+        "torchvision:NAME or module:function",
     )
     add("--format", choices=FORMATS, help="take the detections to be of this format")
     add("--ground-truth", type=Path, help="masks with ids to score against")

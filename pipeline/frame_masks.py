@@ -72,7 +72,12 @@ def segmenter_stamp(name: str | None) -> str:
     if name is None:
         return ""
     module = name.partition(":")[0]
-    for path in (Path(name), Path(name.partition(":")[2] or name), Path(f"{module}.py")):
+    for path in (
+        Path(name),
+        Path(module),
+        Path(name.partition(":")[2] or name),
+        Path(f"{module}.py"),
+    ):
         if path.is_file():
             return stamp(path)
     return ""

@@ -23,7 +23,7 @@ Image = npt.NDArray[np.uint8]
 Segmenter = Callable[[Image], Any]  # (height, width, 3) RGB -> masks of a frame, of any known kind
 
 KINDS = (
-    f"motion, threshold, {', '.join(PUBLISHED)}, FILE.keras, ultralytics:WEIGHTS, "
+    f"motion, threshold, {', '.join(PUBLISHED)}, FILE.onnx, FILE.keras, ultralytics:WEIGHTS, "
     "torchvision:NAME or module:function"
 )
 BATCH = 4  # frames that go through a network of this repository at once
@@ -50,10 +50,11 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
 
     Args:
         name: `motion` or `threshold`, alone or with options behind a colon (no network, see
-            `pipeline.pixel_segmenters`), `coco` (torchvision's Mask R-CNN in this repository's
-            network), FILE.keras (a network of train_network.py), `ultralytics:WEIGHTS`,
-            `torchvision:NAME` of a detection model, or `module:function`, a function from a frame
-            to what `detections_of` takes; the working folder is searched.
+            `pipeline.pixel_segmenters`), FILE.onnx (see `pipeline.onnx_segmenter`), `coco`
+            (torchvision's Mask R-CNN in this repository's network), FILE.keras (a network of
+            train_network.py), `ultralytics:WEIGHTS`, `torchvision:NAME` of a detection model, or
+            `module:function`, a function from a frame to what `detections_of` takes; the working
+            folder is searched.
         batch: frames at once of this repository's networks.
 
     Raises:
@@ -61,6 +62,8 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     """
     if name.endswith(".keras") or name in PUBLISHED:
         return _own(name, batch)
+    if ".onnx" in name:
+        return _onnx(name)
     package, colon, what = name.partition(":")
     if package in ("motion", "threshold"):
         return _of_pixels(package, what)
@@ -80,6 +83,16 @@ def _own(name: str, batch: int) -> BatchSegmenter:
 
     segmenter: BatchSegmenter = load_network(name).segmenter(batch)
     return segmenter
+
+
+def _onnx(name: str) -> Segmenter:
+    """Return the network of an ONNX file, `FILE.onnx` or `FILE.onnx:score=0.4,nms=0.6`."""
+    from pipeline.onnx_segmenter import OnnxConfig, OnnxSegmenter
+    from pipeline.pixel_segmenters import options_of
+
+    file, _, rest = name.partition(".onnx")
+    config = options_of("FILE.onnx", rest.removeprefix(":"), OnnxConfig())
+    return OnnxSegmenter(f"{file}.onnx", config)
 
 
 def _of_pixels(kind: str, options: str) -> Segmenter:

@@ -94,8 +94,12 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
         for i, item in enumerate(source):
             where = f"{place} mask {i}"
             rle = mask_of(rows, where, {key: item[key] for key in ("size", "counts")}, None)
-            rows.add(where, frame, item.get("category_id", 1), rle)
-        return {1: UNKNOWN}
+            cls = item.get("category_id", 1)
+            if "category" in item:
+                cls = classes.number(str(item["category"]), cls)
+            rows.scored |= "score" in item
+            rows.add(where, frame, cls, rle, item.get("score", 1.0))
+        return {} if any("category" in item for item in source) else {1: UNKNOWN}
     table = _table(source, classes)
     if table is not None:
         return _add(rows, place, frame, table, 0, classes)
