@@ -19,7 +19,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("source", metavar="INPUT", help="a video, or a folder of frames")
     add("--output", type=Path, required=True, help="folder for the results")
-    add("--weights", required=True, help="coco (torchvision's), coco-v1, or *.keras")
+    add("--weights", required=True, help="coco, coco-v1, *.keras, *.pth (torchvision's Mask "
+        "R-CNN), *.onnx, motion, threshold")  # fmt: skip
     add("--batch", type=positive, default=4, help="frames at once (default: 4)")
     add("--min-score", type=share, default=0.0, help="least score of a detection")
     add(

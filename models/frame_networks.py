@@ -74,7 +74,10 @@ def trainer_class(name: str) -> Any:
 
 
 def load_network(name: Path | str) -> Any:
-    """Return a network by the name of published weights, or from a file *.keras.
+    """Return a network by the name of published weights, or from a file.
+
+    Args:
+        name: of PUBLISHED; *.keras of train_network.py; *.pth of torchvision's Mask R-CNN.
 
     Raises:
         ValueError: no such weights; what to fetch and where to put it where there is no network.
@@ -85,6 +88,10 @@ def load_network(name: Path | str) -> Any:
         from models.maskrcnn.download import published_network
 
         return published_network(str(name))
+    if Path(name).suffix in (".pth", ".pt"):
+        from models.maskrcnn.download import converted_network
+
+        return converted_network(Path(name))
     for known in NETWORKS:
         network_class(known)  # registers with Keras what a file may hold
     return load_file(Path(name))

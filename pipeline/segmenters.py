@@ -23,8 +23,8 @@ Image = npt.NDArray[np.uint8]
 Segmenter = Callable[[Image], Any]  # (height, width, 3) RGB -> masks of a frame, of any known kind
 
 KINDS = (
-    f"motion, threshold, {', '.join(PUBLISHED)}, FILE.onnx, FILE.keras, ultralytics:WEIGHTS, "
-    "torchvision:NAME or module:function"
+    f"motion, threshold, {', '.join(PUBLISHED)}, FILE.onnx, FILE.keras, FILE.pth, "
+    "ultralytics:WEIGHTS, torchvision:NAME or module:function"
 )
 BATCH = 4  # frames that go through a network of this repository at once
 LEAST_SCORE = 0.05  # of torchvision's detections; what they mean is measured on the video
@@ -51,16 +51,17 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     Args:
         name: `motion` or `threshold`, alone or with options behind a colon (no network, see
             `pipeline.pixel_segmenters`), FILE.onnx (see `pipeline.onnx_segmenter`), `coco`
-            (torchvision's Mask R-CNN in this repository's network), FILE.keras (a network of
-            train_network.py), `ultralytics:WEIGHTS`, `torchvision:NAME` of a detection model, or
-            `module:function`, a function from a frame to what `detections_of` takes; the working
-            folder is searched.
+            (torchvision's Mask R-CNN in this repository's network), FILE.pth (such weights of your
+            own), FILE.keras (a network of train_network.py), `ultralytics:WEIGHTS`,
+            `torchvision:NAME` of a detection model, or `module:function`, a function from a frame
+            to what `detections_of` takes; the working folder is searched.
         batch: frames at once of this repository's networks.
 
     Raises:
         ValueError: no such segmenter, or its package is not installed.
     """
-    if name.endswith(".keras") or name in PUBLISHED:
+    converted = name.endswith((".pth", ".pt")) and ":" not in name
+    if name.endswith(".keras") or converted or name in PUBLISHED:
         return _own(name, batch)
     if ".onnx" in name:
         return _onnx(name)

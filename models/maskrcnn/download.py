@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from models.maskrcnn.published import PUBLISHED
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of
 from models.networks.files import fingerprint, load_file
-from utils.cli import say
+from utils.cli import note, say
 from utils.download import check_digits, fetch
 from utils.files import FormatError, atomic_path
 
@@ -58,6 +59,28 @@ def published_network(name: str) -> Any:
     check_digits(raw, weights.digits)
     network = convert(raw, converted, weights.norm_eps)
     say(f"{weights.name}: {weights.licence}")
+    for line in proof(network):
+        say(line)
+    return network
+
+
+def converted_network(source: Path) -> Any:
+    """Return the network of a user's own torchvision weights, converted once and kept.
+
+    Raises:
+        ValueError: no such file, or no weights of torchvision's Mask R-CNN.
+    """
+    if not source.is_file():
+        raise FormatError(source, None, "must be a file of weights", "none")
+    digits = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
+    target = cache_folder() / f"{source.stem}-{digits}.keras"
+    if target.is_file():
+        return load_file(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # torchvision's v1 begins from weights whose normalisation adds nothing; v2 adds 1e-5.
+    eps = 0.0 if any("box_head.fc6" in name for name in read_state(source)) else 1e-5
+    network = convert(source, target, eps)
+    note(f"{source}: converted to {target}; the epsilon of its normalisation is taken as {eps:g}")
     for line in proof(network):
         say(line)
     return network

@@ -152,6 +152,21 @@ def test_torchvisions_weights_become_a_keras_file(tmp_path, state):
         files.convert(torch_zip(tmp_path / "w.pth", {"a": np.zeros(3)}), tmp_path / "x.keras")
 
 
+def test_weights_of_ones_own_are_converted_once(tmp_path, state, monkeypatch, capsys):
+    monkeypatch.setenv("USC_MOTS_CACHE", str(tmp_path / "cache"))
+    source = torch_zip(tmp_path / "mine.pth", state)
+    network = load_network(source)
+    said = capsys.readouterr().out
+    assert "converted to" in said and "epsilon of its normalisation is taken as 0" in said
+    assert "in a generated picture" in said and network.config.norm_eps == 0.0
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.suffix == ".keras"
+    assert files.fingerprint(load_network(source)) == files.fingerprint(network)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match=r"none\.pth: must be a file of weights, got none"):
+        load_network(tmp_path / "none.pth")
+
+
 def test_names_that_torchvision_used_to_have_are_known(state):
     old = {}
     for name, value in state.items():
