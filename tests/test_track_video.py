@@ -277,7 +277,7 @@ def test_a_failing_segmenter_is_named_and_what_was_found_stays(walk, tmp_path):
         (["walk.mp4", "--segmenter", "mine:nothing"], "must be a function, got nothing of that"),
         (
             ["walk.mp4", "--segmenter", "blobs"],
-            "--segmenter must be coco, coco-v1, FILE.keras",
+            "--segmenter must be motion, threshold, coco",
         ),
         (
             ["walk.mp4", "--segmenter", "no_such_module:f"],
