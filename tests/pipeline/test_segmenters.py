@@ -15,7 +15,10 @@ IMAGE = np.zeros((10, 12, 3), np.uint8)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", r"--segmenter must be motion, threshold, coco, .*FILE.keras, .*, got 'nothing'"),
+        (
+            "nothing",
+            r"--segmenter must be motion, threshold, coco, .*FILE.keras, .*, got 'nothing'",
+        ),
         (":f", "--segmenter must be"),
         ("json:", "--segmenter must be"),
         ("no_such_module_1:f", "no_such_module_1 cannot be imported .ModuleNotFoundError"),
