@@ -244,7 +244,7 @@ class FileSource(Source):
             result.sequence,
             result.size,
             tracked.step,
-            lambda: ((number, part, None) for number, part in _with_empty(result, reader)),
+            lambda: ((n, part, None) for n, part in _with_empty(result, reader, tracked.step)),
             lambda: tracked.detections.scored,
             truth,
             None if reader is None else reader.drawn,
@@ -299,9 +299,15 @@ class FileSource(Source):
         }
 
 
-def _with_empty(result: Detections, reader: FrameFolder | None) -> Iterator[tuple[int, Detections]]:
-    """Yield (number, Detections) of each frame, those too that have a picture and no detection."""
+def _with_empty(
+    result: Detections, reader: FrameFolder | None, step: int
+) -> Iterator[tuple[int, Detections]]:
+    """Yield (number, Detections) of each frame, those too that have a picture and no detection.
+
+    Of frames in steps, pictures between the steps are none.
+    """
     by_frame = dict(frames_of(result))
-    nothing = result.select(slice(0))
-    for number in sorted(by_frame.keys() | (reader.files.keys() if reader else set())):
-        yield number, by_frame.get(number, nothing)
+    first = min(by_frame, default=0)
+    shown = {n for n in (reader.files if reader else ()) if (n - first) % step == 0}
+    for number in sorted(by_frame.keys() | shown):
+        yield number, by_frame.get(number, result.select(slice(0)))

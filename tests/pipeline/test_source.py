@@ -81,6 +81,17 @@ def test_the_truths_ids_are_no_inputs_and_its_sequence_is_asked_for(tmp_path):
     assert not Path(tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_frames_without_detections_are_shown_if_they_have_a_picture(tmp_path, step):
+    write_scored(tmp_path / "in" / "walk.txt", scene((0, step, 2 * step)))
+    folder = pictures(tmp_path / "all", range(8))
+    settings = settings_for(data_set("custom"), "mask_iou")
+    source = FileSource(Request(settings, Files([tmp_path / "in"], folder), tmp_path / "out"))
+    (outcome,) = source.outcomes()
+    shown = {number: len(part) for number, part, _ in outcome.frames()}
+    assert shown == {n: int(n <= 2 * step) for n in range(0, 8, step)}
+
+
 def test_one_folder_of_pictures_is_not_that_of_two_sequences(tmp_path):
     images = pictures(tmp_path / "flat", (0, 1, 2)) / "walk"
     asked = request(tmp_path, images=images)
