@@ -1,6 +1,6 @@
 """Kill each script at each file operation, and see what is left and whether the next run works.
 
-    python -m benchmarks.faults [--scripts test_mots track_video refine train_dhae] [--every 3]
+    python -m benchmarks.faults [--scripts test_mots segment ...] [--every 3]
 
 A script runs with a hook that counts the operations which change files below its output folder
 (open to write, rename, remove, make or remove a folder), and that ends the process by SIGKILL
@@ -108,8 +108,10 @@ def inputs(folder: Path) -> Path:
         folder, "sprites", draw, data_set("sprites").margin or 0, "test", 1, 12, 2, 0
     )
     with VideoWriter(folder / "walk.mp4", (128, 128), Fraction(10)) as video:
-        for _ in range(12):
-            video.write(np.full((128, 128, 3), 90, np.uint8))
+        for frame in range(12):
+            image = np.full((128, 128, 3), 90, np.uint8)
+            image[40:60, 6 * frame : 6 * frame + 20] = 240
+            video.write(image)
     return folder
 
 
@@ -122,6 +124,8 @@ def commands(data: Path) -> dict[str, tuple[list[str], list[str]]]:
                          "--tracker", "mask_iou"], ["--resume"]),
         "refine": (["refine.py", "--tracks", str(data / "instances_txt"), "--images",
                     str(data / "images")], []),
+        "segment": (["segment.py", str(data / "walk.mp4"), "--weights", "threshold:side=light"],
+                    ["--resume"]),
         "train_dhae": (["train_dhae.py", "--dataset", "sprites", "--data", str(data), "--epochs",
                         "2", "--batch-size", "32", "--held-back", "--cache",
                         str(data / "cache")], ["--resume"]),
