@@ -88,7 +88,8 @@ def _own(name: str, batch: int) -> BatchSegmenter:
 
 def _onnx(name: str) -> Segmenter:
     """Return the network of an ONNX file, `FILE.onnx` or `FILE.onnx:score=0.4,nms=0.6`."""
-    from pipeline.onnx_segmenter import OnnxConfig, OnnxSegmenter
+    from pipeline.onnx_layouts import OnnxConfig
+    from pipeline.onnx_segmenter import OnnxSegmenter
     from pipeline.pixel_segmenters import options_of
 
     file, _, rest = name.partition(".onnx")

@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from pycocotools import mask as coco_mask
 
-from pipeline.onnx_segmenter import OnnxConfig, OnnxSegmenter, letterbox
+from pipeline.onnx_layouts import OnnxConfig, letterbox
+from pipeline.onnx_segmenter import OnnxSegmenter
 from pipeline.segmenters import find_segmenter, segmented
 from utils.formats.base import Classes
 

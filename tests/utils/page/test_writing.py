@@ -168,13 +168,17 @@ def test_a_large_run_stays_small_opens_and_its_timeline_is_quick(tmp_path):
     rng = np.random.default_rng(0)
     review = Review("crowd", (480, 640), {1: "cell"})
     picture = rng.integers(0, 255, (112, 112, 3)).astype(np.uint8)
+    made = [
+        make_detections(
+            [(0, k, 1, 0.5, (60 * k, 40 * k, 50 + wide, 90)) for k in range(10)], 480, 640
+        )
+        for wide in range(7)
+    ]
     for frame in range(2000):
-        ids = [1 + (frame // 66 * 10 + k) % 300 for k in range(10)]
-        boxes = [(60 * k, 40 * k, 50 + frame % 7, 90) for k in range(10)]
-        objects = [(frame, i, 1, 0.5, box) for i, box in zip(ids, boxes, strict=True)]
-        result = make_detections(objects, 480, 640)
+        ids = np.array([1 + (frame // 66 * 10 + k) % 300 for k in range(10)], np.int32)
         review.frames.append(frame)
-        review.rows.add(result, np.arange(10), result.boxes_xywh)
+        shown = replace(made[frame % 7], ids=ids)
+        review.rows.add(shown, np.arange(10), shown.boxes_xywh)
     for identity in range(1, 301):
         look_ = None
         review.tracks[identity] = Seen(1, 0, look_, np.zeros(4), 1.0, picture)

@@ -1,0 +1,191 @@
+"""What ONNX segmenters take and return: how frames go in, and how objects come out of each layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Image = npt.NDArray[np.uint8]
+
+GREY = 114  # around a frame that is narrower than the network's input, as Ultralytics pads it
+MOST = 300  # objects of a frame
+FEW = 1000  # rows up to which a table of boxes and coefficients went through NMS inside the graph
+HALF = 0.5  # probability from which a pixel is the object's
+
+
+@dataclass(frozen=True)
+class OnnxConfig:
+    """How objects are taken from a graph's outputs.
+
+    Attributes:
+        score: least score of an object (0.25 is Ultralytics' own).
+        nms: IoU of boxes of a class above which the lower score goes, where the graph does no NMS.
+    """
+
+    score: float = 0.25
+    nms: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.score <= 1 and 0 < self.nms <= 1):
+            raise ValueError(f"score must be in 0..1 and nms above 0, to 1, got {self}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame lies in a network's input.
+
+    Attributes:
+        size: (height, width) of the frame. room: of the input. scale: (y, x) px of the input for
+        one of the frame. corner: (top, left) px of the frame in the input.
+    """
+
+    size: tuple[int, int]
+    room: tuple[int, int]
+    scale: tuple[float, float]
+    corner: tuple[int, int] = (0, 0)
+
+    def boxes(self, xyxy: Array) -> Array:
+        """Return (n, 4) boxes of the input as x1 y1 x2 y2 px of the frame, cut at its borders."""
+        top, left = self.corner
+        moved = (xyxy - (left, top, left, top)) / (*self.scale[::-1], *self.scale[::-1])
+        height, width = self.size
+        limits = np.array([width, height, width, height])
+        return np.clip(moved, 0, limits)
+
+    def mask(self, plane: Array) -> Array:
+        """Return a (h, w) plane that covers the input as a (height, width) plane of the frame."""
+        (height, width), (top, left) = self.room, self.corner
+        y, x = plane.shape[0] / height, plane.shape[1] / width
+        bottom = min(height, top + round(self.size[0] * self.scale[0]))
+        right = min(width, left + round(self.size[1] * self.scale[1]))
+        rows = slice(round(top * y), max(round(top * y) + 1, round(bottom * y)))
+        columns = slice(round(left * x), max(round(left * x) + 1, round(right * x)))
+        part = np.ascontiguousarray(plane[rows, columns], np.float32)
+        return np.asarray(cv2.resize(part, self.size[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Objects of a frame: (n,) scores and class indices, and functions that give their masks.
+
+    Attributes:
+        scores: (n,). classes: (n,) int. masks: (height, width) bool of the i-th object.
+    """
+
+    scores: Array
+    classes: Array
+    masks: Callable[[int], Array]
+
+
+def letterbox(image: Image, room: tuple[int, int]) -> tuple[Image, Place]:
+    """Return a frame scaled to fit an input and padded evenly around, as Ultralytics does."""
+    height, width = image.shape[:2]
+    scale = min(room[0] / height, room[1] / width)
+    size = round(width * scale), round(height * scale)
+    scaled = image if size == (width, height) else cv2.resize(image, size)
+    spare = (room[0] - size[1]) / 2, (room[1] - size[0]) / 2
+    top, left = (round(s - 0.1) for s in spare)
+    bottom, right = (round(s + 0.1) for s in spare)
+    value = (GREY, GREY, GREY)
+    padded = cv2.copyMakeBorder(scaled, top, bottom, left, right, cv2.BORDER_CONSTANT, value=value)
+    place = Place((height, width), room, (scale, scale), (top, left))
+    return np.asarray(padded, np.uint8), place
+
+
+def stretched(image: Image, room: tuple[int, int]) -> tuple[Image, Place]:
+    """Return a frame scaled to an input's sides, whatever their ratio."""
+    height, width = image.shape[:2]
+    scale = room[0] / height, room[1] / width
+    scaled = image if room == (height, width) else cv2.resize(image, room[::-1])
+    return np.asarray(scaled, np.uint8), Place((height, width), room, scale)
+
+
+def _kept(boxes_xyxy: Array, scores: Array, classes: Array, config: OnnxConfig) -> Array:
+    """Return the rows that are left by non-maximum suppression within classes, best first."""
+    wide = boxes_xyxy.astype(float).copy()
+    wide[:, 2:] -= wide[:, :2]
+    rows = cv2.dnn.NMSBoxesBatched(
+        wide.tolist(), scores.astype(float).tolist(), classes.tolist(), config.score, config.nms
+    )
+    chosen = np.asarray(rows, np.int64).ravel()
+    return chosen[np.argsort(-scores[chosen], kind="stable")][:MOST]
+
+
+def _boxed(plane: Array, box_xyxy: Array) -> Array:
+    """Return a plane as a mask: what is above 0 within a box."""
+    y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
+    x1, y1, x2, y2 = box_xyxy
+    mask: Array = (plane > 0) & (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    return mask
+
+
+def yolo(outputs: Sequence[Array], place: Place, config: OnnxConfig) -> Found:
+    """Return the objects of Ultralytics' segmentation: boxes, scores, coefficients; prototypes.
+
+    (1, 4 + classes + p, n) of YOLOv8 and later; (1, n, 5 + classes + p) of YOLOv5; (1, n, 6 + p)
+    where NMS is inside. Prototypes are (1, p, h, w).
+    """
+    table, prototypes = sorted((np.asarray(o, np.float32) for o in outputs), key=np.ndim)
+    table, prototypes = table[0], prototypes[0]
+    p = len(prototypes)
+    if table.shape[0] < table.shape[1] and table.shape[0] > 4 + p and table.shape[1] != 6 + p:
+        table = table.T
+        scores, corners = table[:, 4:-p], False
+    elif table.shape[1] == 6 + p and len(table) <= FEW:
+        scores, corners = table[:, 4:5], True
+    else:
+        scores, corners = table[:, 5:-p] * table[:, 4:5], False
+    best, classes = scores.max(axis=1), scores.argmax(axis=1)
+    if corners:
+        classes = table[:, 5].astype(np.int64)
+    rows = np.flatnonzero(best > config.score)
+    boxes = table[rows, :4]
+    if not corners:
+        boxes = np.concatenate(
+            [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1
+        )
+        kept = _kept(boxes, best[rows], classes[rows], config)
+        rows, boxes = rows[kept], boxes[kept]
+    there = place.boxes(boxes)
+    planes = np.tensordot(table[rows, -p:], prototypes, 1)
+    return Found(best[rows], classes[rows], lambda i: _boxed(place.mask(planes[i]), there[i]))
+
+
+def mask_rcnn(named: Mapping[str, Array], place: Place, config: OnnxConfig) -> Found:
+    """Return the objects of torchvision's export, or of any with scores, labels and masks.
+
+    Masks (n, 1, H, W) or (n, H, W) are probabilities over the whole input.
+    """
+    flat = {name: np.asarray(value, np.float32) for name, value in named.items()}
+    scores, labels, masks = flat["scores"].ravel(), flat["labels"].ravel(), flat["masks"]
+    planes = masks.reshape(-1, *masks.shape[-2:])
+    rows = np.flatnonzero(scores >= config.score)
+    rows = rows[np.argsort(-scores[rows], kind="stable")][:MOST]
+    return Found(
+        scores[rows], labels[rows].astype(np.int64), lambda i: place.mask(planes[rows[i]]) > HALF
+    )
+
+
+def detr(logits: Array, masks: Array, place: Place, config: OnnxConfig, nobody: bool) -> Found:
+    """Return the objects of a DETR: (1, q, classes) logits and (1, q, h, w) logits of masks.
+
+    Args:
+        nobody: whether the last class is nobody, and classes exclude each other (softmax).
+    """
+    values = np.asarray(logits[0], np.float32)
+    if nobody:
+        shares = np.exp(values - values.max(axis=1, keepdims=True))
+        shares = (shares / shares.sum(axis=1, keepdims=True))[:, :-1]
+    else:
+        shares = 1 / (1 + np.exp(-values))
+    scores, classes = shares.max(axis=1), shares.argmax(axis=1)
+    rows = np.flatnonzero(scores >= config.score)
+    rows = rows[np.argsort(-scores[rows], kind="stable")][:MOST]
+    planes = np.asarray(masks[0], np.float32)
+    return Found(scores[rows], classes[rows], lambda i: place.mask(planes[rows[i]]) > 0)
