@@ -1,4 +1,4 @@
-"""What ONNX segmenters take and return: how frames go in, and how objects come out of each layout."""
+"""What ONNX segmenters take and return: how frames go in, how objects come out of a layout."""
 
 from __future__ import annotations
 

@@ -95,8 +95,7 @@ def _take(rows: Rows, place: str, frame: int, source: Any, classes: Classes) -> 
             where = f"{place} mask {i}"
             rle = mask_of(rows, where, {key: item[key] for key in ("size", "counts")}, None)
             cls = item.get("category_id", 1)
-            if "category" in item:
-                cls = classes.number(str(item["category"]), cls)
+            cls = classes.number(str(item["category"]), cls) if "category" in item else cls
             rows.scored |= "score" in item
             rows.add(where, frame, cls, rle, item.get("score", 1.0))
         return {} if any("category" in item for item in source) else {1: UNKNOWN}
