@@ -241,6 +241,10 @@ class ReportSink(Sink):
                 classes = data_set.class_names.keys() - {data_set.ignore}
                 classes |= {track.cls for track in review.tracks.values()}
                 review.names = {c: data_set.name_of(c) for c in sorted(classes)}
+                if review.rows.boxes_from is not None:
+                    text = f"{review.sequence}: the page shows boxes from frame "
+                    text += f"{review.rows.boxes_from} on: outlines would make it too large"
+                    summary["notes"].append(text)
                 video = self.videos[review.sequence]
                 path = video.path.relative_to(self.folder).as_posix() if video.there else None
                 digest = digest_of(self.folder / WRITERS[MOTS].place(review.sequence))

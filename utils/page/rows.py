@@ -24,17 +24,20 @@ Array = npt.NDArray[Any]
 
 SCORES = 10_000  # steps of a score
 EPSILON = 0.5  # px by which an outline may be simplified
+MOST = 40_000_000  # bytes of outlines of a sequence; from then on its page shows boxes
 
 
 class PackedRows:
     """Packs the written detections of one sequence, frame by frame.
 
     Attributes:
-        frames, ids, classes: of each row; scores: in steps of 1 / SCORES.
+        boxes_from: frame from which on boxes stand for outlines, None where there was room for all.
     """
 
     def __init__(self) -> None:
         self._parts: list[Array] = []
+        self._bytes = 0
+        self.boxes_from: int | None = None
 
     def add(self, result: Detections, rows: Array, boxes_xywh: Array) -> None:
         """Add a frame.
@@ -43,12 +46,17 @@ class PackedRows:
             result: its Detections. rows: (k,) those that are written, in the order of the file.
             boxes_xywh: (k, 4) around their masks, px.
         """
+        if self._bytes > MOST and self.boxes_from is None and len(rows):
+            self.boxes_from = int(result.frames[rows[0]])
         numbers: list[Array] = [np.array([len(rows)])]
         runs, offsets = masks.decode_runs(result.rles[rows], result.height * result.width)
         for i, row in enumerate(rows.tolist()):
             box = boxes_xywh[i].astype(int).tolist()
-            part = masks.crop(runs[offsets[i] : offsets[i + 1]], box, result.height)
-            rings = outlines(part, box)
+            if self.boxes_from is None:
+                part = masks.crop(runs[offsets[i] : offsets[i + 1]], box, result.height)
+                rings = outlines(part, box)
+            else:
+                rings = [_corners(box)] if box[2] * box[3] else []
             score = round(float(result.scores[row]) * SCORES)
             numbers.append(
                 np.array([result.ids[row], result.classes[row], max(0, score), len(rings)])
@@ -59,10 +67,18 @@ class PackedRows:
                 numbers += [np.array([len(ring)]), np.where(steps < 0, -2 * steps - 1, 2 * steps)]
                 before = ring[:1]
         self._parts.append(packed(np.concatenate(numbers)))
+        self._bytes += self._parts[-1].nbytes
 
     def text(self) -> str:
         """Return all frames in base64."""
         return base64.b64encode(b"".join(part.tobytes() for part in self._parts)).decode()
+
+
+def _corners(box_xywh: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the middles of a box's corner pixels, (4, 2) px."""
+    x, y, w, h = box_xywh
+    right, bottom = x + w - 1, y + h - 1
+    return np.array([[x, y], [right, y], [right, bottom], [x, bottom]], np.int64)
 
 
 def outlines(part: Array, box_xywh: Sequence[int]) -> list[npt.NDArray[np.int64]]:

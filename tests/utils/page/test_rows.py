@@ -48,3 +48,24 @@ def test_what_is_packed_comes_back(tmp_path):
     assert found["starts"][-1] == found["starts"][-2] == len(order)
     x, y, w, h = scene.boxes_xywh[order].T
     assert found["boxes"] == np.stack([x, y, x + w, y + h], axis=1).tolist()
+
+
+def test_a_very_long_sequence_goes_on_with_boxes(monkeypatch, tmp_path):
+    monkeypatch.setattr("utils.page.rows.MOST", 400)
+    rows = PackedRows()
+    scene = random_scene(np.random.default_rng(1), frames=60, objects=5)
+    for _, mine in scene.rows_by_frame():
+        rows.add(scene, mine, np.array([coco_mask.toBbox(m) for m in scene.coco(mine)]))
+    assert 0 < rows.boxes_from < 30
+    script = (HERE / "rows.js").read_text()
+    page = tmp_path / "p.html"
+    page.write_text(f"<html><head></head><body><script>{script}</script></body></html>")
+    found = look(page, f"""
+      const rows = unpack("{rows.text()}", {len(scene.rows_by_frame())});
+      found.points = rows.rings.map(r => r.length && r[0].length / 2);
+      found.boxes = rows.rings.map(boxOf);
+    """)  # fmt: skip
+    order = np.concatenate([mine for _, mine in scene.rows_by_frame()])
+    x, y, w, h = scene.boxes_xywh[order].T
+    assert found["boxes"] == np.stack([x, y, x + w, y + h], axis=1).tolist()
+    assert set(found["points"][-5:]) == {4}
