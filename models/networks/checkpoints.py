@@ -39,6 +39,10 @@ class Checkpoints:
         with atomic_path(self.state_path) as temporary:
             known = {"state": state.name, "settings": self.settings, **content}
             temporary.write_text(json.dumps(known))
+        self._forget_all_but(state)
+
+    def _forget_all_but(self, state: Path) -> None:
+        """Remove the states of other epochs; a run that was killed may have left some."""
         for old in self.output.parent.glob(f"{self.output.stem}.epoch-*.state.keras"):
             if old != state:
                 old.unlink(missing_ok=True)
@@ -75,7 +79,9 @@ class Checkpoints:
                     f"{self.state_path}: resuming needs {name} = {content['settings'].get(name)}, "
                     f"got {value}"
                 )
-        model = keras.saving.load_model(self.state_path.with_name(content["state"]))
+        state = self.state_path.with_name(content["state"])
+        model = keras.saving.load_model(state)
+        self._forget_all_but(state)
         return model, content
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:

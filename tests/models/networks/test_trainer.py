@@ -109,3 +109,20 @@ def test_a_card_names_frames_measurements_and_calibration(tmp_path):
     ):
         assert words in text, words
     assert "seconds" not in text and "epoch 4" not in text
+
+
+def test_what_a_killed_run_left_of_an_earlier_epoch_goes_when_it_is_resumed(tmp_path):
+    import keras
+
+    from models.networks.checkpoints import Checkpoints
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    checkpoints = Checkpoints(tmp_path / "w.keras", {"seed": 1})
+    checkpoints.save(model, 1, {"history": []})
+    first = (tmp_path / "w.epoch-1.state.keras").read_bytes()
+    checkpoints.save(model, 2, {"history": []})
+    # Killed before the state of the first epoch was removed.
+    (tmp_path / "w.epoch-1.state.keras").write_bytes(first)
+    loaded, content = checkpoints.load(("history",))
+    assert content["state"] == "w.epoch-2.state.keras" and loaded.count_params() == 3
+    assert [p.name for p in tmp_path.glob("*.state.keras")] == ["w.epoch-2.state.keras"]
