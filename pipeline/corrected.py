@@ -106,13 +106,8 @@ class CorrectedSource(Source):
             there = set(ids.tolist())
             known = self.held[name].parents.items()
             parents = {i: mother for i, mother in known if {i, mother} <= there}
-            changes: dict[str, Any] = {
-                "ids": ids,
-                "classes": classes,
-                "class_names": None,
-                "parents": parents,
-            }
-            corrected.append(replace(read[name], **changes))
+            whole = replace(read[name], ids=ids, classes=classes, parents=parents)
+            corrected.append(replace(whole, class_names=None))
         return corrected
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -175,10 +170,8 @@ def _held(run: Path, page: dict[str, Any]) -> Held:
 
 def _frames(detections: Detections, held: Held) -> Iterator[FrameResult]:
     """Yield each frame, with its picture where the page has a video."""
-    by_frame = dict(frames_of(detections))
-    nothing = detections.select(slice(0))
     pictures: Iterator[Image | None] = iter(())
     if held.video is not None:
         pictures = read_frames(held.video, held.size)
-    for number in held.frames:
-        yield number, by_frame.get(number, nothing), next(pictures, None)
+    for number, part in frames_of(detections, held.frames):
+        yield number, part, next(pictures, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,12 @@ def _kept(boxes_xyxy: Array, scores: Array, classes: Array, config: OnnxConfig) 
     return chosen[np.argsort(-scores[chosen], kind="stable")][:MOST]
 
 
+def _best(scores: Array, config: OnnxConfig) -> Array:
+    """Return the rows that score enough, best first."""
+    rows = np.flatnonzero(scores >= config.score)
+    return rows[np.argsort(-scores[rows], kind="stable")][:MOST]
+
+
 def _boxed(plane: Array, box_xyxy: Array) -> Array:
     """Return a plane as a mask: what is above 0 within a box."""
     y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
@@ -125,13 +131,13 @@ def _boxed(plane: Array, box_xyxy: Array) -> Array:
     return mask
 
 
-def yolo(outputs: Sequence[Array], place: Place, config: OnnxConfig) -> Found:
+def yolo(named: Mapping[str, Array], place: Place, config: OnnxConfig) -> Found:
     """Return the objects of Ultralytics' segmentation: boxes, scores, coefficients; prototypes.
 
     (1, 4 + classes + p, n) of YOLOv8 and later; (1, n, 5 + classes + p) of YOLOv5; (1, n, 6 + p)
     where NMS is inside. Prototypes are (1, p, h, w).
     """
-    table, prototypes = sorted((np.asarray(o, np.float32) for o in outputs), key=np.ndim)
+    table, prototypes = sorted((np.asarray(o, np.float32) for o in named.values()), key=np.ndim)
     table, prototypes = table[0], prototypes[0]
     p = len(prototypes)
     if table.shape[0] < table.shape[1] and table.shape[0] > 4 + p and table.shape[1] != 6 + p:
@@ -165,27 +171,77 @@ def mask_rcnn(named: Mapping[str, Array], place: Place, config: OnnxConfig) -> F
     flat = {name: np.asarray(value, np.float32) for name, value in named.items()}
     scores, labels, masks = flat["scores"].ravel(), flat["labels"].ravel(), flat["masks"]
     planes = masks.reshape(-1, *masks.shape[-2:])
-    rows = np.flatnonzero(scores >= config.score)
-    rows = rows[np.argsort(-scores[rows], kind="stable")][:MOST]
+    rows = _best(scores, config)
     return Found(
         scores[rows], labels[rows].astype(np.int64), lambda i: place.mask(planes[rows[i]]) > HALF
     )
 
 
-def detr(logits: Array, masks: Array, place: Place, config: OnnxConfig, nobody: bool) -> Found:
-    """Return the objects of a DETR: (1, q, classes) logits and (1, q, h, w) logits of masks.
+def mmdeploy(named: Mapping[str, Array], place: Place, config: OnnxConfig) -> Found:
+    """Return the objects of MMDeploy: dets (1, n, 5), scores last; labels; masks (1, n, H, W)."""
+    scores = np.asarray(named["dets"])[0, :, 4]
+    one = {"scores": scores, "labels": named["labels"][0], "masks": named["masks"][0]}
+    return mask_rcnn(one, place, config)
 
-    Args:
-        nobody: whether the last class is nobody, and classes exclude each other (softmax).
-    """
-    values = np.asarray(logits[0], np.float32)
-    if nobody:
-        shares = np.exp(values - values.max(axis=1, keepdims=True))
-        shares = (shares / shares.sum(axis=1, keepdims=True))[:, :-1]
-    else:
-        shares = 1 / (1 + np.exp(-values))
+
+def rf_detr(named: Mapping[str, Array], place: Place, config: OnnxConfig) -> Found:
+    """Return the objects of RF-DETR, whose classes do not exclude each other."""
+    shares = 1 / (1 + np.exp(-np.asarray(named["labels"][0], np.float32)))
+    return _queries(shares, named["masks"], place, config)
+
+
+def detr(named: Mapping[str, Array], place: Place, config: OnnxConfig) -> Found:
+    """Return the objects of a DETR, whose classes exclude each other; the last is nobody."""
+    values = np.asarray(named["pred_logits" if "pred_logits" in named else "logits"][0], np.float32)
+    shares = np.exp(values - values.max(axis=1, keepdims=True))
+    shares = (shares / shares.sum(axis=1, keepdims=True))[:, :-1]
+    return _queries(shares, named["pred_masks"], place, config)
+
+
+def _queries(shares: Array, masks: Array, place: Place, config: OnnxConfig) -> Found:
+    """Return the objects of (q, classes) probabilities and (1, q, h, w) logits of masks."""
     scores, classes = shares.max(axis=1), shares.argmax(axis=1)
-    rows = np.flatnonzero(scores >= config.score)
-    rows = rows[np.argsort(-scores[rows], kind="stable")][:MOST]
+    rows = _best(scores, config)
     planes = np.asarray(masks[0], np.float32)
     return Found(scores[rows], classes[rows], lambda i: place.mask(planes[rows[i]]) > 0)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a graph by its outputs.
+
+    Attributes:
+        name: for the user. objects: function (outputs by name, Place, OnnxConfig) -> Found.
+        padded: whether frames are padded to the input's ratio, else stretched.
+        normalised: whether colours are less ImageNet's mean, over its spread.
+        natural: whether an input of open size takes frames as they are.
+        first: number of the class with index 0.
+    """
+
+    name: str
+    objects: Callable[[Mapping[str, Array], Place, OnnxConfig], Found]
+    padded: bool = False
+    normalised: bool = False
+    natural: bool = False
+    first: int = 1
+
+
+# torchvision's labels count from 1.
+TORCHVISION = Layout("torchvision", mask_rcnn, natural=True, first=0)
+PLAIN = Layout("scores, labels, masks", mask_rcnn, natural=True, first=0)
+RF_DETR = Layout("RF-DETR", rf_detr, normalised=True)
+MMDEPLOY = Layout("MMDeploy", mmdeploy, normalised=True)
+DETR = Layout("DETR", detr, normalised=True)
+ULTRALYTICS = Layout("Ultralytics", yolo, padded=True)
+
+
+def layout_of(axes: Mapping[str, int]) -> Layout | None:
+    """Return the layout of outputs, {name: number of axes}; None for none that is known."""
+    names = set(axes)
+    if {"scores", "labels", "masks"} <= names:
+        return TORCHVISION if "boxes" in names else PLAIN
+    if {"dets", "labels", "masks"} <= names:
+        return RF_DETR if axes["labels"] == 3 else MMDEPLOY
+    if "pred_masks" in names and names & {"pred_logits", "logits"}:
+        return DETR
+    return ULTRALYTICS if sorted(axes.values()) == [3, 4] else None

@@ -16,13 +16,11 @@ from pipeline.onnx_layouts import (
     Array,
     Found,
     Image,
+    Layout,
     OnnxConfig,
-    Place,
-    detr,
+    layout_of,
     letterbox,
-    mask_rcnn,
     stretched,
-    yolo,
 )
 from utils.masks import encode
 
@@ -68,23 +66,17 @@ class OnnxSegmenter:
             raise ValueError(f"--segmenter {path}: must take floats, got {self._input.type}")
         self._classes = _class_names(self._session.get_modelmeta().custom_metadata_map)
         room = "of any size" if self._room() is None else "{} x {}".format(*self._room() or ())
-        self.notes = [f"--segmenter {Path(path).name}: {self.layout}, input {room}"]
+        self.notes = [f"--segmenter {Path(path).name}: {self.layout.name}, input {room}"]
         if not self._classes:
             self.notes.append(f"--segmenter {Path(path).name}: the file names no classes")
 
-    def _layout(self) -> str:
+    def _layout(self) -> Layout:
         """Return which layout the outputs are of."""
-        ranks = {o.name: len(o.shape) for o in self._session.get_outputs()}
-        names = set(ranks)
-        if {"scores", "labels", "masks"} <= names:
-            return "torchvision" if "boxes" in names else "scores, labels, masks"
-        if {"dets", "labels", "masks"} <= names:
-            return "RF-DETR" if ranks["labels"] == 3 else "MMDeploy"
-        if {"pred_logits", "pred_masks"} <= names or {"logits", "pred_masks"} <= names:
-            return "DETR"
-        if sorted(ranks.values()) == [3, 4]:
-            return "Ultralytics"
-        shown = ", ".join(f"{o.name} {o.shape}" for o in self._session.get_outputs())
+        outputs = self._session.get_outputs()
+        layout = layout_of({o.name: len(o.shape) for o in outputs})
+        if layout is not None:
+            return layout
+        shown = ", ".join(f"{o.name} {o.shape}" for o in outputs)
         rule = (
             "outputs must be boxes with coefficients and prototypes (Ultralytics' -seg models), "
             "scores, labels and masks (torchvision), dets, labels and masks (RF-DETR, MMDeploy), "
@@ -99,17 +91,16 @@ class OnnxSegmenter:
 
     def __call__(self, image: Image) -> list[dict[str, Any]]:
         """Return the objects of a (height, width, 3) RGB frame as run lengths, the best first."""
-        room = self._room()
-        if self.layout == "Ultralytics":
-            padded, place = letterbox(image, room or _fitting(image))
-        elif room is None and self.layout in ("torchvision", "scores, labels, masks"):
-            padded, place = stretched(image, (image.shape[0], image.shape[1]))
+        room, layout = self._room(), self.layout
+        if layout.padded:
+            pixels, place = letterbox(image, room or _fitting(image))
         else:
-            padded, place = stretched(image, room or (SIDE, SIDE))
-        values: Array = np.ascontiguousarray(padded.transpose(2, 0, 1))
+            own = (image.shape[0], image.shape[1]) if layout.natural else (SIDE, SIDE)
+            pixels, place = stretched(image, room or own)
+        values: Array = np.ascontiguousarray(pixels.transpose(2, 0, 1))
         if self._type is not np.uint8:
             values = values.astype(np.float32) / 255
-            if self.layout in ("RF-DETR", "DETR", "MMDeploy"):
+            if layout.normalised:
                 mean, spread = (np.array(c, np.float32)[:, None, None] for c in (MEAN, SPREAD))
                 values = (values - mean) / spread
         values = values.astype(self._type)
@@ -119,35 +110,17 @@ class OnnxSegmenter:
         outputs = dict(
             zip(self._names, self._session.run(None, {self._input.name: values}), strict=True)
         )
-        return self._items(self._found(outputs, place))
-
-    def _found(self, outputs: Mapping[str, Array], place: Place) -> Found:
-        """Return the objects by the layout."""
-        if self.layout == "Ultralytics":
-            return yolo([*outputs.values()], place, self.config)
-        if self.layout == "RF-DETR":
-            return detr(outputs["labels"], outputs["masks"], place, self.config, nobody=False)
-        if self.layout == "DETR":
-            logits = outputs.get("pred_logits", outputs.get("logits"))
-            assert logits is not None
-            return detr(logits, outputs["pred_masks"], place, self.config, nobody=True)
-        if self.layout == "MMDeploy":
-            scores = np.asarray(outputs["dets"])[0, :, 4]
-            one = {"scores": scores, "labels": outputs["labels"][0], "masks": outputs["masks"][0]}
-            return mask_rcnn(one, place, self.config)
-        return mask_rcnn(outputs, place, self.config)
+        return self._items(layout.objects(outputs, place, self.config))
 
     def _items(self, found: Found) -> list[dict[str, Any]]:
         """Return objects as run lengths with score and class."""
-        # torchvision's labels count from 1, and so do COCO's own numbers in RF-DETR.
-        shift = 0 if self.layout in ("torchvision", "scores, labels, masks") else 1
         items = []
         for i, (score, index) in enumerate(zip(found.scores, found.classes.tolist(), strict=True)):
             mask = found.masks(i)
             if not mask.any():
                 continue
             item = {"size": list(mask.shape), "counts": encode(mask), "score": float(score)}
-            item["category_id"] = max(1, index + shift)
+            item["category_id"] = max(1, index + self.layout.first)
             if index in self._classes:
                 item["category"] = self._classes[index]
             items.append(item)

@@ -107,9 +107,9 @@ def _of_pixels(kind: str, options: str) -> Segmenter:
 
 
 def learn(segmenter: Segmenter | BatchSegmenter | None, frames: Frames) -> None:
-    """Show a segmenter that wants it the whole video before the first frame."""
+    """Show a segmenter that wants it the whole video first; `frames` themselves stay unread."""
     if segmenter is not None and hasattr(segmenter, "learn") and not frames.live:
-        segmenter.learn(image for _, image in frames)
+        segmenter.learn(image for _, image in Frames(frames.source))
 
 
 def _imported(module: str, name: str) -> Any:

@@ -75,7 +75,6 @@ class Segmenting:
             raise ValueError(f"INPUT must be a video or a folder of frames, got {request.source}")
         self.truth = _truth(request.ground_truth, self.frames.name)
         self.segmenter = find_segmenter(request.weights, request.batch)
-        learn(self.segmenter, self.frames)
         self.spool = Spool(request.output, self._signature(), request.resume)
         self.classes = Classes(dict(request.names))
         config = getattr(getattr(self.segmenter, "network", None), "config", None)
@@ -101,6 +100,7 @@ class Segmenting:
     def segment(self) -> dict[str, Any]:
         """Find the objects of all frames, until Ctrl-C; return the summary."""
         request, start = self.request, time.perf_counter()
+        learn(self.segmenter, self.frames)
         masks = FrameMasks({}, self.segmenter, request.weights, self.classes, self.spool)
         self.path.parent.mkdir()
         bar = tqdm(self.frames, total=self.frames.count, unit="frame", disable=None)

@@ -240,11 +240,14 @@ class FileSource(Source):
 
     def _outcome(self, tracked: Tracked, result: Detections, truth: Detections | None) -> Outcome:
         reader = self.readers.get(result.sequence)
+        # Of frames in steps, pictures between the steps are none.
+        first = int(min(result.frames, default=0))
+        shown = [n for n in (reader.files if reader else ()) if (n - first) % tracked.step == 0]
         return Outcome(
             result.sequence,
             result.size,
             tracked.step,
-            lambda: ((n, part, None) for n, part in _with_empty(result, reader, tracked.step)),
+            lambda: ((n, part, None) for n, part in frames_of(result, shown)),
             lambda: tracked.detections.scored,
             truth,
             None if reader is None else reader.drawn,
@@ -297,17 +300,3 @@ class FileSource(Source):
             "colours": self._coloured,
             "seconds": {k: round(v, 3) for k, v in self.pipeline.watch.seconds.items()},
         }
-
-
-def _with_empty(
-    result: Detections, reader: FrameFolder | None, step: int
-) -> Iterator[tuple[int, Detections]]:
-    """Yield (number, Detections) of each frame, those too that have a picture and no detection.
-
-    Of frames in steps, pictures between the steps are none.
-    """
-    by_frame = dict(frames_of(result))
-    first = min(by_frame, default=0)
-    shown = {n for n in (reader.files if reader else ()) if (n - first) % step == 0}
-    for number in sorted(by_frame.keys() | shown):
-        yield number, by_frame.get(number, result.select(slice(0)))

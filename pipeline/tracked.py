@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -118,9 +118,14 @@ def find_step(frames: Array) -> int:
     return step if 2 * int((gaps == step).sum()) >= len(gaps) else 1
 
 
-def frames_of(detections: Detections) -> Iterator[tuple[int, Detections]]:
-    """Yield (number, Detections) of each frame, frames ascending, rows in the file's order."""
+def frames_of(detections: Detections, also: Iterable[int] = ()) -> Iterator[tuple[int, Detections]]:
+    """Yield (number, Detections) of each frame, frames ascending, rows in the file's order.
+
+    Args:
+        also: numbers of frames that are yielded even without detections.
+    """
     order = np.argsort(detections.frames, kind="stable")
     numbers, starts = np.unique(detections.frames[order], return_index=True)
-    for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=False):
-        yield number, detections.select(rows)
+    parts = dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))
+    for number in sorted(parts.keys() | set(also)):
+        yield number, detections.select(parts.get(number, order[:0]))

@@ -81,8 +81,8 @@ class Frames:
         first: number of a video's or camera's first frame.
 
     Attributes:
-        name: of the sequence. rate: Fraction, frames per second. count: of frames, None where
-            unknown. size: (height, width) in px of the first frame.
+        source: as given. name: of the sequence. rate: Fraction, frames per second.
+        count: of frames, None where unknown. size: (height, width) in px of the first frame.
 
     Raises:
         FormatError: nothing there that can be read.
@@ -91,7 +91,7 @@ class Frames:
     def __init__(self, source: str, rate: Fraction | None = None, first: int = 0) -> None:
         path = Path(source)
         self._source: Any
-        self.first, self.count = first, None
+        self.source, self.first, self.count = source, first, None
         if ADDRESS.match(source):
             self.name = stream_name(source)
             self._source = _Stream(source)

@@ -77,26 +77,28 @@ def converted_network(source: Path) -> Any:
     if target.is_file():
         return load_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # torchvision's v1 begins from weights whose normalisation adds nothing; v2 adds 1e-5.
-    eps = 0.0 if any("box_head.fc6" in name for name in read_state(source)) else 1e-5
-    network = convert(source, target, eps)
+    network = convert(source, target, None)
+    eps = network.config.norm_eps
     note(f"{source}: converted to {target}; the epsilon of its normalisation is taken as {eps:g}")
     for line in proof(network):
         say(line)
     return network
 
 
-def convert(source: Path, target: Path, norm_eps: float = 1e-5) -> Any:
+def convert(source: Path, target: Path, norm_eps: float | None = 1e-5) -> Any:
     """Write torchvision's weights as .keras; return the network.
 
     Args:
         source: state dict of a Mask R-CNN, as torch saved it. target: *.keras to write.
-        norm_eps: see `DetectorConfig`.
+        norm_eps: see `DetectorConfig`; None takes that of torchvision's own network of its kind.
 
     Raises:
         ValueError: no such weights.
     """
     state = read_state(source)
+    if norm_eps is None:
+        # torchvision's v1 begins from weights whose normalisation adds nothing; v2 adds 1e-5.
+        norm_eps = 0.0 if any("box_head.fc6" in name for name in state) else 1e-5
     try:
         count = len(state["roi_heads.box_predictor.cls_score.bias"]) - 1
         names = tuple(COCO_NAMES) if count == len(COCO_NAMES) else None
