@@ -73,7 +73,7 @@ def inference(network, arrays):
     inputs = {k: ops.convert_to_tensor(v) for k, v in batch.items()}
 
     def stages(inputs):
-        levels = network.features(inputs["images"])
+        levels = network.features(inputs["images"], inputs["sizes"])
         boxes, real, _ = network.proposals(levels, inputs, False)
         return levels, boxes, real, network.detect(levels, boxes, real, inputs["sizes"])
 

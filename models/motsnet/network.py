@@ -9,8 +9,7 @@ from models.motsnet.config import MotsNetNetworkConfig
 from models.networks.backbone import MaskedNormalization
 from models.networks.detector import Detector
 from models.networks.heads import head_channels
-from models.networks.losses import masks_in_boxes
-from models.networks.roi_align import align
+from models.networks.roi_align import align, crop_masks
 from models.networks.triplets import batch_hard, tracks_of
 
 INSIDE = 0.5  # of a cell's share in the mask, from which phi is 1
@@ -108,7 +107,7 @@ class MOTSNet(Detector):
             inputs = {**inputs, "tracks": often(ops.cast(inputs["tracks"], "int32"))}
         tracks = ops.reshape(tracks_of(inputs, objects), (-1,))
         side, sizes = self.config.mask_size, inputs["sizes"]
-        shares = masks_in_boxes(objects["truth"], objects["boxes"], inputs["masks"], sizes, side)
+        shares = crop_masks(inputs["masks"], objects["truth"], objects["boxes"], sizes, side)
         real = objects["labels"] > 0
         vectors = self.embeddings(
             levels, objects["boxes"], sizes, shares >= INSIDE, objects["labels"], real, True

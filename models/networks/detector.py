@@ -9,7 +9,7 @@ from models.networks import losses
 from models.networks.backbone import build_backbone
 from models.networks.boxes import HEAD_WEIGHTS, clip, decode, sides_at_least
 from models.networks.detector_config import DetectorConfig
-from models.networks.frame_network import FrameNetwork
+from models.networks.frame_network import FrameNetwork, between
 from models.networks.heads import (
     build_box_head,
     build_box_predictor,
@@ -74,8 +74,12 @@ class Detector(FrameNetwork):
 
     # A model's parts are told whether they train: not every backend hands it on by itself.
 
-    def features(self, images, training=False):
-        """Return the levels (B, h, w, C), finest first, that all heads work on."""
+    def features(self, images, sizes, training=False):
+        """Return the levels (B, h, w, C), finest first, that all heads work on.
+
+        Args:
+            images: (B, H, W, 3). sizes: (B, 2) before padding. training: whether layers train.
+        """
         levels = self.backbone(images, training=training)
         return levels if isinstance(levels, list | tuple) else [levels]
 
@@ -130,10 +134,12 @@ class Detector(FrameNetwork):
             outputs = head(flat, training=training)
         return ops.reshape(outputs, (ops.shape(boxes)[0], int(boxes.shape[1]), *outputs.shape[1:]))
 
-    def call(self, inputs, training=False):
-        """Return detections, or in training losses; see the class."""
+    def call(self, inputs, training=False, context=0):
+        """Return detections, or in training losses; see the class and `FrameNetwork`."""
         inputs = {**inputs, "sizes": ops.cast(inputs["sizes"], "float32")}
-        levels = self.features(inputs["images"], training)
+        levels = self.features(inputs["images"], inputs["sizes"], training)
+        levels = [between(level, context) for level in levels]
+        inputs["sizes"] = between(inputs["sizes"], context)
         proposals, real, rpn = self.proposals(levels, inputs, training)
         if training:
             return self.losses_of(levels, proposals, real, rpn, inputs)

@@ -13,9 +13,10 @@ class FrameNetwork(keras.Model):
     """A network that is called with frames for what it finds, and to be trained for its losses.
 
     Inputs are a dict of `images` (B, H, W, 3) float32, normalised, resized and padded as
-    `models.networks.transform` does it, and `sizes` (B, 2), heights and widths before padding. In
-    training what `models.networks.data.Clips` adds comes with them; then a dict of losses is
-    returned.
+    `models.networks.transform` does it, and `sizes` (B, 2), heights and widths before padding; a
+    frame of size 0 is absent. Called with `context`, a network returns nothing of that many first
+    and last frames: they only inform the others. In training what `models.networks.data.Clips` adds
+    comes with them; then a dict of losses is returned.
 
     Attributes:
         seeds: of the random numbers in the losses.
@@ -65,6 +66,11 @@ class FrameNetwork(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Build the network from `get_config()`'s dict."""
         return cls(**config)
+
+
+def between(values, context):
+    """Return (B - 2 context, ...) values (B, ...) without those of the frames at both ends."""
+    return values[context:-context] if context else values
 
 
 def variables_of(network: Any) -> dict[str, Any]:

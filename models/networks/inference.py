@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from models.networks.transform import batch_of, paste, resize_boxes
+from models.networks.transform import padded_batch, paste, resize, resize_boxes
 from utils import masks
 from utils.detections import Detections
 from utils.formats.base import Classes
@@ -28,17 +29,24 @@ def unknown(number: int) -> Detections | None:
     return None
 
 
-def compiled(network: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
-    """Return a function that infers, compiled once for each shape that it meets."""
+def compiled(network: Any, context: int) -> Callable[[dict[str, Array]], dict[str, Array]]:
+    """Return a function that infers, compiled once for each shape that it meets.
+
+    Args:
+        network: FrameNetwork. context: see there; without any, networks of one frame work, too.
+    """
     backend = keras.backend.backend()
+    more = {"context": context} if context else {}
     if backend == "tensorflow":
         import tensorflow as tf
 
-        run: Any = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
+        run: Any = tf.function(
+            lambda inputs: network(inputs, training=False, **more), autograph=False
+        )
     elif backend == "jax":
         import jax
 
-        stateless = jax.jit(lambda t, n, inputs: network.stateless_call(t, n, inputs)[0])
+        stateless = jax.jit(lambda t, n, inputs: network.stateless_call(t, n, inputs, **more)[0])
 
         def run(inputs: dict[str, Any]) -> Any:
             variables = network.trainable_variables, network.non_trainable_variables
@@ -49,13 +57,29 @@ def compiled(network: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
 
         def run(inputs: dict[str, Any]) -> Any:
             with torch.no_grad():
-                return network(inputs, training=False)
+                return network(inputs, training=False, **more)
 
     def infer(inputs: dict[str, Array]) -> dict[str, Array]:
         outputs = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})
         return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
 
     return infer
+
+
+class Seen:
+    """A frame of a video, resized but once, though batches share frames.
+
+    Args:
+        number: its. image: (H, W, 3) RGB uint8. config: FrameConfig.
+    """
+
+    def __init__(self, number: int, image: Image, config: Any) -> None:
+        self.number, self.image, self._config = number, image, config
+
+    @cached_property
+    def resized(self) -> Array:
+        """The picture as the network takes it, before padding."""
+        return resize(self.image, self._config)
 
 
 class NetworkSegmenter:
@@ -75,7 +99,7 @@ class NetworkSegmenter:
         self.network, self.batch = network, batch
         self.context = int(getattr(network.config, "context", 0))
         self.numbers = [0, *network.config.class_numbers]
-        self._infer = compiled(network)
+        self._infer = compiled(network, self.context)
 
     def use(self, classes: Classes) -> None:
         """Number the classes as a run does."""
@@ -94,10 +118,10 @@ class NetworkSegmenter:
             known: function number -> Detections that were found before, or None; called for each
                 frame in order. A batch that is known does not go through the network.
         """
-        before: list[Numbered] = []  # frames of the batch before, seen again as context
-        waiting: list[Numbered] = []
-        for frame in frames:
-            waiting.append(frame)
+        before: list[Seen] = []  # frames of the batch before, seen again as context
+        waiting: list[Seen] = []
+        for number, image in frames:
+            waiting.append(Seen(number, image, self.network.config))
             if len(waiting) == self.batch + self.context:
                 yield from self._part(before, waiting, self.batch, known)
                 before, waiting = self._next(before, waiting)
@@ -105,38 +129,52 @@ class NetworkSegmenter:
             yield from self._part(before, waiting, min(self.batch, len(waiting)), known)
             before, waiting = self._next(before, waiting)
 
-    def _next(
-        self, before: list[Numbered], waiting: list[Numbered]
-    ) -> tuple[list[Numbered], list[Numbered]]:
+    def _next(self, before: list[Seen], waiting: list[Seen]) -> tuple[list[Seen], list[Seen]]:
         """Return the context and the waiting frames of the next batch."""
         passed = (before + waiting[: self.batch])[-self.context :] if self.context else []
         return passed, waiting[self.batch :]
 
     def _part(
-        self, before: list[Numbered], waiting: list[Numbered], count: int, known: Known
+        self, before: list[Seen], waiting: list[Seen], count: int, known: Known
     ) -> Iterator[Found]:
         """Yield what is found in the first `count` of the waiting frames."""
         here = waiting[:count]
-        have = [known(number) for number, _ in here]
+        have = [known(frame.number) for frame in here]
         if any(columns is None for columns in have):
-            after = waiting[count : count + self.context]
-            columns = self._found([image for _, image in (*before, *here, *after)])[len(before) :]
-        for k, (number, image) in enumerate(here):
-            detections = have[k]
+            columns = self._found(before, here, waiting[count : count + self.context])
+        for k, (frame, detections) in enumerate(zip(here, have, strict=True)):
             if detections is None:
-                detections = self._detections(number, (image.shape[0], image.shape[1]), columns[k])
-            yield number, image, detections
+                size = (frame.image.shape[0], frame.image.shape[1])
+                detections = self._detections(frame.number, size, columns[k])
+            yield frame.number, frame.image, detections
 
-    def _found(self, images: Sequence[Image]) -> list[dict[str, Array]]:
-        """Return each picture's detections, boxes in its own pixels."""
-        batch = batch_of(images, self.network.config)
-        outputs = self._infer(batch)
+    def _outputs(
+        self, before: Sequence[Seen], here: Sequence[Seen], after: Sequence[Seen]
+    ) -> tuple[dict[str, Array], Array]:
+        """Return what the network says of the frames that are here, and their resized sizes.
+
+        All batches have as many frames, so that a video is compiled once: at its ends frames are
+        absent.
+        """
+        seen, config = [*before, *here, *after], self.network.config
+        given = padded_batch([frame.resized for frame in seen], config)
+        first, count = self.context - len(before), self.batch + 2 * self.context
+        batch = {k: np.zeros((count, *v.shape[1:]), v.dtype) for k, v in given.items()}
+        for name, values in given.items():
+            batch[name][first : first + len(seen)] = values
+        return self._infer(batch), batch["sizes"][self.context :]
+
+    def _found(
+        self, before: Sequence[Seen], here: Sequence[Seen], after: Sequence[Seen]
+    ) -> list[dict[str, Array]]:
+        """Return the detections of each frame that is here, boxes in its own pixels."""
+        outputs, sizes = self._outputs(before, here, after)
         pictures = []
-        for i, image in enumerate(images):
+        for i, frame in enumerate(here):
             real = outputs["real"][i]
             columns = {k: v[i][real] for k, v in outputs.items() if k != "real"}
-            size = (image.shape[0], image.shape[1])
-            columns["boxes"] = resize_boxes(columns["boxes"], batch["sizes"][i], size)
+            size = (frame.image.shape[0], frame.image.shape[1])
+            columns["boxes"] = resize_boxes(columns["boxes"], sizes[i], size)
             pictures.append(columns)
         return pictures
 

@@ -47,21 +47,17 @@ def sample(kind, chance, count, fraction):
         Places (B, S) int32, objects first, S = min(count, n), and (B, S) bool: which are real.
     """
     size = min(count, int(kind.shape[1]))
-    is_object, is_background = kind == OBJECT, kind == BACKGROUND
-    most = ops.minimum(
-        ops.sum(ops.cast(is_object, "int32"), axis=1, keepdims=True), int(count * fraction)
-    )
-    objects = _best(ops.where(is_object, chance, -1.0), most)
-    backgrounds = _best(ops.where(is_background, chance, -1.0), count - most)
-    rank = ops.where(objects, 2.0 + chance, ops.where(backgrounds, 1.0 + chance, 0.0))
-    best, places = ops.top_k(rank, size)
-    return ops.cast(places, "int32"), best >= 1.0
-
-
-def _best(values, count):
-    """Return (B, n) bool: the `count` (B, 1) highest values (B, n) that are not negative."""
-    order = ops.argsort(ops.argsort(-values, axis=1), axis=1)
-    return ops.logical_and(ops.cast(order, "int32") < count, values >= 0)
+    most = min(size, max(1, int(count * fraction)))
+    objects, at = ops.top_k(ops.where(kind == OBJECT, chance, -1.0), most)
+    used = ops.logical_and(objects >= 0, ops.arange(most) < int(count * fraction))
+    backgrounds, behind = ops.top_k(ops.where(kind == BACKGROUND, chance, -1.0), size)
+    rest = count - ops.sum(ops.cast(used, "int32"), axis=1, keepdims=True)
+    filled = ops.logical_and(backgrounds >= 0, ops.arange(size) < rest)
+    # Objects first, then background, then what is neither; top_k keeps the order of equals.
+    rank = ops.concatenate([2 * ops.cast(used, "int32"), ops.cast(filled, "int32")], axis=1)
+    rank, order = ops.top_k(rank, size)
+    places = ops.concatenate([ops.cast(at, "int32"), ops.cast(behind, "int32")], axis=1)
+    return ops.take_along_axis(places, ops.cast(order, "int32"), axis=1), rank > 0
 
 
 def ignore(kind, boxes, ignored, limit):
@@ -186,17 +182,6 @@ def _unit_like(boxes):
     return ops.zeros_like(boxes) + ops.convert_to_tensor([0.0, 0.0, 1.0, 1.0])
 
 
-def masks_in_boxes(truth, boxes, masks, sizes, side):
-    """Return (B, S, side, side) shares of true masks in boxes; see `mask_loss`."""
-    batch, count, rows = ops.shape(truth)[0], int(masks.shape[1]), int(truth.shape[1])
-    flat = ops.reshape(masks, (-1, *masks.shape[2:]))
-    places = truth + ops.arange(batch, dtype="int32")[:, None] * count
-    each = ops.reshape(ops.repeat(sizes, rows, axis=0), (-1, 2))
-    places, boxes = ops.reshape(places, (-1,)), ops.reshape(boxes, (-1, 4))
-    targets = crop_masks(flat, places, boxes, each, side)
-    return ops.reshape(ops.stop_gradient(targets), (batch, -1, side, side))
-
-
 def mask_loss(logits, labels, truth, boxes, masks, sizes):
     """Return the mask head's loss on objects: the label's channel alone counts.
 
@@ -205,7 +190,7 @@ def mask_loss(logits, labels, truth, boxes, masks, sizes):
         truth: (B, S) places of true masks. boxes: (B, S, 4). masks: (B, G, H, W) 0 or 1.
         sizes: (B, 2) heights and widths before padding.
     """
-    targets = masks_in_boxes(truth, boxes, masks, sizes, int(logits.shape[2]))
+    targets = ops.stop_gradient(crop_masks(masks, truth, boxes, sizes, int(logits.shape[2])))
     of_label = ops.one_hot(labels, int(logits.shape[-1]))[:, :, None, None]
     of_own_class = ops.sum(logits * of_label, axis=-1)
     errors = ops.mean(binary_crossentropy(of_own_class, targets), axis=(2, 3))

@@ -8,6 +8,7 @@ from keras import ops
 
 CANONICAL_LEVEL, CANONICAL_SIDE = 4, 224.0  # FPN, Eq. 1
 SAMPLES = 2  # along each side of a bin
+MOST_VALUES = 2**25  # floats gathered at once: 128 MiB
 
 
 def level_scales(features, sizes):
@@ -42,45 +43,71 @@ def align(features, boxes, sizes, bins):
         (B, R, bins, bins, C).
     """
     scales = level_scales(features, sizes)
+    batch, channels = ops.shape(boxes)[0], features[0].shape[-1]
+    flat = ops.concatenate([ops.reshape(f, (batch, -1, channels)) for f in features], axis=1)
+    flat = ops.reshape(flat, (-1, channels))
+    cells = (2 * SAMPLES) ** 2  # that a bin's samples are mixed from
+
+    def part(boxes):
+        where, weights = _cells(features, boxes, scales, bins)
+        where, weights = ops.reshape(where, (-1, cells)), ops.reshape(weights, (-1, 1, cells))
+        # One small product a bin: neither the weighted cells nor a sample is ever stored.
+        values = ops.matmul(ops.cast(weights, flat.dtype), ops.take(flat, where, axis=0))
+        return ops.reshape(values, (batch, boxes.shape[1], bins, bins, channels))
+
+    return in_parts(part, (boxes,), bins**2 * cells * channels * _known(features[0]))
+
+
+def in_parts(function, values, size):
+    """Apply a function to (B, R, ...) values, so many rows at once that memory holds them.
+
+    Args:
+        function: of the values' rows. values: tensors. size: floats that one row takes.
+    """
+    rows, step = int(values[0].shape[1]), max(1, MOST_VALUES // size)
+    parts = [function(*(v[:, i : i + step] for v in values)) for i in range(0, rows, step)]
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
+
+
+def _known(values):
+    """Return the pictures of a batch, 1 where a graph leaves them open."""
+    return values.shape[0] or 1
+
+
+def _cells(features, boxes, scales, bins):
+    """Return which cells the samples of each bin lie between, and what each weighs.
+
+    Args:
+        features, boxes, bins: see `align`. scales: of `level_scales`.
+
+    Returns:
+        int32 rows of the levels one after another, picture by picture, and weights, both
+        (B, R, bins, bins, 2 SAMPLES, 2 SAMPLES).
+    """
     places = levels_of(boxes, scales)  # (B, R)
     heights = ops.take(ops.convert_to_tensor([f.shape[1] for f in features]), places)
     widths = ops.take(ops.convert_to_tensor([f.shape[2] for f in features]), places)
     counts = [f.shape[1] * f.shape[2] for f in features]
     starts = ops.take(ops.convert_to_tensor([sum(counts[:i]) for i in range(len(counts))]), places)
-    batch, channels = ops.shape(boxes)[0], features[0].shape[-1]
-    flat = ops.concatenate([ops.reshape(f, (batch, -1, channels)) for f in features], axis=1)
-    picture = ops.arange(batch, dtype="int32")[:, None] * sum(counts)
-    flat = ops.reshape(flat, (-1, channels))
+    picture = ops.arange(ops.shape(boxes)[0], dtype="int32")[:, None] * sum(counts)
     boxes = boxes * ops.expand_dims(ops.take(scales, places), -1)
-    y0, y1, fy, y_in = _corners(boxes[..., 1], boxes[..., 3], heights, bins)
-    x0, x1, fx, x_in = _corners(boxes[..., 0], boxes[..., 2], widths, bins)
-    inside = y_in[..., :, None] * x_in[..., None, :]
-    start = (ops.cast(starts, "int32") + picture)[..., None, None]
-    width = ops.cast(widths, "int32")[..., None, None]
-    total = 0.0
-    for y, wy in ((y0, 1.0 - fy), (y1, fy)):
-        for x, wx in ((x0, 1.0 - fx), (x1, fx)):
-            where = start + y[..., :, None] * width + x[..., None, :]
-            weight = wy[..., :, None] * wx[..., None, :] * inside
-            values = ops.take(flat, where, axis=0) * ops.cast(weight, flat.dtype)[..., None]
-            total = total + _bin_sums(values, bins)
-    return total / SAMPLES**2
-
-
-def _bin_sums(values, bins):
-    """Return (B, R, bins, bins, C) sums of (B, R, bins * s, bins * s, C) over the samples."""
-    rooms = (ops.shape(values)[0], values.shape[1], bins, SAMPLES, bins, SAMPLES, values.shape[-1])
-    return ops.sum(ops.reshape(values, rooms), axis=(3, 5))
+    y, of_y = _corners(boxes[..., 1], boxes[..., 3], heights, bins)
+    x, of_x = _corners(boxes[..., 0], boxes[..., 2], widths, bins)
+    start = (ops.cast(starts, "int32") + picture)[..., None, None, None, None]
+    width = ops.cast(widths, "int32")[..., None, None, None, None]
+    where = start + y[..., :, None, :, None] * width + x[..., None, :, None, :]
+    return where, of_y[..., :, None, :, None] * of_x[..., None, :, None, :] / SAMPLES**2
 
 
 def _corners(first, last, lengths, bins):
-    """Return the neighbours of the samples along one side, (B, R, bins * SAMPLES) each.
+    """Return the neighbours of the samples along one side.
 
     Args:
         first, last: (B, R) where the boxes start and end, in cells. lengths: (B, R) cells.
 
     Returns:
-        Lower and upper neighbour int32, the upper's share, and 1.0 where a sample is inside.
+        The lower and the upper neighbour of each of a bin's samples, int32, and what they weigh,
+        0 where a sample is outside, both (B, R, bins, 2 SAMPLES).
     """
     bin_side = ops.maximum(last - first, 1.0) / bins
     at = (ops.arange(bins * SAMPLES, dtype="float32") + 0.5) / SAMPLES
@@ -91,47 +118,60 @@ def _corners(first, last, lengths, bins):
     low = ops.minimum(ops.floor(position), end - 1.0)
     high = ops.minimum(low + 1.0, end - 1.0)
     share = ops.where(low >= end - 1.0, 0.0, position - low)
-    return ops.cast(low, "int32"), ops.cast(high, "int32"), share, ops.cast(inside, "float32")
+    inside = ops.cast(inside, "float32")
+    room = (ops.shape(first)[0], first.shape[1], bins, 2 * SAMPLES)
+    neighbours = ops.reshape(ops.stack([low, high], axis=-1), room)
+    weights = ops.stack([(1.0 - share) * inside, share * inside], axis=-1)
+    return ops.cast(neighbours, "int32"), ops.reshape(weights, room)
 
 
 def crop_masks(masks, places, boxes, sizes, bins):
-    """Return (N, bins, bins) shares of full masks in boxes: the targets of the mask head.
+    """Return (B, S, bins, bins) shares of full masks in boxes: the targets of the mask head.
 
     Every pixel of a box counts: a bin has as many samples along a side as it has pixels.
 
     Args:
-        masks: (M, H, W) 0 or 1. places: (N,) int32, which mask. boxes: (N, 4) px.
-        sizes: (N, 2) heights and widths of their pictures before padding, beyond which the last
+        masks: (B, G, H, W) 0 or 1. places: (B, S) int32, which mask. boxes: (B, S, 4) px.
+        sizes: (B, 2) heights and widths of the pictures before padding, beyond which the last
             pixel goes on.
         bins: along each side.
     """
-    height, width = masks.shape[1:]
+    count, height, width = masks.shape[1:]
+    flat = ops.reshape(masks, (-1, height, width))
+    picture = ops.arange(ops.shape(boxes)[0], dtype="int32")[:, None] * count
 
-    def crop(row):
-        place, box, size = row
-        rows = _averages(box[1], box[3], size[0], height, bins)
-        columns = _averages(box[0], box[2], size[1], width, bins)
-        mask = ops.cast(ops.take(masks, place, axis=0), "float32")
-        return ops.matmul(ops.matmul(rows, mask), ops.transpose(columns))
+    def part(places, boxes):
+        rows = _averages(boxes[..., 1], boxes[..., 3], sizes[:, :1], height, bins)
+        columns = _averages(boxes[..., 0], boxes[..., 2], sizes[:, 1:], width, bins)
+        chosen = ops.cast(ops.take(flat, places, axis=0), "float32")
+        return ops.matmul(ops.matmul(rows, chosen), ops.swapaxes(columns, -1, -2))
 
-    return ops.map(crop, (places, boxes, sizes))
+    return in_parts(part, (places + picture, boxes), height * width * _known(masks))
 
 
 def _averages(first, last, length, room, bins):
-    """Return (bins, room) weights of the pixels along one side in each bin's mean.
+    """Return (B, S, bins, room) weights of the pixels along one side in each bin's mean.
 
     Args:
-        first, last: where the box starts and ends. length: pixels of the picture, of `room` that
-            there are.
+        first, last: (B, S) where the boxes start and end. length: (B, 1) pixels of the picture, of
+            `room` that there are.
     """
-    side = ops.maximum(last - first, 1.0)
+    side = ops.maximum(last - first, 1.0)[..., None, None]
     count = ops.ceil(side / bins)
     sample = ops.arange(math.ceil(room / bins) + 1, dtype="float32")
-    bin_start = first + ops.arange(bins, dtype="float32")[:, None] * (side / bins)
-    position = bin_start + (sample + 0.5) * (side / bins) / count
+    bin_start = first[..., None, None] + ops.arange(bins, dtype="float32")[:, None] * (side / bins)
+    position = bin_start + (sample + 0.5) * (side / bins) / count  # (B, S, bins, samples)
+    end = length[..., None, None]
     used = ops.logical_and(sample < count, position >= -1.0)
-    used = ops.logical_and(used, position <= length)
-    position = ops.clip(position, 0.0, length - 1.0)
-    distance = ops.abs(position[..., None] - ops.arange(room, dtype="float32"))
-    share = ops.maximum(1.0 - distance, 0.0) * ops.cast(used, "float32")[..., None]
-    return ops.sum(share, axis=1) / count
+    used = ops.logical_and(used, position <= end)
+    position = ops.clip(position, 0.0, end - 1.0)
+    low = ops.floor(position)
+    weights = ops.cast(used, "float32") / count
+    every = ops.shape(first)[0] * first.shape[1] * bins
+    line = ops.reshape(ops.arange(every, dtype="int32") * room, (-1, first.shape[1], bins, 1))
+    total = 0.0
+    for pixel, share in ((low, low + 1.0 - position), (low + 1.0, position - low)):
+        where = line + ops.cast(ops.minimum(pixel, room - 1.0), "int32")
+        share = ops.reshape(share * weights, (-1,))
+        total += ops.segment_sum(share, ops.reshape(where, (-1,)), every * room)
+    return ops.reshape(total, (-1, first.shape[1], bins, room))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
 from models.networks.anchors import level_anchors
 from models.networks.boxes import RPN_WEIGHTS, clip, decode, sides_at_least
-from models.networks.nms import class_shift, suppress
+from models.networks.losses import rows_of
+from models.networks.nms import best_apart
 
 LEAST_SIDE = 1e-3  # px
 
@@ -46,18 +46,11 @@ def propose(logits, deltas, anchors, sizes, before, after, threshold):
         box = decode(delta, ops.take(ops.convert_to_tensor(anchor), where, axis=0), RPN_WEIGHTS)
         scores.append(ops.sigmoid(best))
         boxes.append(clip(box, sizes))
-        levels += [i] * int(best.shape[1])
-    counts = np.cumsum([0] + [int(s.shape[1]) for s in scores])
+        levels.append(ops.full_like(where, i))
     every = ops.concatenate(boxes, axis=1)
-    valid = sides_at_least(every, LEAST_SIDE)
-    shifted = every + class_shift(every, ops.convert_to_tensor(np.array(levels)), valid)
-    keep = [
-        suppress(shifted[:, a:b], valid[:, a:b], threshold)
-        for a, b in zip(counts[:-1].tolist(), counts[1:].tolist(), strict=True)
-    ]
-    kept = ops.where(ops.concatenate(keep, axis=1), ops.concatenate(scores, axis=1), -1.0)
-    best, where = ops.top_k(kept, min(after, int(counts[-1])))
-    chosen = ops.take_along_axis(every, ops.expand_dims(ops.cast(where, "int32"), -1), axis=1)
-    real = best >= 0
-    chosen = ops.where(ops.expand_dims(real, -1), chosen, 0.0)
+    score = ops.concatenate(scores, axis=1)
+    score = ops.where(sides_at_least(every, LEAST_SIDE), score, -1.0)
+    most = min(after, int(every.shape[1]))
+    places, real = best_apart(every, score, ops.concatenate(levels, axis=1), threshold, most)
+    chosen = ops.where(ops.expand_dims(real, -1), rows_of(every, places), 0.0)
     return ops.stop_gradient(chosen), real

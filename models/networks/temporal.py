@@ -10,6 +10,19 @@ STARTS = ("identity", "random", "average")
 TIME, SIDE = 3, 3  # of a kernel
 
 
+def over_time(convolutions, x, sizes):
+    """Apply convolutions over time to features (T, h, w, C) of T adjacent frames, one by one.
+
+    Args:
+        convolutions: SeparableConv3D each. sizes: (T, 2) of the frames; one of size 0 is absent:
+            before and after each convolution its features are 0, as beyond a video's ends.
+    """
+    present = ops.cast(sizes[:, 0] > 0, x.dtype)[:, None, None, None]
+    for convolution in convolutions:
+        x = convolution(x * present)
+    return x
+
+
 @keras.saving.register_keras_serializable("usc_mots")
 class SeparableConv3D(keras.layers.Layer):
     """A depthwise separable 3 x 3 x 3 convolution over adjacent frames, then 1 x 1, then ReLU.

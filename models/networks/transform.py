@@ -23,15 +23,16 @@ def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int,
 
 def resize(image: Array, config: DetectorConfig) -> Floats:
     """Return a picture (H, W, 3), RGB uint8 or float in [0, 1], normalised and resized."""
-    pixels: Any = image.astype(np.float32)
-    if image.dtype == np.uint8:
-        pixels = pixels / np.float32(255)
-    normal = (pixels - np.array(config.mean, np.float32)) / np.array(config.std, np.float32)
+    pixels: Floats = image.astype(np.float32)
     height, width = resized_shape(image.shape[0], image.shape[1], config)
     if (height, width) != image.shape[:2]:
-        normal = _bilinear(normal, height, width, 0, height, 0, width)
-    result: Floats = normal.astype(np.float32)
-    return result
+        pixels = _bilinear(pixels, height, width, 0, height, 0, width)
+    # A mean of colours normalised is the normalised mean.
+    mean, std = np.array(config.mean, np.float32), np.array(config.std, np.float32)
+    full = np.float32(255 if image.dtype == np.uint8 else 1)
+    pixels -= mean * full
+    pixels *= 1 / (std * full)
+    return pixels
 
 
 def padded_shape(shapes: Sequence[tuple[int, int]], config: DetectorConfig) -> tuple[int, int]:
@@ -49,7 +50,13 @@ def batch_of(
         images: (H, W, 3) each, see `resize`. config: DetectorConfig.
         padded: the size; None takes the least that holds them all.
     """
-    resized = [resize(image, config) for image in images]
+    return padded_batch([resize(image, config) for image in images], config, padded)
+
+
+def padded_batch(
+    resized: Sequence[Floats], config: DetectorConfig, padded: tuple[int, int] | None = None
+) -> dict[str, Floats]:
+    """Return the batch of pictures that are resized; see `batch_of`."""
     sizes = np.array([r.shape[:2] for r in resized], np.float32)
     padded = padded or padded_shape([(r.shape[0], r.shape[1]) for r in resized], config)
     result = np.zeros((len(resized), *padded, 3), np.float32)
@@ -112,15 +119,9 @@ def _bilinear(image: Floats, h: int, w: int, y0: int, y1: int, x0: int, x1: int)
     top, bottom, down = _neighbours(image.shape[0], h, y0, y1)
     left, right, across = _neighbours(image.shape[1], w, x0, x1)
     unit, deep = np.float32(1), (1,) * (image.ndim - 2)
-    across = across.reshape(-1, *deep)
-
-    def row(places: Array) -> Floats:
-        lines = image[places]
-        mixed: Floats = (unit - across) * lines[:, left] + across * lines[:, right]
-        return mixed
-
-    down = down.reshape(-1, 1, *deep)
-    result: Floats = (unit - down) * row(top) + down * row(bottom)
+    down, across = down.reshape(-1, 1, *deep), across.reshape(-1, *deep)
+    lines = (unit - down) * image[top] + down * image[bottom]
+    result: Floats = (unit - across) * lines[:, left] + across * lines[:, right]
     return result
 
 

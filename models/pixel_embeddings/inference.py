@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from models.networks.inference import NetworkSegmenter
-from models.networks.transform import batch_of
+from models.networks.inference import NetworkSegmenter, Seen
 from models.pixel_embeddings.clusters import Cluster, clusters_of, enlarged
 from models.pixel_embeddings.config import STRIDE
 from utils import masks
 from utils.detections import Detections
-
-Image = npt.NDArray[np.uint8]
 
 
 class PixelSegmenter(NetworkSegmenter):
@@ -25,14 +21,16 @@ class PixelSegmenter(NetworkSegmenter):
     the tracker `pixel_embeddings` links them.
     """
 
-    def _found(self, images: Sequence[Image]) -> list[dict[str, Any]]:
-        """Return each picture's clusters."""
+    def _found(
+        self, before: Sequence[Seen], here: Sequence[Seen], after: Sequence[Seen]
+    ) -> list[dict[str, Any]]:
+        """Return the clusters of each frame that is here."""
         config = self.network.config
-        batch = batch_of(images, config)
-        outputs = self._infer(batch)
+        outputs, sizes = self._outputs(before, here, after)
         pictures = []
-        for i, image in enumerate(images):
-            height, width = (int(n) for n in batch["sizes"][i])
+        for i, frame in enumerate(here):
+            image = frame.image
+            height, width = (int(n) for n in sizes[i])
             room = slice(0, -(-height // STRIDE)), slice(0, -(-width // STRIDE))
             cells = {name: values[i][room] for name, values in outputs.items()}
             scale = float(np.sqrt(height * width / (image.shape[0] * image.shape[1])))

@@ -6,8 +6,8 @@ import keras
 from keras import layers, ops
 
 from models.networks.backbone import conv, freeze, normalised, stage, stages
-from models.networks.frame_network import FrameNetwork
-from models.networks.temporal import SeparableConv3D
+from models.networks.frame_network import FrameNetwork, between
+from models.networks.temporal import SeparableConv3D, over_time
 from models.pixel_embeddings import losses
 from models.pixel_embeddings.config import PixelConfig
 
@@ -50,14 +50,15 @@ class PixelEmbeddings(FrameNetwork):
         """Return the names of the losses."""
         return ("class", "embedding", *(("centre", "before") if self.config.votes else ()))
 
-    def call(self, inputs, training=False):
-        """Return what is in the cells, or in training losses; see the class."""
+    def call(self, inputs, training=False, context=0):
+        """Return what is in the cells, or in training losses; see the class and `FrameNetwork`."""
         fine, deep = self.encoder(inputs["images"], training=training)
         if self.config.time_place == "encoder":
-            deep = self._over_time(deep)
+            deep = between(over_time(self.time_convs, deep, inputs["sizes"]), context)
+            fine = between(fine, context)
         features = self.decoder([fine, deep], training=training)
         if self.config.time_place == "decoder":
-            features = self._over_time(features)
+            features = between(over_time(self.time_convs, features, inputs["sizes"]), context)
         logits = ops.cast(self.class_branch(features), "float32")
         embeddings = ops.cast(self.embedding_branch(features), "float32")
         votes = None
@@ -67,12 +68,6 @@ class PixelEmbeddings(FrameNetwork):
             return self.losses_of(logits, embeddings, votes, inputs)
         outputs = {"classes": ops.softmax(logits), "embeddings": embeddings}
         return outputs if votes is None else outputs | {"votes": votes}
-
-    def _over_time(self, x):
-        """Return features after the 3-D convolutions."""
-        for layer in self.time_convs:
-            x = layer(x)
-        return x
 
     def losses_of(self, logits, embeddings, votes, inputs):
         """Return the losses by name."""

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from models.networks import triplets
 from models.networks.detector import Detector
-from models.networks.temporal import SeparableConv3D
+from models.networks.temporal import SeparableConv3D, over_time
 from models.networks.triplets import tracks_of
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 
@@ -41,15 +41,13 @@ class TrackRCNN(Detector):
         """Return the names of the losses."""
         return (*super().loss_names(), "association")
 
-    def features(self, images, training=False):
+    def features(self, images, sizes, training=False):
         """Return the levels (T, h, w, C) of T adjacent frames, each with what its neighbours say.
 
         The pyramid's levels share the convolutions, as they share the RPN.
         """
-        levels = super().features(images, training)
-        for conv in self.time_convs:
-            levels = [conv(level) for level in levels]
-        return levels
+        levels = super().features(images, sizes, training)
+        return [over_time(self.time_convs, level, sizes) for level in levels]
 
     def more_losses(self, levels, features, objects, inputs):
         """Return the association loss of the objects of all frames."""

@@ -82,9 +82,10 @@ def no_clipping(monkeypatch):
 
 
 def levels_suppress_each_other(monkeypatch):
-    monkeypatch.setattr(rpn_file, "class_shift", lambda b, c, v: ops.zeros_like(b[..., :1]))
-    plain = rpn_file.suppress
-    monkeypatch.setattr(rpn_file, "suppress", lambda b, v, t: plain(b, v, t - 0.1))
+    plain = rpn_file.best_apart
+    monkeypatch.setattr(
+        rpn_file, "best_apart", lambda b, s, c, t, m: plain(b, s, ops.zeros_like(c), t, m)
+    )
 
 
 def classes_suppress_each_other(monkeypatch):
@@ -94,8 +95,8 @@ def classes_suppress_each_other(monkeypatch):
     )
 
 
-def nms_without_an_end(monkeypatch):
-    monkeypatch.setattr(nms.ops, "fori_loop", lambda a, b, f, s: f(0, s))
+def neighbours_in_score_stay(monkeypatch):
+    monkeypatch.setattr(nms, "_kept", lambda left, overlapped: left)
 
 
 def canonical_level_is_off(monkeypatch):
@@ -227,7 +228,7 @@ def detections_with_background(monkeypatch):
 
 SEEN_BY_INFERENCE = [
     half_a_cell, ratios_turned, one_weight_for_the_box_coder, no_clipping,
-    levels_suppress_each_other, classes_suppress_each_other, nms_without_an_end,
+    levels_suppress_each_other, classes_suppress_each_other, neighbours_in_score_stay,
     canonical_level_is_off, half_a_pixel_in_roi_align, one_sample_a_bin,
     dense_layer_in_torchs_order, kernels_turned, keras_padding, smooth_upsampling,
     fifth_level_takes_the_next_cell, other_epsilon, no_border_around_masks, masks_a_pixel_short,
@@ -320,7 +321,7 @@ def masks_of_the_padded_picture(monkeypatch):
     monkeypatch.setattr(
         losses,
         "crop_masks",
-        lambda m, p, b, s, bins: plain(m, p, b, ops.zeros_like(s) + m.shape[1], bins),
+        lambda m, p, b, s, bins: plain(m, p, b, ops.zeros_like(s) + m.shape[2], bins),
     )
 
 

@@ -168,8 +168,9 @@ def test_pooling_of_the_box_does_not_heed_the_mask():
     keras.utils.set_random_seed(4)
     networks = {kind: MOTSNet(replace(SMALL, pooling=kind)) for kind in ("mask", "box")}
     networks["box"].set_weights(networks["mask"].get_weights())
-    levels = networks["box"].features(np.random.default_rng(0).random((1, 64, 64, 3), np.float32))
     boxes, sizes = np.float32([[[4, 4, 40, 40]]]), np.float32([[64, 64]])
+    images = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    levels = networks["box"].features(images, sizes)
     side, labels = SMALL.mask_size, np.int32([[1]])
     half = np.zeros((1, 1, side, side), bool)
     half[..., : side // 2] = True
@@ -189,8 +190,9 @@ def test_without_a_tracking_head_the_pooled_features_are_the_embeddings(pooling)
     keras.utils.set_random_seed(4)
     network = MOTSNet(replace(SMALL, tracking_head=False, pooling=pooling))
     assert "association" not in network.loss_names()
-    levels = network.features(np.random.default_rng(0).random((1, 64, 64, 3), np.float32))
     boxes, sizes = np.float32([[[4, 4, 40, 40]]]), np.float32([[64, 64]])
+    images = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    levels = network.features(images, sizes)
     half = np.zeros((1, 1, SMALL.mask_size, SMALL.mask_size), bool)
     half[..., : SMALL.mask_size // 2] = True
     found = numpy(network.embeddings(levels, boxes, sizes, half, np.int32([[1]])))[0, 0]

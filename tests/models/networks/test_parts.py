@@ -72,28 +72,21 @@ def greedy(own, threshold, classes):
     return kept
 
 
-def test_suppression_is_greedy_suppression():
+@pytest.mark.parametrize("block", [3, 16, 64])  # boxes at once: in many parts, two, one
+def test_the_best_boxes_apart_are_those_of_greedy_suppression_by_class(block, monkeypatch):
+    monkeypatch.setattr(nms, "BLOCK", block)
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        own = random_boxes(rng, 60)
-        keep = numpy(nms.suppress(own[None], np.ones((1, 60), bool), 0.3))[0]
-        assert np.flatnonzero(keep).tolist() == greedy(own, 0.3, np.zeros(60))
-        valid = rng.random(60) < 0.7
-        keep = numpy(nms.suppress(own[None], valid[None], 0.3))[0]
-        part = np.flatnonzero(valid)
-        assert np.flatnonzero(keep).tolist() == part[greedy(own[valid], 0.3, part * 0)].tolist()
-
-
-def test_the_best_boxes_apart_are_those_of_greedy_suppression_by_class():
-    for seed in range(8):
-        rng = np.random.default_rng(seed)
-        own, classes = random_boxes(rng, 50), rng.integers(1, 4, 50).astype(np.int32)
-        scores = rng.uniform(-0.3, 1, 50).astype(np.float32)
-        order = np.argsort(-scores)
-        order = order[scores[order] > 0]
-        expected = order[greedy(own[order], 0.4, classes[order])][:12]
-        places, real = nms.best_apart(own[None], scores[None], classes[None], 0.4, 12)
-        assert numpy(places)[0][numpy(real)[0]].tolist() == expected.tolist()
+        own, classes = random_boxes(rng, 100), rng.integers(1, 4, (2, 50)).astype(np.int32)
+        own, most = own.reshape(2, 50, 4), 12 if seed % 2 else 50
+        scores = rng.uniform(-0.3, 1, (2, 50)).round(2).astype(np.float32)  # some are equal
+        places, real = map(numpy, nms.best_apart(own, scores, classes, 0.4, most))
+        for i in range(2):
+            order = np.argsort(-scores[i], kind="stable")
+            order = order[scores[i][order] >= 0]
+            expected = order[greedy(own[i][order], 0.4, classes[i][order])][:most]
+            assert places[i][real[i]].tolist() == expected.tolist()
+            assert real[i].sum() == len(expected) and real[i][: len(expected)].all()
 
 
 def test_roi_align_reads_a_slope_where_it_is():
@@ -122,9 +115,9 @@ def test_mask_targets_are_the_shares_of_the_bins():
     mask[0, :, 10:] = 1
     found = numpy(
         roi_align.crop_masks(
-            mask, np.int32([0]), np.float32([[4, 0, 16, 12]]), np.float32([[20, 20]]), 3
+            mask[None], np.int32([[0]]), np.float32([[[4, 0, 16, 12]]]), np.float32([[20, 20]]), 3
         )
-    )
+    )[0]
     assert np.allclose(found[0, :, 0], 0) and np.allclose(found[0, :, 2], 1)
     assert 0.3 < found[0, 1, 1] < 0.7
 
@@ -207,7 +200,9 @@ def test_batches_that_are_known_do_not_go_through_the_network(network, monkeypat
     whole = {n: d for n, _, d in segmenter.stream(frames)}
     ran = []
     plain = segmenter._found
-    monkeypatch.setattr(segmenter, "_found", lambda i: ran.append(len(i)) or plain(i))
+    monkeypatch.setattr(
+        segmenter, "_found", lambda b, here, a: ran.append(len(here)) or plain(b, here, a)
+    )
     again = list(segmenter.stream(frames, lambda n: whole[n] if n < 8 else None))
     assert ran == [2, 2, 1]  # of frames 5 to 11 the batch of 5 and 6 is known, 7 with 8 is not
     assert columns_of(again) == [(n, d.frames.tolist(), d.classes.tolist(), d.scores.tolist(),
