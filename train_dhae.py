@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.networks.checkpoints import JIT, PRECISIONS, split
+from models.networks.checkpoints import JIT, add_machine, split
 from models.usc_mots.training_data import TrainingSequence, load_training_sequences
 from pipeline.flags import add_split
 from pipeline.settings import settings_for
@@ -80,8 +80,7 @@ def _add_training(parser: Parser) -> None:
         "association, on the held-back ones (default: loss; association for generated sets or "
         "where none is held back)")  # fmt: skip
     add("--associate-every", type=positive, default=1, help="epochs between two associations")
-    add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
-    add("--jit", choices=JIT, default="auto", help="compile a step by XLA")
+    add_machine(parser)
     add = parser.add_argument_group("output").add_argument
     add("--output", type=Path, required=True, help="weights to write, *.keras")
     add("--resume", action="store_true", help="go on where the last run ended")
@@ -153,7 +152,7 @@ def main() -> None:
     trainer = DhaeTrainer(
         args.output, settings, chosen, command, training, held_back, whole, network, tracker
     )
-    trainer.jit = JIT[args.jit]
+    trainer.jit, trainer.workers = JIT[args.jit], args.workers
     board = [keras.callbacks.TensorBoard(str(args.tensorboard))] if args.tensorboard else []
     best = trainer.run(args.epochs, args.resume, board, verbose=1 if sys.stdout.isatty() else 0)
     print(f"{args.output}: epoch {best['epoch']} is kept; card, history and curves beside it")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.frame_networks import NETWORKS, load_network, network_class, trainer_class
-from models.networks.checkpoints import JIT, PRECISIONS, split
+from models.networks.checkpoints import JIT, add_machine, split
 from models.networks.config import FrameConfig
 from models.networks.data import FrameSequence, class_names, load_sequences
 from models.networks.plan import Plan
@@ -39,8 +39,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--start", metavar="WEIGHTS", help="begin with these: coco, coco-v1 (torchvision's) or a "
         "*.keras, whose layers the network then has")  # fmt: skip
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a setting")
-    add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
-    add("--jit", choices=JIT, default="auto", help="compile a step by XLA (auto: with JAX alone)")
+    add_machine(parser)
     add("--output", type=Path, help="weights to write, *.keras")
     add("--resume", action="store_true", help="go on where the last run ended")
     add("--list", action="store_true", help="print all settings of the model and profile")
@@ -155,7 +154,7 @@ def main() -> None:
         args.output, settings, dataset, command, (network_class(args.model), config), plan,
         training, held_back, tracking, given,
     )  # fmt: skip
-    trainer.jit = JIT[args.jit]
+    trainer.jit, trainer.workers = JIT[args.jit], args.workers
     best = trainer.run(plan.epochs, args.resume, verbose=1 if sys.stdout.isatty() else 0)
     say(f"{args.output}: kept epoch {best['epoch']}; card, history and pictures beside it")
 

@@ -224,7 +224,9 @@ def test_ignore_regions_are_kept_out_and_classes_get_their_labels(folder, tmp_pa
     config = train_network.with_classes(config, sequences, data_set("sprites"))
     assert config.classes == ("pedestrian",) and config.numbers == (2,)
     number = int(first[0])
-    found = truth_of(sequences[0], sequences[0].rows()[number], config, 3)
+    found = truth_of(
+        sequences[0], sequences[0].rows()[number], config, 3, sequences[0].detections.size
+    )
     others = sum(line.split()[0] == first[0] for line in lines) - 1
     assert (found["labels"] > 0).sum() == others and found["ignored"].any()
     assert not (found["ignored"] & found["masks"].max(axis=0)).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -11,12 +12,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from utils.cli import positive
 from utils.files import atomic_path
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 Sequenced = TypeVar("Sequenced")
 # Whether a step is compiled by XLA: Keras' `jit_compile`, which chooses by backend and model.
 JIT: Mapping[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
+WORKERS = 2  # threads that read ahead: one reads while another waits for the disk
+
+
+def add_machine(parser: argparse._ActionsContainer) -> None:
+    """Add what says how a machine is used: it changes no settings of the run."""
+    add = parser.add_argument
+    add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
+    add("--jit", choices=JIT, default="auto", help="compile a step by XLA")
+    add("--workers", type=positive, default=WORKERS, help="threads that read batches ahead")
 
 
 class Checkpoints:

@@ -12,7 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models.networks.detector_config import DetectorConfig
-from models.networks.transform import batch_of, padded_shape, resize_masks, resized_shape
+from models.networks.transform import (
+    padded_batch,
+    padded_shape,
+    resize,
+    resize_masks,
+    resized_shape,
+)
 from utils.cli import note
 from utils.data_sets import DataSet
 from utils.detections import Detections
@@ -138,21 +144,18 @@ class Clips(keras.utils.PyDataset):
         flip = self.flip and rng.random() < 0.5
         power = self.gamma ** rng.uniform(-1, 1)
         frames = [self._frame(i, n, flip, power) for i, n in self.places[step]]
-        batch: Batch = batch_of([image for image, _ in frames], self.config, self.padded)
-        parts = [
-            _padded(t, s, self.padded) for (_, t), s in zip(frames, batch["sizes"], strict=True)
-        ]
+        batch: Batch = padded_batch([image for image, _ in frames], self.config, self.padded)
+        parts = [_padded(truth, self.padded) for _, truth in frames]
         batch |= {name: np.stack([p[name] for p in parts]) for name in parts[0]}
         return (batch,)
 
     def _frame(self, i: int, number: int, flip: bool, power: float) -> tuple[Array, Batch]:
-        """Return a picture and what is in it, at the picture's own size."""
+        """Return a picture and what is in it, resized."""
         sequence = self.sequences[i]
-        image = sequence.images(number).astype(np.float32) / 255
-        if power != 1:
-            image = image**power
+        image = resize(sequence.images(number), self.config, power)
         rows = self.rows[i].get(number, np.zeros(0, int))
-        truth = truth_of(sequence, rows, self.config, self.most)
+        size = (image.shape[0], image.shape[1])
+        truth = truth_of(sequence, rows, self.config, self.most, size)
         if not self.ignoring:
             del truth["ignored"]
         if flip:
@@ -200,25 +203,31 @@ def _endless(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
 
 
 def truth_of(
-    sequence: FrameSequence, rows: Array, config: DetectorConfig, most: int
+    sequence: FrameSequence,
+    rows: Array,
+    config: DetectorConfig,
+    most: int,
+    size: tuple[int, int],
 ) -> dict[str, Array]:
-    """Return what a frame holds: `labels`, `tracks` (most,), `masks`, `ignored` at its own size.
+    """Return what a frame holds.
+
+    It is `labels` and `tracks` (most,), `masks` (most, h, w), and `ignored` (h, w).
 
     Args:
         sequence: FrameSequence. rows: its rows of the frame.
         config: whose class numbers become labels. most: objects of the result, 0 beyond those
-            there are.
+            there are. size: height and width that the masks are resized to.
     """
     detections = sequence.detections
     place = {number: label for label, number in enumerate(config.class_numbers, 1)}
-    decoded = _decoded(detections, rows)
+    decoded = _decoded(detections, rows, size)
     regions = detections.classes[rows] == sequence.ignore
     kept = rows[[int(c) in place for c in detections.classes[rows]]]
     truth: dict[str, Array] = {
         "labels": np.zeros(most, np.int32),
         "tracks": np.zeros(most, np.int32),
-        "masks": np.zeros((most, *detections.size), np.uint8),
-        "ignored": np.zeros(detections.size, np.uint8),
+        "masks": np.zeros((most, *size), np.uint8),
+        "ignored": np.zeros(size, np.uint8),
     }
     of_row = dict(zip(rows.tolist(), decoded, strict=True))
     for k, row in enumerate(kept.tolist()):
@@ -230,20 +239,20 @@ def truth_of(
     return truth
 
 
-def _decoded(detections: Detections, rows: Array) -> Array:
-    """Return the masks (n, height, width) of rows."""
+def _decoded(detections: Detections, rows: Array, size: tuple[int, int]) -> Array:
+    """Return the masks (n, *size) of rows."""
     from pycocotools import mask as coco_mask
 
     if not len(rows):
-        return np.zeros((0, *detections.size), np.uint8)
-    return np.ascontiguousarray(coco_mask.decode(detections.coco(rows)).transpose(2, 0, 1))
+        return np.zeros((0, *size), np.uint8)
+    return resize_masks(coco_mask.decode(detections.coco(rows)).transpose(2, 0, 1), size)
 
 
-def _padded(truth: Mapping[str, Array], size: Array, padded: Sequence[int]) -> Batch:
+def _padded(truth: Mapping[str, Array], padded: Sequence[int]) -> Batch:
     """Return a frame's truth at the size of a padded picture, with the objects' `boxes` xyxy."""
-    height, width = (int(n) for n in size)
+    small = truth["masks"]
+    height, width = small.shape[1:]
     result = {name: truth[name].copy() for name in ("labels", "tracks")}
-    small = resize_masks(truth["masks"], (height, width))
     boxes = mask_boxes(small)
     empty = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) <= 0
     # An object that no pixel is left of at this size is none.
@@ -253,7 +262,7 @@ def _padded(truth: Mapping[str, Array], size: Array, padded: Sequence[int]) -> B
     result |= {"boxes": boxes, "masks": room}
     if "ignored" in truth:
         ignored = np.zeros(tuple(padded), np.uint8)
-        ignored[:height, :width] = resize_masks(truth["ignored"][None], (height, width))[0]
+        ignored[:height, :width] = truth["ignored"]
         result["ignored"] = ignored
     return result
 

@@ -73,7 +73,8 @@ def best_apart(boxes, scores, classes, threshold, most):
         slot = found[:, None] + ops.cumsum(ops.cast(kept, "int32"), axis=1) - 1
         slot = ops.where(kept, ops.minimum(slot, most), most)  # the last one is thrown away
         where = ops.reshape(ops.stack([rows, slot], axis=-1), (-1, 2))
-        chosen = ops.scatter_update(chosen, where, ops.tile(here, batch))
+        places = ops.reshape(ops.broadcast_to(here, (batch, block)), (-1,))
+        chosen = ops.scatter_update(chosen, where, places)
         return i + 1, chosen, ops.minimum(found + ops.sum(ops.cast(kept, "int32"), axis=1), most)
 
     start = (

@@ -22,6 +22,7 @@ class Plan:
     learning_rate: float = setting(1e-3, "of Adam, at its highest")
     warm_up: int = setting(100, "steps until it is reached; then it falls with a cosine to 0")
     decoupled_decay: float = setting(1e-4, "weight decay of AdamW")
+    accumulate: int = setting(1, "steps whose mean gradient is one update, to save memory")
     clip_norm: float = setting(10.0, "largest norm of the gradients of a step")
     flip: bool = setting(True, "mirror every other batch")
     gamma: float = setting(1.0, "largest power of brightness, see docs/networks.md")
@@ -30,7 +31,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
-        least = {"batch": 1, "steps": 1, "epochs": 1, "evaluate_every": 1, "evaluate_frames": 1}
+        least = {"batch": 1, "steps": 1, "epochs": 1, "evaluate_every": 1, "evaluate_frames": 1,
+                 "accumulate": 1}  # fmt: skip
         rules = (
             *((name, getattr(self, name) >= n, f"at least {n}") for name, n in least.items()),
             ("learning_rate", self.learning_rate > 0, "above 0"),

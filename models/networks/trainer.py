@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.networks.checkpoints import Checkpoints, save_card, where_made
+from models.networks.checkpoints import WORKERS, Checkpoints, save_card, where_made
 from utils.data_sets import DataSet
 from utils.files import atomic_path
 
@@ -34,7 +34,7 @@ class Trainer(ABC):
 
     Attributes:
         history: a row for each epoch. best: the row of the epoch whose weights are kept.
-        jit: Keras' `jit_compile`.
+        jit: Keras' `jit_compile`. workers: threads that read batches ahead.
     """
 
     def __init__(self, output: Path, settings: Row, dataset: DataSet, command: str) -> None:
@@ -48,6 +48,7 @@ class Trainer(ABC):
         self.history: list[Row] = []
         self.best: Row | None = None
         self.jit: bool | str = "auto"
+        self.workers = WORKERS
 
     def run(
         self,
@@ -65,6 +66,8 @@ class Trainer(ABC):
         model = self._resume() if resume else None
         if model is None:
             model = self.new_model()
+            # Otherwise the first step creates the optimiser's variables and is traced twice.
+            model.optimizer.build(model.trainable_variables)
         for epoch in range(len(self.history) + 1, epochs + 1):
             self._epoch(model, epoch, callbacks, verbose)
         assert self.best is not None
@@ -88,8 +91,10 @@ class Trainer(ABC):
         start = time.perf_counter()
         # A file keeps no state of random numbers: they follow from seed and epoch alone.
         self.seed(model, epoch)
+        data = self.data(epoch)
+        data.workers = self.workers
         log = model.fit(
-            self.data(epoch),
+            data,
             initial_epoch=epoch - 1,
             epochs=epoch,
             shuffle=False,

@@ -60,6 +60,7 @@ class NetworkTrainer(Trainer):
         super().__init__(output, {**settings, **described}, dataset, command)
         self.plan, self.adjacent, self.given = plan, adjacent, given
         self.training, self.held_back = training, held_back
+        self._segmenter: Any = None  # of the model that is trained: it is compiled once
 
     def new_model(self) -> Any:
         """Return the network, compiled; see `Trainer`."""
@@ -78,8 +79,8 @@ class NetworkTrainer(Trainer):
 
     def _optimizer(self) -> Any:
         plan = self.plan
-        total = plan.epochs * plan.steps
-        warm = min(plan.warm_up, total // 2)
+        total = max(1, plan.epochs * plan.steps // plan.accumulate)
+        warm = min(plan.warm_up // plan.accumulate, total // 2)
         rate = keras.optimizers.schedules.CosineDecay(
             plan.learning_rate / 10 if warm else plan.learning_rate,
             total - warm,
@@ -87,7 +88,10 @@ class NetworkTrainer(Trainer):
             warmup_steps=warm,
         )
         return keras.optimizers.AdamW(
-            rate, weight_decay=plan.decoupled_decay, global_clipnorm=plan.clip_norm
+            rate,
+            weight_decay=plan.decoupled_decay,
+            global_clipnorm=plan.clip_norm,
+            gradient_accumulation_steps=plan.accumulate if plan.accumulate > 1 else None,
         )
 
     def seed(self, model: Any, epoch: int) -> None:
@@ -135,7 +139,9 @@ class NetworkTrainer(Trainer):
     def _compared(self, model: Any, most: int) -> tuple[list[Detections], list[Detections]]:
         """Return truth and what is found, in runs of adjacent frames of the held-back sequences."""
         run = self.plan.batch + 2 * int(getattr(self.config, "context", 0))
-        segmenter = model.segmenter(self.plan.batch)
+        if self._segmenter is None or self._segmenter.network is not model:
+            self._segmenter = model.segmenter(self.plan.batch)
+        segmenter = self._segmenter
         truth, detected = [], []
         share = max(1, most // (self.plan.batch * len(self.held_back)))
         for sequence in self.held_back:

@@ -21,15 +21,26 @@ def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int,
     return max(1, int(height * scale)), max(1, int(width * scale))
 
 
-def resize(image: Array, config: DetectorConfig) -> Floats:
-    """Return a picture (H, W, 3), RGB uint8 or float in [0, 1], normalised and resized."""
-    pixels: Floats = image.astype(np.float32)
+def resize(image: Array, config: DetectorConfig, gamma: float = 1.0) -> Floats:
+    """Return a picture (H, W, 3), RGB uint8 or float in [0, 1], resized and normalised.
+
+    Args:
+        image: see above. config: FrameConfig. gamma: power of the values before.
+    """
     height, width = resized_shape(image.shape[0], image.shape[1], config)
+    if image.dtype == np.uint8:
+        if gamma != 1:
+            table = (np.arange(256, dtype=np.float32) / 255) ** np.float32(gamma) * 255
+            image = table[image]
+        full = np.float32(255)
+    else:
+        image, full = image.astype(np.float32) ** np.float32(gamma), np.float32(1)
     if (height, width) != image.shape[:2]:
-        pixels = _bilinear(pixels, height, width, 0, height, 0, width)
-    # A mean of colours normalised is the normalised mean.
+        pixels = _bilinear(image, height, width, 0, height, 0, width)
+    else:
+        pixels = image.astype(np.float32)
+    # The mean of normalised values is the normalised mean.
     mean, std = np.array(config.mean, np.float32), np.array(config.std, np.float32)
-    full = np.float32(255 if image.dtype == np.uint8 else 1)
     pixels -= mean * full
     pixels *= 1 / (std * full)
     return pixels
@@ -75,7 +86,9 @@ def resize_masks(masks: Array, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Return masks (n, H, W) at another size, by the nearest pixel."""
     rows = _nearest(masks.shape[1], shape[0])
     columns = _nearest(masks.shape[2], shape[1])
-    return np.ascontiguousarray(masks[:, rows][:, :, columns]).astype(np.uint8)
+    # Columns first: decoded run lengths lie column by column.
+    chosen = masks.transpose(0, 2, 1)[:, columns][:, :, rows]
+    return np.ascontiguousarray(chosen.transpose(0, 2, 1)).astype(np.uint8)
 
 
 def _nearest(old: int, new: int) -> Array:
@@ -114,7 +127,7 @@ def paste(mask: Floats, box: Floats, height: int, width: int) -> tuple[Floats, i
     return values, first_x, first_y
 
 
-def _bilinear(image: Floats, h: int, w: int, y0: int, y1: int, x0: int, x1: int) -> Floats:
+def _bilinear(image: Array, h: int, w: int, y0: int, y1: int, x0: int, x1: int) -> Floats:
     """Return rows y0 to y1 and columns x0 to x1 of a picture enlarged to (h, w)."""
     top, bottom, down = _neighbours(image.shape[0], h, y0, y1)
     left, right, across = _neighbours(image.shape[1], w, x0, x1)
