@@ -30,33 +30,42 @@ MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's col
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
+def session_of(path: str) -> Any:
+    """Return ONNX Runtime's session of a file, on CUDA where that is to be had.
+
+    Raises:
+        ValueError: it cannot be loaded.
+    """
+    import onnxruntime
+
+    if not Path(path).is_file():
+        raise ValueError(f"--segmenter {path}: must be a file, got none")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [p for p in wanted if p in onnxruntime.get_available_providers()]
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # of its own kinds, on files that are no graph
+        text = " ".join(str(error).split())[:200]
+        raise ValueError(f"--segmenter {path}: must be an ONNX graph, got {text}") from None
+
+
 class OnnxSegmenter:
     """Runs a segmentation network from an ONNX file.
 
     Args:
-        path: of the file. config: OnnxConfig.
+        path: of the file. session: of it. config: OnnxConfig.
 
     Attributes:
         layout: which one it is. notes: what was taken for granted, for the user.
 
     Raises:
-        ValueError: it cannot be loaded, or has outputs of no known layout.
+        ValueError: it has outputs of no known layout.
     """
 
-    def __init__(self, path: str, config: OnnxConfig) -> None:
-        import onnxruntime
-
-        if not Path(path).is_file():
-            raise ValueError(f"--segmenter {path}: must be a file, got none")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [p for p in wanted if p in onnxruntime.get_available_providers()]
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
-        except Exception as error:  # of its own kinds, on files that are no graph
-            text = " ".join(str(error).split())[:200]
-            raise ValueError(f"--segmenter {path}: must be an ONNX graph, got {text}") from None
+    def __init__(self, path: str, session: Any, config: OnnxConfig) -> None:
+        self._session = session
         self.path, self.config = path, config
         self._input = self._session.get_inputs()[0]
         self._names = [output.name for output in self._session.get_outputs()]

@@ -64,7 +64,7 @@ def find_segmenter(name: str, batch: int = BATCH) -> Segmenter | BatchSegmenter:
     if name.endswith(".keras") or converted or name in PUBLISHED:
         return _own(name, batch)
     if ".onnx" in name:
-        return _onnx(name)
+        return _onnx(name, batch)
     package, colon, what = name.partition(":")
     if package in ("motion", "threshold"):
         return _of_pixels(package, what)
@@ -86,15 +86,24 @@ def _own(name: str, batch: int) -> BatchSegmenter:
     return segmenter
 
 
-def _onnx(name: str) -> Segmenter:
+def _onnx(name: str, batch: int) -> Segmenter | BatchSegmenter:
     """Return the network of an ONNX file, `FILE.onnx` or `FILE.onnx:score=0.4,nms=0.6`."""
+    from models.networks.exported import KEY, ExportedNetwork
     from pipeline.onnx_layouts import OnnxConfig
-    from pipeline.onnx_segmenter import OnnxSegmenter
+    from pipeline.onnx_segmenter import OnnxSegmenter, session_of
     from pipeline.pixel_segmenters import options_of
 
     file, _, rest = name.partition(".onnx")
+    path = f"{file}.onnx"
+    session = session_of(path)
+    facts = session.get_modelmeta().custom_metadata_map
+    if KEY in facts:
+        if rest:
+            raise ValueError(f"--segmenter {path}: takes no options (--min-score), got {rest[1:]}")
+        segmenter: BatchSegmenter = ExportedNetwork(session, facts[KEY]).segmenter(batch)
+        return segmenter
     config = options_of("FILE.onnx", rest.removeprefix(":"), OnnxConfig())
-    return OnnxSegmenter(f"{file}.onnx", config)
+    return OnnxSegmenter(path, session, config)
 
 
 def _of_pixels(kind: str, options: str) -> Segmenter:

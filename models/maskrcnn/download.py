@@ -126,9 +126,7 @@ def sample_picture() -> Image:
 
 def proof(network: Any) -> list[str]:
     """Return lines by which a user can tell that the weights are the right ones."""
-    from models.networks.inference import NetworkSegmenter
-
-    detections = NetworkSegmenter(network, 1)(sample_picture())
+    detections = network.segmenter(1)(sample_picture())
     names = dict(zip(network.config.class_numbers, network.config.classes, strict=True))
     lines = [
         f"weights: sha256 {fingerprint(network)}",

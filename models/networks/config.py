@@ -26,6 +26,9 @@ class FrameConfig:
         "depth", "width", "norm", "norm_eps", "divisor", "mean", "std",
     )  # fmt: skip
 
+    # "module:class" that makes detections of what the network says.
+    segmenter: ClassVar[str] = "models.networks.inference:NetworkSegmenter"
+
     classes: tuple[str, ...] = setting(("object",), "names of the classes 1, 2, ...")
     numbers: tuple[int, ...] = setting((), "their numbers in the data; empty: 1, 2, ...")
     depth: int = setting(50, "of the ResNet: 18, 34, 50 or 101 layers")

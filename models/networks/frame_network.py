@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from models.networks.config import FrameConfig
+from models.networks.inference import segmenter_of
 
 
 class FrameNetwork(keras.Model):
@@ -52,11 +53,43 @@ class FrameNetwork(keras.Model):
         """Return the loss that is trained on: the sum."""
         return sum(terms[name] for name in self.loss_names())
 
+    def inference(self, context):
+        """Return a function that infers, compiled once for each shape that it meets.
+
+        Args:
+            context: see the class.
+        """
+        backend = keras.backend.backend()
+        more = {"context": context} if context else {}
+        if backend == "tensorflow":
+            import tensorflow as tf
+
+            run = tf.function(lambda inputs: self(inputs, training=False, **more), autograph=False)
+        elif backend == "jax":
+            import jax
+
+            stateless = jax.jit(lambda t, n, inputs: self.stateless_call(t, n, inputs, **more)[0])
+
+            def run(inputs):
+                variables = self.trainable_variables, self.non_trainable_variables
+                return stateless(*([v.value for v in part] for part in variables), inputs)
+
+        else:
+            import torch
+
+            def run(inputs):
+                with torch.no_grad():
+                    return self(inputs, training=False, **more)
+
+        def infer(inputs):
+            outputs = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})
+            return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
+
+        return infer
+
     def segmenter(self, batch):
         """Return a `BatchSegmenter` that takes so many frames at once."""
-        from models.networks.inference import NetworkSegmenter
-
-        return NetworkSegmenter(self, batch)
+        return segmenter_of(self, batch)
 
     def get_config(self):
         """Return the constructor's arguments."""

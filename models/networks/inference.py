@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -29,41 +29,11 @@ def unknown(number: int) -> Detections | None:
     return None
 
 
-def compiled(network: Any, context: int) -> Callable[[dict[str, Array]], dict[str, Array]]:
-    """Return a function that infers, compiled once for each shape that it meets.
-
-    Args:
-        network: FrameNetwork. context: see there; without any, networks of one frame work, too.
-    """
-    backend = keras.backend.backend()
-    more = {"context": context} if context else {}
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        run: Any = tf.function(
-            lambda inputs: network(inputs, training=False, **more), autograph=False
-        )
-    elif backend == "jax":
-        import jax
-
-        stateless = jax.jit(lambda t, n, inputs: network.stateless_call(t, n, inputs, **more)[0])
-
-        def run(inputs: dict[str, Any]) -> Any:
-            variables = network.trainable_variables, network.non_trainable_variables
-            return stateless(*([v.value for v in part] for part in variables), inputs)
-
-    else:
-        import torch
-
-        def run(inputs: dict[str, Any]) -> Any:
-            with torch.no_grad():
-                return network(inputs, training=False, **more)
-
-    def infer(inputs: dict[str, Array]) -> dict[str, Array]:
-        outputs = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})
-        return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
-
-    return infer
+def segmenter_of(network: Any, batch: int) -> NetworkSegmenter:
+    """Return the segmenter that a network's settings name."""
+    module, _, name = network.config.segmenter.partition(":")
+    segmenter: NetworkSegmenter = getattr(import_module(module), name)(network, batch)
+    return segmenter
 
 
 class Seen:
@@ -91,7 +61,7 @@ class NetworkSegmenter:
         numbers: of its classes 0 (background), 1, ... in what it returns.
 
     Args:
-        network: MaskRCNN or one built on it.
+        network: FrameNetwork, or an `ExportedNetwork` of one.
         batch: see above.
     """
 
@@ -99,7 +69,7 @@ class NetworkSegmenter:
         self.network, self.batch = network, batch
         self.context = int(getattr(network.config, "context", 0))
         self.numbers = [0, *network.config.class_numbers]
-        self._infer = compiled(network, self.context)
+        self._infer = network.inference(self.context)
 
     def use(self, classes: Classes) -> None:
         """Number the classes as a run does."""
@@ -157,12 +127,31 @@ class NetworkSegmenter:
         absent.
         """
         seen, config = [*before, *here, *after], self.network.config
-        given = padded_batch([frame.resized for frame in seen], config)
+        given = padded_batch([frame.resized for frame in seen], config, self._room(seen))
         first, count = self.context - len(before), self.batch + 2 * self.context
         batch = {k: np.zeros((count, *v.shape[1:]), v.dtype) for k, v in given.items()}
         for name, values in given.items():
             batch[name][first : first + len(seen)] = values
         return self._infer(batch), batch["sizes"][self.context :]
+
+    def _room(self, seen: Sequence[Seen]) -> tuple[int, int] | None:
+        """Return the (height, width) to pad to, None where any will do.
+
+        Raises:
+            ValueError: a frame that the file has no room for.
+        """
+        room: tuple[int, int] | None = getattr(self.network, "room", None)
+        if room is None:
+            return None
+        for frame in seen:
+            height, width = frame.resized.shape[:2]
+            if height > room[0] or width > room[1]:
+                size = "x".join(map(str, frame.image.shape[:2]))
+                raise ValueError(
+                    f"frame {frame.number}: resized frames must fit the ONNX file's {room[0]}x"
+                    f"{room[1]}, got {height}x{width} (export.py --size {size})"
+                )
+        return room
 
     def _found(
         self, before: Sequence[Seen], here: Sequence[Seen], after: Sequence[Seen]

@@ -8,7 +8,7 @@ from keras import ops
 
 CANONICAL_LEVEL, CANONICAL_SIDE = 4, 224.0  # FPN, Eq. 1
 SAMPLES = 2  # along each side of a bin
-MOST_VALUES = 2**25  # floats gathered at once: 128 MiB
+MOST_VALUES = 2**24  # floats gathered at once: 64 MiB
 
 
 def level_scales(features, sizes):

@@ -29,6 +29,8 @@ class PixelConfig(FrameConfig):
         *FrameConfig.shaping, "channels", "low_channels", "rates", "embedding",
     )  # fmt: skip
 
+    segmenter: ClassVar[str] = "models.pixel_embeddings.inference:PixelSegmenter"
+
     channels: int = setting(256, "of encoder's end, decoder and branches")
     low_channels: int = setting(48, "of the first stage's features in the decoder")
     rates: tuple[int, ...] = setting((6, 12, 18), "of the atrous convolutions, in cells of 16 px")

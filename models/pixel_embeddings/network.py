@@ -103,12 +103,6 @@ class PixelEmbeddings(FrameNetwork):
             )
         return loss
 
-    def segmenter(self, batch):
-        """Return a `BatchSegmenter` that takes so many frames at once."""
-        from models.pixel_embeddings.inference import PixelSegmenter
-
-        return PixelSegmenter(self, batch)
-
 
 def _separable(x, channels, rate, config, name):
     """Apply a depthwise separable, atrous 3 x 3 convolution (Chen et al., ECCV 2018)."""

@@ -45,7 +45,7 @@ class EncoderNetwork(FrameNetwork):
         nearer = ops.sum(anchor * (negative - positive), axis=-1)
         return {"triplet": ops.mean(ops.relu(self.config.margin + nearer))}
 
-    def segmenter(self, batch):
+    def inference(self, context):
         """Refuse: it finds nothing.
 
         Raises:

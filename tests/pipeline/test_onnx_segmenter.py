@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pycocotools import mask as coco_mask
 
 from pipeline.onnx_layouts import OnnxConfig, letterbox
-from pipeline.onnx_segmenter import OnnxSegmenter
+from pipeline.onnx_segmenter import OnnxSegmenter, session_of
 from pipeline.segmenters import find_segmenter, segmented
 from utils.formats.base import Classes
 
@@ -32,7 +32,7 @@ def graph(path, outputs, size=ROOM, kind=TensorProto.FLOAT, nodes=(), shape=None
     if names:
         helper.set_model_props(model, {"names": str(names)})
     onnx.save(model, str(path))
-    return OnnxSegmenter(str(path), OnnxConfig())
+    return OnnxSegmenter(str(path), session_of(str(path)), OnnxConfig())
 
 
 def found(items):

@@ -1,0 +1,121 @@
+"""Networks as ONNX files: written from Keras, and run by ONNX Runtime where Keras is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.frame_networks import NETWORKS
+from models.networks.config import FrameConfig
+from models.networks.inference import segmenter_of
+from models.networks.transform import padded_batch, padded_shape, resize, resized_shape
+from utils.files import atomic_path
+
+Array = npt.NDArray[Any]
+KEY = "usc_mots"  # of the metadata that tells such a file: model, its settings, its room
+OPSET = 18
+
+
+class ExportedNetwork:
+    """A network that `export` wrote.
+
+    Args:
+        session: of ONNX Runtime. facts: the file's metadata under KEY.
+
+    Attributes:
+        config: FrameConfig. room: (height, width) that resized frames are padded to.
+    """
+
+    def __init__(self, session: Any, facts: str) -> None:
+        held = json.loads(facts)
+        self._session = session
+        self.config: FrameConfig = NETWORKS[held["model"]].config.from_dict(held["config"])
+        self.room: tuple[int, int] = (held["room"][0], held["room"][1])
+
+    def inference(self, context: int) -> Callable[[dict[str, Array]], dict[str, Array]]:
+        """Return a function of a batch; the file's graph has its `context` within."""
+        names = [output.name for output in self._session.get_outputs()]
+
+        def infer(inputs: dict[str, Array]) -> dict[str, Array]:
+            return dict(zip(names, self._session.run(None, inputs), strict=True))
+
+        return infer
+
+    def segmenter(self, batch: int) -> Any:
+        """Return a `BatchSegmenter` that takes so many frames at once."""
+        return segmenter_of(self, batch)
+
+
+def export(network: Any, path: Path, size: tuple[int, int] | None = None) -> dict[str, float]:
+    """Write a network of this repository as an ONNX graph with all of it, suppression included.
+
+    Args:
+        network: FrameNetwork, of TensorFlow. path: *.onnx to write.
+        size: (height, width) of the frames, px; None: the graph has room for every landscape frame,
+            and computes all of it.
+
+    Returns:
+        {output: largest difference to Keras, relative to its largest value}, on generated frames.
+
+    Raises:
+        ValueError: a network that takes no frames.
+    """
+    import onnxruntime
+    import tensorflow as tf
+    import tf2onnx
+
+    config = network.config
+    name = next(n for n, entry in NETWORKS.items() if type(config) is entry.config)
+    room = padded_shape([resized_shape(*size, config) if size else _largest(config)], config)
+    context = int(getattr(config, "context", 0))
+    infer = network.inference(context)  # refuses what takes no frames
+
+    def graph(images: Any, sizes: Any) -> Any:
+        more = {"context": context} if context else {}
+        return network({"images": images, "sizes": sizes}, training=False, **more)
+
+    signature = [
+        tf.TensorSpec((None, *room, 3), tf.float32, name="images"),
+        tf.TensorSpec((None, 2), tf.float32, name="sizes"),
+    ]
+    model, _ = tf2onnx.convert.from_function(
+        tf.function(graph, input_signature=signature, autograph=False), signature, opset=OPSET
+    )
+    facts = {"model": name, "config": config.as_dict(), "room": room}
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, json.dumps(facts)
+    data = model.SerializeToString()
+    exported = ExportedNetwork(onnxruntime.InferenceSession(data), entry.value)
+    batch = _sample(config, size or resized_shape(*_largest(config), config), context, room)
+    theirs, ours = exported.inference(context)(batch), infer(batch)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+    return {k: _apart(ours[k].astype(float), theirs[k].astype(float)) for k in sorted(ours)}
+
+
+def _largest(config: FrameConfig) -> tuple[int, int]:
+    """Return the size of the largest landscape frame."""
+    return config.min_size, max(config.min_size, config.max_size)
+
+
+def _apart(ours: Array, theirs: Array) -> float:
+    """Return the largest difference, relative to the largest value."""
+    return float(np.abs(ours - theirs).max() / max(1.0, np.abs(ours).max()))
+
+
+def _sample(
+    config: FrameConfig, size: tuple[int, int], context: int, room: tuple[int, int]
+) -> dict[str, Array]:
+    """Return a batch of one frame and its context: waves, discs and bars."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    waves = [(x * k + y * (4 - k)) // 2 % 256 for k in (1, 2, 3)]
+    picture = np.stack(waves, axis=-1).astype(np.uint8)
+    picture[(y - size[0] // 2) ** 2 + (x - size[1] // 3) ** 2 < (size[0] // 5) ** 2] = 220, 60, 40
+    picture[size[0] // 4 : size[0] // 2, -size[1] // 3 : -size[1] // 5] = 30, 60, 200
+    frames = [np.roll(picture, 3 * k, axis=1) for k in range(1 + 2 * context)]
+    return padded_batch([resize(frame, config) for frame in frames], config, room)
