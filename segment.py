@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.flags import add_segmenter, segmenter_name
 from pipeline.segmenting import SegmentRequest, segment
 from utils.class_names import parse_class_names
 from utils.cli import Parser, positive, run, say
@@ -21,6 +22,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, required=True, help="folder for the results")
     add("--weights", required=True, help="coco, coco-v1, *.keras, *.pth (torchvision's Mask "
         "R-CNN), *.onnx, motion, threshold")  # fmt: skip
+    add_segmenter(parser)
+    add(
+        "--classes", nargs="+", metavar="NAME", help="keep detections of these alone (default: all)"
+    )
     add("--batch", type=positive, default=4, help="frames at once (default: 4)")
     add("--min-score", type=share, default=0.0, help="least score of a detection")
     add(
@@ -35,6 +40,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--first-frame", type=int, default=0, help="number of a video's first frame")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     args = parser.parse_args(arguments)
+    args.weights = segmenter_name(parser, args, args.weights)
     if args.first_frame < 0:
         parser.error(f"--first-frame must be at least 0, got {args.first_frame}")
     return args
@@ -67,6 +73,7 @@ def main() -> None:
         args.first_frame,
         args.resume,
         args.ground_truth,
+        args.classes or (),
     )
     summary = segment(request)
     counts = summary["counts"]

@@ -11,7 +11,14 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.flags import GONE, SettingsFlags, add_flags, check_flags
+from pipeline.flags import (
+    GONE,
+    SettingsFlags,
+    add_flags,
+    add_segmenter,
+    check_flags,
+    segmenter_name,
+)
 from pipeline.request import Request, Video
 from pipeline.run import execute
 from pipeline.watching import STDOUT
@@ -35,6 +42,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="motion, threshold, FILE.onnx, coco, FILE.keras, ultralytics:WEIGHTS, "
         "torchvision:NAME or module:function",
     )
+    add_segmenter(parser)
     add("--format", choices=FORMATS, help="take the detections to be of this format")
     add("--ground-truth", type=Path, help="masks with ids to score against")
     add("--write", nargs="+", choices=WRITERS, default=[], help="further formats of the results")
@@ -49,6 +57,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
               "divisions", "min-score", "min-area", "min-length")  # fmt: skip
     args = parser.parse_args(arguments)
     check_flags(parser, args)
+    if args.segmenter:
+        args.segmenter = segmenter_name(parser, args, args.segmenter)
+    elif any(o is not None for o in (args.score, args.nms, args.tiles)):
+        parser.error("--score, --nms and --tiles need --segmenter FILE.onnx, got --detections")
     if args.first_frame is not None and args.first_frame < 0:
         parser.error(f"--first-frame must be at least 0, got {args.first_frame}")
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

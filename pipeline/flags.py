@@ -149,6 +149,26 @@ def add_split(parser: argparse._ActionsContainer, default: str) -> None:
     group.add_argument("--sequences", nargs="+", help="names, in place of a split")
 
 
+def add_segmenter(parser: argparse._ActionsContainer) -> None:
+    """Add the options of ONNX segmenters, see `segmenter_name`."""
+    add = parser.add_argument
+    add("--score", type=float, help="FILE.onnx: least score of an object (default: 0.25)")
+    add("--nms", type=float, help="FILE.onnx: IoU from which the lower score goes (default: 0.7)")
+    add("--tiles", metavar="ROWSxCOLUMNS", help="FILE.onnx: search overlapping parts of frames, "
+        "too, as 2x2, for small objects")  # fmt: skip
+
+
+def segmenter_name(parser: argparse.ArgumentParser, args: argparse.Namespace, name: str) -> str:
+    """Return a segmenter's name with its options behind a colon, FILE.onnx:score=0.4,tiles=2x2."""
+    options = [f"{o}={getattr(args, o)}" for o in ("score", "nms", "tiles")
+               if getattr(args, o) is not None]  # fmt: skip
+    if not options:
+        return name
+    if ".onnx" not in name:
+        parser.error(f"--score, --nms and --tiles are options of FILE.onnx, got {name}")
+    return name + ("," if ":" in name.partition(".onnx")[2] else ":") + ",".join(options)
+
+
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """End the program where two flags name the tracker."""
     if args.tracker and args.preset:

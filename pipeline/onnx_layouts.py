@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ Image = npt.NDArray[np.uint8]
 GREY = 114  # around a frame that is narrower than the network's input, as Ultralytics pads it
 MOST = 300  # objects of a frame
 FEW = 1000  # rows up to which a table of boxes and coefficients went through NMS inside the graph
+OVERLAP = 0.2  # of a tile with the next: what is smaller than it is whole in one of them
 HALF = 0.5  # probability from which a pixel is the object's
 
 
@@ -26,14 +29,37 @@ class OnnxConfig:
     Attributes:
         score: least score of an object (0.25 is Ultralytics' own).
         nms: IoU of boxes of a class above which the lower score goes, where the graph does no NMS.
+        tiles: ROWSxCOLUMNS of overlapping parts in which a frame is searched, beside the whole of
+            it; 1x1: the whole alone. For objects that are small in the frame.
     """
 
     score: float = 0.25
     nms: float = 0.7
+    tiles: str = "1x1"
 
     def __post_init__(self) -> None:
         if not (0 <= self.score <= 1 and 0 < self.nms <= 1):
-            raise ValueError(f"score must be in 0..1 and nms above 0, to 1, got {self}")
+            got = f"score {self.score}, nms {self.nms}"
+            raise ValueError(f"score must be in 0..1 and nms above 0, to 1, got {got}")
+        if not re.fullmatch(r"[1-9]x[1-9]", self.tiles):
+            raise ValueError(f"tiles must be ROWSxCOLUMNS, each 1 to 9, got {self.tiles}")
+
+    def windows(self, size: tuple[int, int]) -> list[tuple[slice, slice]]:
+        """Return the parts of a frame (height, width) that are searched, the whole first."""
+        counts = [int(n) for n in self.tiles.split("x")]
+        sides = [_cuts(length, n) for length, n in zip(size, counts, strict=True)]
+        whole = (slice(0, size[0]), slice(0, size[1]))
+        parts = [(rows, columns) for rows in sides[0] for columns in sides[1]]
+        return [whole] if parts == [whole] else [whole, *parts]
+
+
+def _cuts(length: int, count: int) -> list[slice]:
+    """Return `count` parts of a side, neighbours of which share OVERLAP of a part."""
+    part = min(length, math.ceil(length / (count - (count - 1) * OVERLAP)))
+    return [
+        slice(start, start + part)
+        for start in np.linspace(0, length - part, count).round().astype(int).tolist()
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ docs/networks.md has the table of layouts.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from pipeline.onnx_layouts import (
     Array,
@@ -18,15 +19,19 @@ from pipeline.onnx_layouts import (
     Image,
     Layout,
     OnnxConfig,
+    Place,
     layout_of,
     letterbox,
     stretched,
 )
-from utils.masks import encode
+from utils.masks import encode_at
+from utils.suppression import joined_by_iom
 
 SIDE = 640  # px of an input whose size the graph leaves open
 STRIDE = 32  # px: such an input's sides are multiples of it
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
+SHARED = 0.5  # of the smaller of two masks, above which parts of a frame show one object
+Window = tuple[slice, slice]  # rows and columns of a frame
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
@@ -100,6 +105,38 @@ class OnnxSegmenter:
 
     def __call__(self, image: Image) -> list[dict[str, Any]]:
         """Return the objects of a (height, width, 3) RGB frame as run lengths, the best first."""
+        size = (image.shape[0], image.shape[1])
+        windows = self.config.windows(size)
+        items = [
+            item
+            for window, found in zip(windows, self._searched(image, windows), strict=True)
+            for item in self._items(found, window, size)
+        ]
+        return items if len(windows) == 1 else _joined(items)
+
+    def _searched(self, image: Image, windows: Sequence[Window]) -> Iterator[Found]:
+        """Yield what is found in each part of a frame, as many parts at once as the graph takes."""
+        inputs = [self._input_of(image[rows, columns]) for rows, columns in windows]
+        axes = self._input.shape
+        given = axes[0] if len(axes) == 4 else 1
+        split = all(o.shape and o.shape[0] == given for o in self._session.get_outputs())
+        while inputs:
+            # An open batch takes parts of one size; a fixed one is filled up with the last.
+            alike = [v for v, _ in inputs if v.shape == inputs[0][0].shape]
+            most = given if isinstance(given, int) else len(alike)
+            here = inputs[: most if split else 1]
+            inputs = inputs[len(here) :]
+            count = given if isinstance(given, int) else len(here)
+            values = [v for v, _ in here] + [here[-1][0]] * (count - len(here))
+            fed = np.stack(values) if len(axes) == 4 else values[0]
+            ran = self._session.run(None, {self._input.name: fed})
+            outputs = dict(zip(self._names, ran, strict=True))
+            for i, (_, place) in enumerate(here):
+                one = {n: v[i : i + 1] for n, v in outputs.items()} if split else outputs
+                yield self.layout.objects(one, place, self.config)
+
+    def _input_of(self, image: Image) -> tuple[Array, Place]:
+        """Return what a frame is for the graph, (3, h, w), and where it lies in that."""
         room, layout = self._room(), self.layout
         if layout.padded:
             pixels, place = letterbox(image, room or _fitting(image))
@@ -112,28 +149,32 @@ class OnnxSegmenter:
             if layout.normalised:
                 mean, spread = (np.array(c, np.float32)[:, None, None] for c in (MEAN, SPREAD))
                 values = (values - mean) / spread
-        values = values.astype(self._type)
-        if len(self._input.shape) == 4:
-            count = self._input.shape[0] if isinstance(self._input.shape[0], int) else 1
-            values = np.repeat(values[None], max(1, count), axis=0)
-        outputs = dict(
-            zip(self._names, self._session.run(None, {self._input.name: values}), strict=True)
-        )
-        return self._items(layout.objects(outputs, place, self.config))
+        return values.astype(self._type), place
 
-    def _items(self, found: Found) -> list[dict[str, Any]]:
-        """Return objects as run lengths with score and class."""
-        items = []
+    def _items(self, found: Found, window: Window, size: tuple[int, int]) -> list[dict[str, Any]]:
+        """Return objects of a part of a frame as run lengths with score and class."""
+        items, (rows, columns) = [], window
         for i, (score, index) in enumerate(zip(found.scores, found.classes.tolist(), strict=True)):
             mask = found.masks(i)
             if not mask.any():
                 continue
-            item = {"size": list(mask.shape), "counts": encode(mask), "score": float(score)}
+            counts = encode_at(mask, columns.start, rows.start, *size)
+            item = {"size": list(size), "counts": counts, "score": float(score)}
             item["category_id"] = max(1, index + self.layout.first)
             if index in self._classes:
                 item["category"] = self._classes[index]
             items.append(item)
         return items
+
+
+def _joined(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the objects of all parts of a frame, each once: its masks joined, its best score."""
+    classes, scores = (np.array([i[k] for i in items]) for k in ("category_id", "score"))
+    groups = joined_by_iom(items, classes, scores, SHARED)
+    return [
+        items[group[0]] | {"counts": coco_mask.merge([items[i] for i in group])["counts"]}
+        for group in groups
+    ]
 
 
 def _fitting(image: Image) -> tuple[int, int]:

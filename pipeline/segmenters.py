@@ -94,7 +94,7 @@ def _onnx(name: str, batch: int) -> Segmenter | BatchSegmenter:
     from pipeline.pixel_segmenters import options_of
 
     file, _, rest = name.partition(".onnx")
-    path = f"{file}.onnx"
+    path, config = f"{file}.onnx", options_of("FILE.onnx", rest.removeprefix(":"), OnnxConfig())
     session = session_of(path)
     facts = session.get_modelmeta().custom_metadata_map
     if KEY in facts:
@@ -102,7 +102,6 @@ def _onnx(name: str, batch: int) -> Segmenter | BatchSegmenter:
             raise ValueError(f"--segmenter {path}: takes no options (--min-score), got {rest[1:]}")
         segmenter: BatchSegmenter = ExportedNetwork(session, facts[KEY]).segmenter(batch)
         return segmenter
-    config = options_of("FILE.onnx", rest.removeprefix(":"), OnnxConfig())
     return OnnxSegmenter(path, session, config)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline.frame_masks import FrameMasks, Stop, interrupted_by, stamp
@@ -43,6 +44,7 @@ class SegmentRequest:
         write: further formats. names: {number: name} of classes.
         first_frame: number of a video's first frame. resume: whether to go on.
         ground_truth: masks to score against, a file or the folder of SEQ.txt, or None.
+        classes: names or numbers of those whose detections are kept; empty: all.
     """
 
     source: str
@@ -56,6 +58,7 @@ class SegmentRequest:
     first_frame: int = 0
     resume: bool = False
     ground_truth: Path | None = None
+    classes: Sequence[str] = ()
 
 
 class Segmenting:
@@ -129,6 +132,11 @@ class Segmenting:
             "counts": counts | {"written": self.counts["written"]},
             "notes": [*self.frames.notes, *getattr(self.segmenter, "notes", ())],
         }
+        known = {str(n).casefold() for pair in self.classes.names.items() for n in pair}
+        for name in request.classes:
+            if name.casefold() not in known:
+                have = ", ".join(self.classes.names.values()) or "none"
+                summary["notes"].append(f"--classes {name}: no class of that name, found: {have}")
         self._write_formats(summary)
         self._score(summary)
         return summary
@@ -139,7 +147,9 @@ class Segmenting:
         detections = replace(detections, vectors=None) if self._too_long else detections
         enough = detections.scores >= request.min_score
         self.counts["dropped_score"] += int((~enough).sum())
-        rows = np.flatnonzero(enough)
+        wanted = self._wanted(detections.classes)
+        self.counts["dropped_class"] += int((enough & ~wanted).sum())
+        rows = np.flatnonzero(enough & wanted)
         if request.iom is not None:
             keep = kept_by_iom(detections.select(rows), request.iom)
             self.counts["dropped_iom"] += int((~keep).sum())
@@ -147,6 +157,16 @@ class Segmenting:
         self.counts["written"] += len(rows)
         self._used.update(detections.classes[rows].tolist())
         return [line_of(detections, row) for row in rows.tolist()]
+
+    def _wanted(self, classes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return (n,) bool: which classes are among those that were asked for."""
+        asked = {name.casefold() for name in self.request.classes}
+        if not asked:
+            return np.ones(len(classes), bool)
+        names = self.classes.names
+        kept = [c for c in np.unique(classes).tolist()
+                if str(c) in asked or names.get(c, "").casefold() in asked]  # fmt: skip
+        return np.isin(classes, kept)
 
     def _write_formats(self, summary: dict[str, Any]) -> None:
         """Write the further formats; as they want identities, each detection is one of its own."""

@@ -27,6 +27,32 @@ def intersection_over_minimum(masks: Sequence[dict[str, Any]]) -> npt.NDArray[np
     return np.maximum(of_first, of_first.T)
 
 
+def joined_by_iom(
+    masks: Sequence[dict[str, Any]],
+    classes: npt.NDArray[Any],
+    scores: npt.NDArray[Any],
+    limit: float,
+) -> list[list[int]]:
+    """Return groups of masks that are one object, best score first in each and among them.
+
+    A mask joins the first group whose best one is of its class and shares more than `limit` of the
+    smaller of the two with it.
+
+    Args:
+        masks: (n,) run lengths. classes, scores: (n,).
+    """
+    shared = intersection_over_minimum(masks)
+    groups: list[list[int]] = []
+    for row in np.argsort(-scores, kind="stable").tolist():
+        for group in groups:
+            if classes[group[0]] == classes[row] and shared[group[0], row] > limit:
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return groups
+
+
 def kept_by_iom(detections: Detections, limit: float) -> npt.NDArray[np.bool_]:
     """Return (n,) bool: which masks of a frame are left, best score first (section 2.1).
 

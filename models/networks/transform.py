@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.networks.detector_config import DetectorConfig
+from models.networks.config import FrameConfig
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 
 
-def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int, int]:
+def resized_shape(height: int, width: int, config: FrameConfig) -> tuple[int, int]:
     """Return (height, width) that a picture is resized to: whole pixels, rounded down."""
     short, long = min(height, width), max(height, width)
     scale = min(config.min_size / short, config.max_size / long)
     return max(1, int(height * scale)), max(1, int(width * scale))
 
 
-def resize(image: Array, config: DetectorConfig, gamma: float = 1.0) -> Floats:
+def resize(image: Array, config: FrameConfig, gamma: float = 1.0) -> Floats:
     """Return a picture (H, W, 3), RGB uint8 or float in [0, 1], resized and normalised.
 
     Args:
@@ -46,26 +46,26 @@ def resize(image: Array, config: DetectorConfig, gamma: float = 1.0) -> Floats:
     return pixels
 
 
-def padded_shape(shapes: Sequence[tuple[int, int]], config: DetectorConfig) -> tuple[int, int]:
+def padded_shape(shapes: Sequence[tuple[int, int]], config: FrameConfig) -> tuple[int, int]:
     """Return the (height, width) that pictures of these resized shapes are padded to."""
     high, wide = (-(-max(n) // config.divisor) * config.divisor for n in zip(*shapes, strict=True))
     return high, wide
 
 
 def batch_of(
-    images: Sequence[Array], config: DetectorConfig, padded: tuple[int, int] | None = None
+    images: Sequence[Array], config: FrameConfig, padded: tuple[int, int] | None = None
 ) -> dict[str, Floats]:
     """Return `images` (B, H, W, 3), padded by 0 to one size, and `sizes` (B, 2) before padding.
 
     Args:
-        images: (H, W, 3) each, see `resize`. config: DetectorConfig.
+        images: (H, W, 3) each, see `resize`. config: FrameConfig.
         padded: the size; None takes the least that holds them all.
     """
     return padded_batch([resize(image, config) for image in images], config, padded)
 
 
 def padded_batch(
-    resized: Sequence[Floats], config: DetectorConfig, padded: tuple[int, int] | None = None
+    resized: Sequence[Floats], config: FrameConfig, padded: tuple[int, int] | None = None
 ) -> dict[str, Floats]:
     """Return the batch of pictures that are resized; see `batch_of`."""
     sizes = np.array([r.shape[:2] for r in resized], np.float32)

@@ -177,3 +177,65 @@ def test_options_and_names_go_through_the_run(tmp_path):
     assert sorted(detections.scores.tolist()) == pytest.approx([0.2, 0.7, 0.8, 0.9])
     assert detections.scored and set(detections.frames.tolist()) == {7}
     assert detections.class_names == {1: "person", 2: "car", 3: "dog"}
+
+
+def red_graph(path, shape):
+    """Write a graph that finds one object: what is red."""
+    nodes = [
+        helper.make_node("Constant", [], ["zero"], value_int=0),
+        helper.make_node("Gather", ["images", "zero"], ["masks"], axis=1),
+    ]
+    outputs = {"scores": np.float32([0.9]), "labels": np.int64([4]), "masks": "3"}
+    return graph(path, outputs, nodes=nodes, shape=shape)
+
+
+@pytest.mark.parametrize("tiles", ["1x1", "2x2", "3x1"])
+def test_an_object_across_tiles_is_one_and_small_ones_are_found_in_their_tile(tmp_path, tiles):
+    red_graph(tmp_path / "red.onnx", (1, 3, "h", "w"))
+    segmenter = find_segmenter(f"{tmp_path / 'red.onnx'}:tiles={tiles}")
+    image = FRAME.copy()
+    image[20:45, 40:100] = (255, 0, 0)  # over the middle of both sides
+    ((cls, score, box),) = found(segmenter(image))
+    assert (cls, score, box) == (4, 0.9, [40, 20, 60, 25])
+
+
+def test_tiles_show_what_the_whole_frame_is_too_coarse_for(tmp_path):
+    # 16 x 16 px for the frame of 60 x 120: row 52 is between those that are sampled.
+    red_graph(tmp_path / "red.onnx", (1, 3, 16, 16))
+    image = FRAME.copy()
+    image[52:53, 107:110] = (255, 0, 0)
+    assert find_segmenter(str(tmp_path / "red.onnx"))(image) == []
+    ((_, _, box),) = found(find_segmenter(f"{tmp_path / 'red.onnx'}:tiles=4x8")(image))
+    assert abs(box[0] - 107) <= 1 and abs(box[1] - 52) <= 1 and max(box[2:]) <= 5
+
+
+@pytest.mark.parametrize("count", [1, 3, "batch"])
+def test_the_tiles_of_a_frame_go_in_together_where_the_graph_takes_several(tmp_path, count):
+    # Each picture's mean red is the score of an object of its own: outputs (count, 1), (count, 1).
+    nodes = [
+        helper.make_node("Constant", [], ["zero"], value_int=0),
+        helper.make_node("Gather", ["images", "zero"], ["red"], axis=1),
+        helper.make_node("Constant", [], ["one"], value_ints=[1]),
+        helper.make_node("Unsqueeze", ["red", "one"], ["masks"]),
+        helper.make_node("ReduceMax", ["red"], ["score"], axes=[1, 2], keepdims=0),
+        helper.make_node("Unsqueeze", ["score", "one"], ["scores"]),
+        helper.make_node("Cast", ["scores"], ["labels"], to=TensorProto.INT64),
+    ]
+    path = tmp_path / "red.onnx"
+    infos = [helper.make_tensor_value_info(n, k, [count, *s]) for n, k, s in (
+        ("scores", TensorProto.FLOAT, [1]), ("labels", TensorProto.INT64, [1]),
+        ("masks", TensorProto.FLOAT, [1, 16, 16]))]  # fmt: skip
+    given = [helper.make_tensor_value_info("images", TensorProto.FLOAT, (count, 3, 16, 16))]
+    model = helper.make_model(helper.make_graph(nodes, "g", given, infos), ir_version=9,
+                              opset_imports=[helper.make_opsetid("", 17)])  # fmt: skip
+    onnx.save(model, str(path))
+    segmenter = find_segmenter(f"{path}:tiles=2x2")
+    sizes, run = [], segmenter._session.run
+    segmenter._session = type("Counting", (), {
+        "run": lambda self, names, fed: sizes.append(len(fed["images"])) or run(names, fed),
+        "get_outputs": segmenter._session.get_outputs})()  # fmt: skip
+    image = FRAME.copy()
+    image[4:12, 4:20], image[48:56, 100:116] = (255, 0, 0), (255, 0, 0)
+    boxes = sorted(box for _, _, box in found(segmenter(image)))
+    assert sizes == {1: [1] * 5, 3: [3, 3], "batch": [5]}[count]
+    assert boxes[0][0] <= 5 and boxes[-1][0] + boxes[-1][2] >= 114
