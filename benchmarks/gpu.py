@@ -13,7 +13,6 @@ its calls with their gradients, `NMS` that of the proposals, each as a share of 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -121,30 +120,31 @@ def compiled(function: Callable[..., Any], values: Sequence[Any]) -> Callable[[]
     return call
 
 
+def boxes_in(size: Sequence[int], count: int, n: int) -> Any:
+    """Return (count, n, 4) boxes of many sizes, px."""
+    rng = np.random.default_rng(n)
+    first = rng.random((count, n, 2)) * (size[1] * 0.7, size[0] * 0.7)
+    sides = np.exp(rng.uniform(2.5, 5, (count, n, 2)))
+    return np.concatenate([first, first + sides], axis=-1).astype(np.float32)
+
+
 def parts_of(network: Any, batch: Mapping[str, Any]) -> dict[str, float]:
     """Return seconds of RoIAlign and of suppression at the sizes of a step."""
-    from models.networks.detector import Detector
     from models.networks.nms import best_apart
     from models.networks.roi_align import align
 
-    if not isinstance(network, Detector):
+    if not hasattr(network, "pooled"):  # it has no boxes
         return {}
-    keras, config = import_keras(), network.config
-    ops, rng = keras.ops, np.random.default_rng(0)
-    count, height, width = batch["images"].shape[:3]
+    ops, config, rng = import_keras().ops, network.config, np.random.default_rng(0)
+    count, *size = batch["images"].shape[:3]
     sizes = np.asarray(batch["sizes"], np.float32)
-    grids = [(-(-height // s), -(-width // s)) for s in (4, 8, 16, 32)]
-    grids = grids[: network.pooled] if config.pyramid else [(-(-height // 16), -(-width // 16))]
+    strides = (4, 8, 16, 32) if config.pyramid else (16,)
     channels = network.rpn.input_shape[-1]
-    levels = [rng.random((count, *grid, channels), np.float32) for grid in grids]
-    masks = max(1, int(config.box_samples * config.box_fraction))
-
-    def boxes(n: int) -> Any:
-        first = rng.random((count, n, 2)) * (width * 0.7, height * 0.7)
-        sides = np.exp(rng.uniform(2.5, 5, (count, n, 2)))
-        return np.concatenate([first, first + sides], axis=-1).astype(np.float32)
-
-    chosen, some = boxes(config.box_samples), boxes(masks)
+    levels = [
+        rng.random((count, *(-(-n // s) for n in size), channels), np.float32) for s in strides
+    ]
+    chosen = boxes_in(size, count, config.box_samples)
+    some = chosen[:, : max(1, int(config.box_samples * config.box_fraction))]
 
     def both(*levels: Any) -> Any:
         inside = align(list(levels), chosen, sizes, config.box_size)
@@ -152,16 +152,14 @@ def parts_of(network: Any, batch: Mapping[str, Any]) -> dict[str, float]:
         return ops.sum(inside**2) + ops.sum(more**2)
 
     before = config.proposals_before[0] * (5 if config.pyramid else 1)
-    rivals, scores = boxes(before), rng.random((count, before)).astype(np.float32)
+    rivals, scores = boxes_in(size, count, before), rng.random((count, before)).astype(np.float32)
     classes = np.zeros((count, before), np.int32)
 
     def suppress(values: Any) -> Any:
         places, real = best_apart(
             rivals, scores, classes, config.proposals_nms, config.proposals_after[0]
         )
-        return ops.sum(values) * ops.sum(
-            ops.cast(real, "float32") + 0 * ops.cast(places, "float32")
-        )
+        return ops.sum(values) * ops.sum(ops.cast(places, "float32") * ops.cast(real, "float32"))
 
     found = {}
     for name, function, values in (("RoIAlign", both, levels), ("NMS", suppress, [scores[:1, :1]])):
@@ -171,11 +169,16 @@ def parts_of(network: Any, batch: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def measure(model: str, profile: str, jit: str, precision: str, data: Path) -> dict[str, Any]:
-    """Return the figures of one way to train one model."""
+def measure(
+    model: str, profile: str, jit: str, precision: str, data: Path, changes: Sequence[str]
+) -> dict[str, Any]:
+    """Return the figures of one way to train one model, with settings of networks changed."""
     keras = import_keras()
     keras.mixed_precision.set_dtype_policy(precision)
-    trainer = (dhae_trainer if model == DHAE else network_trainer)(model, profile, data)
+    if model == DHAE:
+        trainer = dhae_trainer(data)
+    else:
+        trainer = network_trainer(model, profile, data, changes)
     trainer.jit = JIT[jit]
     network = trainer.new_model()
     network.optimizer.build(network.trainable_variables)
@@ -198,14 +201,14 @@ def measure(model: str, profile: str, jit: str, precision: str, data: Path) -> d
     return row | {f"{name} %": round(100 * t / step) for name, t in shares.items()}
 
 
-def network_trainer(model: str, profile: str, data: Path) -> Any:
+def network_trainer(model: str, profile: str, data: Path, changes: Sequence[str]) -> Any:
     """Return what trains a network on generated frames."""
     from models.networks.data import load_sequences
     from train_network import settings_of, with_classes
 
     dataset = data_set("sprites")
     sequences = load_sequences(data, dataset)
-    config, plan = settings_of(model, profile, [])
+    config, plan = settings_of(model, profile, changes)
     config, kind = with_classes(config, sequences, dataset), network_class(model)
     output, tracking = Path("none.keras"), model != "maskrcnn"
     return trainer_class(model)(
@@ -213,7 +216,7 @@ def network_trainer(model: str, profile: str, data: Path) -> Any:
     )
 
 
-def dhae_trainer(model: str, profile: str, data: Path) -> Any:
+def dhae_trainer(data: Path) -> Any:
     """Return what trains a DHAE on generated masks, 1,024 at once as the paper has it."""
     from models.usc_mots.training import DhaeTrainer
     from models.usc_mots.training_data import load_training_sequences
@@ -244,6 +247,22 @@ def one_way(arguments: Sequence[str], limit: float) -> dict[str, Any]:
     return row
 
 
+def ways_of(parser: Parser, given: Sequence[str] | None) -> Sequence[Sequence[str]]:
+    """Return (jit, precision) of the command line."""
+    ways = [way.split(",") for way in given or ()]
+    for way in ways:
+        if len(way) != 2 or way[0] not in JIT or way[1] not in PRECISIONS:
+            parser.error(f"--ways must be of {', '.join(map(','.join, WAYS))}, got {','.join(way)}")
+    return ways
+
+
+def generate(folder: str) -> None:
+    """Write the frames and masks that are trained on."""
+    words = f"--split train --sequences 2 --frames 200 --objects 4 --seed 3 --output {folder}"
+    command = [sys.executable, "gen_sprite.py", *words.split()]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
 def main() -> None:
     """Measure, print and write the table."""
     parser = Parser(description=__doc__.splitlines()[0])
@@ -253,29 +272,26 @@ def main() -> None:
     add("--ways", nargs="+", metavar="JIT,PRECISION", help="as no,float32 (default: all four; "
         "without an accelerator no,float32)")  # fmt: skip
     add("--minutes", type=positive, default=8, help="after which no row is begun")
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="of train_network.py, as "
+        "batch=2: what a smaller card has room for")  # fmt: skip
     add("--output", type=Path, help="Markdown file for the table")
     add("--one", nargs=5, help="MODEL PROFILE JIT PRECISION DATA: measure here, print JSON")
     args = parser.parse_args()
     if args.one:
         model, profile, jit, precision, data = args.one
-        say(json.dumps(measure(model, profile, jit, precision, Path(data))))
+        say(json.dumps(measure(model, profile, jit, precision, Path(data), args.set)))
         return
-    ways: Sequence[Sequence[str]] = [way.split(",") for way in args.ways or []]
-    for way in ways:
-        if len(way) != 2 or way[0] not in JIT or way[1] not in PRECISIONS:
-            parser.error(f"--ways must be of {', '.join(map(','.join, WAYS))}, got {','.join(way)}")
     end, device = time.monotonic() + 60 * args.minutes, accelerator()
-    ways = ways or (WAYS[:1] if device == "cpu" else WAYS)
+    ways = ways_of(parser, args.ways) or (WAYS[:1] if device == "cpu" else WAYS)
     profile = args.profile or ("tiny" if device == "cpu" else "paper")
     rows, missing = [], []
     with tempfile.TemporaryDirectory() as folder:
-        words = "--split train --sequences 2 --frames 200 --objects 4 --seed 3 --output"
-        command = [sys.executable, "gen_sprite.py", *words.split(), folder]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={**os.environ})
+        generate(folder)
         for jit, precision in ways:
             for model in args.models:
                 given = [model, profile, jit, precision]
-                row = one_way([*given, folder], max(0.0, end - time.monotonic()))
+                words = [*given, folder, *(f"--set={change}" for change in args.set)]
+                row = one_way(words, max(0.0, end - time.monotonic()))
                 if "why" in row:
                     missing.append(f"not measured: {' '.join(given)}: {row['why']}")
                     say(missing[-1])

@@ -1,10 +1,11 @@
 """segment.py start to end: frames per second, and the memory beyond that of the libraries.
 
-    python -m benchmarks.segmenting --frames 100 --batch 1 4
+    python -m benchmarks.segmenting --frames 100 --batch 1 4 --runtime keras onnx
 
 The network is `tiny` of a model, fresh, so that every frame has as many detections as it may; the
-frames are 640 x 480. Each run is a process of its own, imports and compiling included; beside its
-memory stands that of a run over two batches, which is that of the libraries and the network.
+frames are 640 x 480. Each run is a process of its own, imports and compiling included. Beside it
+stands what it takes beyond a run over two batches, which is that of the libraries and the network:
+frames per second once it runs, and memory.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -43,9 +45,10 @@ def write_frames(folder: Path, count: int) -> None:
         cv2.imwrite(str(folder / f"{number:06d}.jpg"), np.roll(whole, 4 * number, axis=1))
 
 
-def command(folder: Path, frames: str, output: str, batch: int) -> list[str]:
+def command(folder: Path, frames: str, runtime: str, batch: int) -> list[str]:
     """Return the command that segments a folder of frames."""
-    words = ["--output", str(folder / output), "--weights", str(folder / "tiny.keras")]
+    output = folder / f"{frames}_{runtime}{batch}"
+    words = ["--output", str(output), "--weights", str(folder / f"tiny.{runtime}")]
     return [sys.executable, "segment.py", str(folder / frames), *words, "--batch", str(batch)]
 
 
@@ -57,21 +60,29 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=positive, default=100)
     parser.add_argument("--batch", type=positive, nargs="+", default=[1, 4])
+    parser.add_argument("--runtime", choices=("keras", "onnx"), nargs="+", default=["keras"])
     args = parser.parse_args()
-    say(f"{'batch':>6}{'seconds':>9}{'frames/s':>10}{'MiB':>7}{'beyond':>8}")
+    head = f"{'runtime':8}{'batch':>6}{'seconds':>9}{'frames/s':>10}{'once it runs':>14}"
+    say(f"{head}{'MiB':>7}{'beyond':>8}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_network(folder / "tiny.keras", args.model)
+        if "onnx" in args.runtime:
+            size = ["--size", f"{HEIGHT}x{WIDTH}"]
+            words = [str(folder / "tiny.keras"), str(folder / "tiny.onnx"), *size]
+            measure([sys.executable, "export.py", *words])
         write_frames(folder / "walk", args.frames)
-        for batch in args.batch:
+        for runtime, batch in product(args.runtime, args.batch):
             few = folder / f"few{batch}"
-            few.mkdir()
+            few.mkdir(exist_ok=True)
             for path in sorted((folder / "walk").iterdir())[: 2 * batch]:
                 shutil.copy(path, few)
-            base = measure(command(folder, few.name, f"short{batch}", batch))
-            whole = measure(command(folder, "walk", f"whole{batch}", batch))
+            base = measure(command(folder, few.name, runtime, batch))
+            whole = measure(command(folder, "walk", runtime, batch))
             rate, beyond = args.frames / whole["seconds"], whole["MiB"] - base["MiB"]
-            say(f"{batch:6}{whole['seconds']:9.1f}{rate:10.2f}{whole['MiB']:7.0f}{beyond:8.0f}")
+            steady = (args.frames - 2 * batch) / (whole["seconds"] - base["seconds"])
+            row = f"{runtime:8}{batch:6}{whole['seconds']:9.1f}{rate:10.2f}{steady:14.2f}"
+            say(f"{row}{whole['MiB']:7.0f}{beyond:8.0f}")
 
 
 if __name__ == "__main__":

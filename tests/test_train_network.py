@@ -278,6 +278,49 @@ def test_frames_must_be_there(folder, tmp_path):
         load_sequences(tmp_path / "d", data_set("sprites"), ["0002"])
 
 
+def test_a_sequence_without_objects_is_background(folder, tmp_path, monkeypatch, capsys):
+    shutil.copytree(folder, tmp_path / "d")
+    (tmp_path / "d" / "instances_txt" / "0002.txt").write_text("")
+    sequences = load_sequences(tmp_path / "d", data_set("sprites"))
+    assert "0002: no objects: its frames are trained on as background" in capsys.readouterr().out
+    config, _ = train_network.settings_of("maskrcnn", "tiny", [])
+    config = train_network.with_classes(config, sequences, data_set("sprites"))
+    batches = Clips(sequences, config, 4, False, 4)
+    labels = np.concatenate([batches[k][0]["labels"] for k in range(4)])
+    assert sorted((labels > 0).any(axis=1)) == [False] * 8 + [True] * 8
+    (tmp_path / "d" / "instances_txt" / "0001.txt").write_text("")
+    with pytest.raises(ValueError, match="the sequences must have objects, got none"):
+        run(monkeypatch, tmp_path / "d", tmp_path / "n.keras")
+
+
+def test_accumulated_steps_are_one_update_with_their_mean_gradient(folder):
+    from models.frame_networks import network_class
+    from models.networks.training import NetworkTrainer
+
+    sprites = data_set("sprites")
+    sequences = load_sequences(folder, sprites)
+    moved = {}
+    for steps in (1, 2):
+        changes = [*SMALL, f"accumulate={steps}", "warm_up=0", "epochs=4", "norm=frozen"]
+        config, plan = train_network.settings_of("maskrcnn", "tiny", changes)
+        config = train_network.with_classes(config, sequences, sprites)
+        kind = (network_class("maskrcnn"), config)
+        trainer = NetworkTrainer(folder / "n.keras", {}, sprites, "", kind, plan, sequences, [],
+                                 False)  # fmt: skip
+        model = trainer.new_model()
+        batch, before = trainer.data(1)[0], [w.copy() for w in model.get_weights()]
+        for k in range(steps):
+            unchanged = all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True)
+                            if a.dtype == np.float32)  # fmt: skip
+            assert unchanged, k
+            trainer.seed(model, 1)  # the same samples
+            model.train_on_batch(*batch)
+        moved[steps] = [b - a for a, b in zip(before, model.get_weights(), strict=True)]
+    for one, two in zip(*moved.values(), strict=True):
+        if one.dtype == np.float32:
+            assert np.allclose(one, two, atol=2e-4) and (one.any() or not two.any())
+
+
 def test_settings_of_a_profile_are_listed_with_their_meanings(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train_network.py", "--model", "trackrcnn", "--list"])
     train_network.main()

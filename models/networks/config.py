@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from utils.config import check_settings, setting
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+STARTS = ("identity", "random", "average")  # of a convolution over time
 BOTTLENECK = 50  # from this depth on a block is 1 x 1, 3 x 3, 1 x 1
 
 Own = TypeVar("Own", bound="FrameConfig")

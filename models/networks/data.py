@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from utils.data_sets import DataSet
 from utils.detections import Detections
 from utils.frames import FrameFolder
 from utils.layouts import read_truth
+from utils.pictures import picture_size
 
 Array = npt.NDArray[Any]
 Batch = dict[str, Array]
@@ -79,6 +80,12 @@ def load_sequences(
     pictures = frames or images_folder
     for detections in truth:
         images = FrameFolder.of(pictures, detections)
+        if images.files and not len(detections):
+            # Without a mask the file does not say how large the frames are.
+            note(f"{detections.sequence}: no objects: its frames are trained on as background")
+            size = picture_size(images.files[min(images.files)]) or (0, 0)
+            detections = replace(detections, height=size[0], width=size[1])
+            images = FrameFolder.of(pictures, detections)
         if not images.files:
             raise ValueError(
                 f"{pictures / detections.sequence}: must hold the frames of "

@@ -66,26 +66,13 @@ def export(network: Any, path: Path, size: tuple[int, int] | None = None) -> dic
         ValueError: a network that takes no frames.
     """
     import onnxruntime
-    import tensorflow as tf
-    import tf2onnx
 
     config = network.config
     name = next(n for n, entry in NETWORKS.items() if type(config) is entry.config)
     room = padded_shape([resized_shape(*size, config) if size else _largest(config)], config)
     context = int(getattr(config, "context", 0))
     infer = network.inference(context)  # refuses what takes no frames
-
-    def graph(images: Any, sizes: Any) -> Any:
-        more = {"context": context} if context else {}
-        return network({"images": images, "sizes": sizes}, training=False, **more)
-
-    signature = [
-        tf.TensorSpec((None, *room, 3), tf.float32, name="images"),
-        tf.TensorSpec((None, 2), tf.float32, name="sizes"),
-    ]
-    model, _ = tf2onnx.convert.from_function(
-        tf.function(graph, input_signature=signature, autograph=False), signature, opset=OPSET
-    )
+    model = _graph(network, room, context)
     facts = {"model": name, "config": config.as_dict(), "room": room}
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(facts)
@@ -96,6 +83,23 @@ def export(network: Any, path: Path, size: tuple[int, int] | None = None) -> dic
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return {k: _apart(ours[k].astype(float), theirs[k].astype(float)) for k in sorted(ours)}
+
+
+def _graph(network: Any, room: tuple[int, int], context: int) -> Any:
+    """Return the ONNX graph of a network's inference, for any number of frames."""
+    import tensorflow as tf
+    import tf2onnx
+
+    def graph(images: Any, sizes: Any) -> Any:
+        more = {"context": context} if context else {}
+        return network({"images": images, "sizes": sizes}, training=False, **more)
+
+    signature = [
+        tf.TensorSpec((None, *room, 3), tf.float32, name="images"),
+        tf.TensorSpec((None, 2), tf.float32, name="sizes"),
+    ]
+    function = tf.function(graph, input_signature=signature, autograph=False)
+    return tf2onnx.convert.from_function(function, signature, opset=OPSET)[0]
 
 
 def _largest(config: FrameConfig) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from keras import ops
 
-STARTS = ("identity", "random", "average")
 TIME, SIDE = 3, 3  # of a kernel
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from models.networks.config import FrameConfig
+from models.networks.config import STARTS, FrameConfig
 from models.networks.plan import SMALL_SIDE, Plan, Profile
-from models.networks.temporal import STARTS
 from utils.config import check_settings, setting
 from utils.formats.track_rcnn import VECTOR
 

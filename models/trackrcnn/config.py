@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from models.networks.config import STARTS
 from models.networks.detector_config import DetectorConfig
 from models.networks.plan import TINY_DETECTOR, Plan, Profile
-from models.networks.temporal import STARTS
 from utils.config import check_settings, setting
 
 LOSSES = ("batch_hard", "batch_all", "quantile", "contrastive")
@@ -49,7 +49,7 @@ class TrackRcnnNetworkConfig(DetectorConfig):
         return len(self.time_convs)
 
 
-# ResNet-101 to its third stage, anchors of 15 kinds, 128 boxes (TrackR-CNN, section 5).
+# ResNet-101 to its third stage, anchors of 15 kinds (TrackR-CNN, section 5); boxes as torchvision.
 PAPER_C4: dict[str, Any] = {
     "depth": 101,
     "pyramid": False,
