@@ -23,9 +23,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--weights", required=True, help="coco, coco-v1, *.keras, *.pth (torchvision's Mask "
         "R-CNN), *.onnx, motion, threshold")  # fmt: skip
     add_segmenter(parser)
-    add(
-        "--classes", nargs="+", metavar="NAME", help="keep detections of these alone (default: all)"
-    )
+    add("--classes", nargs="+", metavar="NAME", help="keep only these classes (default: all)")
     add("--batch", type=positive, default=4, help="frames at once (default: 4)")
     add("--min-score", type=share, default=0.0, help="least score of a detection")
     add(

@@ -5,9 +5,9 @@
     python -m benchmarks.beside_torch --python /tmp/torch/bin/python
 
 speed: seconds a frame and peak memory of `maskrcnn_resnet50_fpn` at 800 px, by Keras, by ONNX
-Runtime (export.py), by torchvision. parity: pixels of its masks that differ at 320 px; beside them
-those by which ours and torchvision in double precision differ. yolo: detections of Ultralytics' own
-prediction that `--segmenter FILE.onnx` has at IoU 0.98 or more. Weights are random.
+Runtime (export.py), by torchvision. parity: mask pixels at 320 px in which our network differs from
+torchvision, and in which torchvision in double precision does. yolo: how many of Ultralytics' own
+detections `--segmenter FILE.onnx` finds at IoU 0.98 or more. Weights are random.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def speed(python: str, folder: Path) -> None:
 
 
 def parity(python: str, folder: Path) -> None:
-    """Print by how many pixels of masks ours and torchvision in double precision differ."""
+    """Print in how many mask pixels ours, and torchvision in double precision, differ from it."""
     from models.networks.inference import Seen
     from models.networks.transform import paste
 
@@ -125,7 +125,7 @@ def parity(python: str, folder: Path) -> None:
             full[k, y : y + values.shape[0], x : x + values.shape[1]] = values > 0.5
         packed = np.packbits(full)
         other, double = (theirs[f"{name}/{i}"] for name in ("masks", "double"))
-        apart = [int(np.bitwise_count(a ^ other).sum()) for a in (packed, double)]
+        apart = [int(np.bitwise_count(other ^ a).sum()) for a in (packed, double)]
         boxes = np.abs(found["boxes"] - theirs[f"boxes/{i}"]).max()
         scores = np.abs(found["scores"] - theirs[f"scores/{i}"]).max()
         say(f"{i:6}{count:12}{boxes:10.1e}{scores:10.1e}{apart[0]:9}{apart[1]:9}")
@@ -152,7 +152,7 @@ def yolo(python: str, folder: Path) -> None:
 def matched(
     items: list[dict[str, Any]], masks: Array, classes: Array, scores: Array
 ) -> tuple[int, float]:
-    """Return how many masks an item of their class has, and how far their scores are apart."""
+    """Return how many masks match an item of their class, and their largest score difference."""
     from pycocotools import mask as coco_mask
 
     if not items or not len(masks):

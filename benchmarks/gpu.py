@@ -3,8 +3,9 @@
     python -m benchmarks.gpu --output gpu.md
     KERAS_BACKEND=jax python -m benchmarks.gpu --models maskrcnn --profile paper
 
-Without an accelerator the profile is `tiny`, else `paper`; frames are generated. Each row is a
-process of its own; when `--minutes` are over, the rows that are left are listed as not measured.
+The profile is `paper` on an accelerator and `tiny` on a CPU. Frames are generated. Each row runs in
+its own process. After `--minutes`, the current row is stopped. It and the remaining rows are listed
+as not measured.
 
 A step is timed on batches in memory; `data` is the time to read a batch, `RoIAlign` that of both
 its calls with their gradients, `NMS` that of the proposals, each as a share of the step.
@@ -234,7 +235,9 @@ def dhae_trainer(data: Path) -> Any:
 
 
 def one_way(arguments: Sequence[str], limit: float) -> dict[str, Any]:
-    """Measure in a process of its own; what failed says why."""
+    """Measure one row in its own process; return {"why": reason} if it fails."""
+    if limit <= 0:
+        return {"why": "no time left"}
     command = [sys.executable, "-m", "benchmarks.gpu", "--one", *arguments]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
@@ -271,7 +274,7 @@ def main() -> None:
     add("--profile", choices=("tiny", "paper"), help="(default: paper on an accelerator)")
     add("--ways", nargs="+", metavar="JIT,PRECISION", help="as no,float32 (default: all four; "
         "without an accelerator no,float32)")  # fmt: skip
-    add("--minutes", type=positive, default=8, help="after which no row is begun")
+    add("--minutes", type=positive, default=8, help="after which rows are not measured")
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="of train_network.py, as "
         "batch=2: what a smaller card has room for")  # fmt: skip
     add("--output", type=Path, help="Markdown file for the table")
@@ -291,7 +294,7 @@ def main() -> None:
             for model in args.models:
                 given = [model, profile, jit, precision]
                 words = [*given, folder, *(f"--set={change}" for change in args.set)]
-                row = one_way(words, max(0.0, end - time.monotonic()))
+                row = one_way(words, end - time.monotonic())
                 if "why" in row:
                     missing.append(f"not measured: {' '.join(given)}: {row['why']}")
                     say(missing[-1])

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-# Of YOLO's scores without training: so many are above 0.25 that suppression has work to do.
+# Spread of the random class biases: enough scores exceed 0.25 for NMS to drop some boxes.
 LIKELY = 4.0
 
 
@@ -51,7 +51,7 @@ def mask_rcnn(folder: Path, min_size: int) -> dict[str, Any]:
             arrays |= {f"{k}/{i}": found[k].numpy() for k in ("boxes", "scores", "labels")}
             arrays[f"masks/{i}"] = np.packbits(found["masks"][:, 0].numpy() > 0.5)
         times = {"seconds": float(np.median(seconds)), "MiB": peak_mib(), "libraries": base}
-        model.double()  # how far torchvision is from itself
+        model.double()  # how far rounding takes torchvision from itself
         for i, tensor in enumerate(tensors):
             masks = model([tensor.double()])[0]["masks"]
             arrays[f"double/{i}"] = np.packbits(masks[:, 0].numpy() > 0.5)

@@ -153,7 +153,7 @@ def add_segmenter(parser: argparse._ActionsContainer) -> None:
     """Add the options of ONNX segmenters, see `segmenter_name`."""
     add = parser.add_argument
     add("--score", type=float, help="FILE.onnx: least score of an object (default: 0.25)")
-    add("--nms", type=float, help="FILE.onnx: IoU from which the lower score goes (default: 0.7)")
+    add("--nms", type=float, help="FILE.onnx: IoU above which YOLO NMS drops a box (default: 0.7)")
     add("--tiles", metavar="ROWSxCOLUMNS", help="FILE.onnx: search overlapping parts of frames, "
         "too, as 2x2, for small objects")  # fmt: skip
 

@@ -29,8 +29,8 @@ class OnnxConfig:
     Attributes:
         score: least score of an object (0.25 is Ultralytics' own).
         nms: IoU of boxes of a class above which the lower score goes, where the graph does no NMS.
-        tiles: ROWSxCOLUMNS of overlapping parts in which a frame is searched, beside the whole of
-            it; 1x1: the whole alone. For objects that are small in the frame.
+        tiles: ROWSxCOLUMNS of overlapping parts that are searched in addition to the whole frame,
+            for small objects; 1x1 searches the whole frame only.
     """
 
     score: float = 0.25

@@ -36,7 +36,7 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uin
 
 
 def session_of(path: str) -> Any:
-    """Return ONNX Runtime's session of a file, on CUDA where that is to be had.
+    """Return ONNX Runtime's session of a file, on CUDA if it is available.
 
     Raises:
         ValueError: it cannot be loaded.
@@ -81,6 +81,8 @@ class OnnxSegmenter:
         self._classes = _class_names(self._session.get_modelmeta().custom_metadata_map)
         room = "of any size" if self._room() is None else "{} x {}".format(*self._room() or ())
         self.notes = [f"--segmenter {Path(path).name}: {self.layout.name}, input {room}"]
+        if config.nms != OnnxConfig.nms and self.layout.name != "Ultralytics":
+            self.notes.append(f"--nms has no effect on {self.layout.name}: the graph has its own")
         if not self._classes:
             self.notes.append(f"--segmenter {Path(path).name}: the file names no classes")
 

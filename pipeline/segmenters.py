@@ -99,7 +99,8 @@ def _onnx(name: str, batch: int) -> Segmenter | BatchSegmenter:
     facts = session.get_modelmeta().custom_metadata_map
     if KEY in facts:
         if rest:
-            raise ValueError(f"--segmenter {path}: takes no options (--min-score), got {rest[1:]}")
+            text = "a file of export.py takes no options (use --min-score)"
+            raise ValueError(f"--segmenter {path}: {text}, got {rest[1:]}")
         segmenter: BatchSegmenter = ExportedNetwork(session, facts[KEY]).segmenter(batch)
         return segmenter
     return OnnxSegmenter(path, session, config)

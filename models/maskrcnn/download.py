@@ -7,18 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from models.maskrcnn.published import PUBLISHED
 from models.maskrcnn.torch_file import read_state
 from models.maskrcnn.weights import network_of
 from models.networks.files import fingerprint, load_file
+from models.networks.transform import sample_picture
 from utils.cli import note, say
 from utils.download import check_digits, fetch
 from utils.files import FormatError, atomic_path
-
-Image = npt.NDArray[np.uint8]
 
 # COCO's category numbers have gaps; torchvision's networks have a class for each number.
 COCO_NAMES = (
@@ -112,16 +108,6 @@ def convert(source: Path, target: Path, norm_eps: float | None = 1e-5) -> Any:
     with atomic_path(target) as temporary:
         network.save(temporary)
     return network
-
-
-def sample_picture() -> Image:
-    """Return a picture (240, 320, 3) that is the same everywhere: waves, a disc and a bar."""
-    y, x = np.mgrid[:240, :320]
-    waves = [(x * k + y * (4 - k)) // 2 % 256 for k in (1, 2, 3)]
-    picture = np.stack(waves, axis=-1).astype(np.uint8)
-    picture[(x - 100) ** 2 + (y - 120) ** 2 < 50**2] = (220, 60, 40)
-    picture[60:200, 220:260] = (30, 60, 200)
-    return picture
 
 
 def proof(network: Any) -> list[str]:

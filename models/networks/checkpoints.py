@@ -23,7 +23,7 @@ WORKERS = 2  # threads that read ahead: one reads while another waits for the di
 
 
 def add_machine(parser: argparse._ActionsContainer) -> None:
-    """Add what says how a machine is used: it changes no settings of the run."""
+    """Add the flags that depend on the machine: precision, compiling, threads."""
     add = parser.add_argument
     add("--precision", choices=PRECISIONS, default="float32", help="of the layers")
     add("--jit", choices=JIT, default="auto", help="compile a step by XLA")

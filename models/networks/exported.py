@@ -13,11 +13,17 @@ import numpy.typing as npt
 from models.frame_networks import NETWORKS
 from models.networks.config import FrameConfig
 from models.networks.inference import segmenter_of
-from models.networks.transform import padded_batch, padded_shape, resize, resized_shape
+from models.networks.transform import (
+    padded_batch,
+    padded_shape,
+    resize,
+    resized_shape,
+    sample_picture,
+)
 from utils.files import atomic_path
 
 Array = npt.NDArray[Any]
-KEY = "usc_mots"  # of the metadata that tells such a file: model, its settings, its room
+KEY = "usc_mots"  # metadata key of exported files; its value holds model, settings and input size
 OPSET = 18
 
 
@@ -52,7 +58,7 @@ class ExportedNetwork:
 
 
 def export(network: Any, path: Path, size: tuple[int, int] | None = None) -> dict[str, float]:
-    """Write a network of this repository as an ONNX graph with all of it, suppression included.
+    """Write a network of this repository as an ONNX graph with all of it, NMS included.
 
     Args:
         network: FrameNetwork, of TensorFlow. path: *.onnx to write.
@@ -60,7 +66,8 @@ def export(network: Any, path: Path, size: tuple[int, int] | None = None) -> dic
             and computes all of it.
 
     Returns:
-        {output: largest difference to Keras, relative to its largest value}, on generated frames.
+        {output: largest difference to Keras on a generated picture}, relative to the output's
+        largest value or 1, whichever is larger.
 
     Raises:
         ValueError: a network that takes no frames.
@@ -78,7 +85,9 @@ def export(network: Any, path: Path, size: tuple[int, int] | None = None) -> dic
     entry.key, entry.value = KEY, json.dumps(facts)
     data = model.SerializeToString()
     exported = ExportedNetwork(onnxruntime.InferenceSession(data), entry.value)
-    batch = _sample(config, size or resized_shape(*_largest(config), config), context, room)
+    pictures = [np.roll(sample_picture(), 3 * k, axis=1) for k in range(1 + 2 * context)]
+    resized = [resize(p, config)[: room[0], : room[1]] for p in pictures]
+    batch = padded_batch(resized, config, room)
     theirs, ours = exported.inference(context)(batch), infer(batch)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -108,18 +117,5 @@ def _largest(config: FrameConfig) -> tuple[int, int]:
 
 
 def _apart(ours: Array, theirs: Array) -> float:
-    """Return the largest difference, relative to the largest value."""
+    """Return the largest difference, relative to the largest value or 1."""
     return float(np.abs(ours - theirs).max() / max(1.0, np.abs(ours).max()))
-
-
-def _sample(
-    config: FrameConfig, size: tuple[int, int], context: int, room: tuple[int, int]
-) -> dict[str, Array]:
-    """Return a batch of one frame and its context: waves, discs and bars."""
-    y, x = np.mgrid[: size[0], : size[1]]
-    waves = [(x * k + y * (4 - k)) // 2 % 256 for k in (1, 2, 3)]
-    picture = np.stack(waves, axis=-1).astype(np.uint8)
-    picture[(y - size[0] // 2) ** 2 + (x - size[1] // 3) ** 2 < (size[0] // 5) ** 2] = 220, 60, 40
-    picture[size[0] // 4 : size[0] // 2, -size[1] // 3 : -size[1] // 5] = 30, 60, 200
-    frames = [np.roll(picture, 3 * k, axis=1) for k in range(1 + 2 * context)]
-    return padded_batch([resize(frame, config) for frame in frames], config, room)

@@ -15,9 +15,9 @@ class FrameNetwork(keras.Model):
 
     Inputs are a dict of `images` (B, H, W, 3) float32, normalised, resized and padded as
     `models.networks.transform` does it, and `sizes` (B, 2), heights and widths before padding; a
-    frame of size 0 is absent. Called with `context`, a network returns nothing of that many first
-    and last frames: they only inform the others. In training what `models.networks.data.Clips` adds
-    comes with them; then a dict of losses is returned.
+    frame of size 0 is absent. With `context=n`, the first and last n frames are input only: the
+    outputs are of the frames between them. In training, the inputs also hold what
+    `models.networks.data.Clips` adds, and the output is a dict of losses.
 
     Attributes:
         seeds: of the random numbers in the losses.

@@ -37,7 +37,7 @@ def segmenter_of(network: Any, batch: int) -> NetworkSegmenter:
 
 
 class Seen:
-    """A frame of a video, resized but once, though batches share frames.
+    """A frame of a video. It is resized only once, although batches share frames.
 
     Args:
         number: its. image: (H, W, 3) RGB uint8. config: FrameConfig.
@@ -123,8 +123,8 @@ class NetworkSegmenter:
     ) -> tuple[dict[str, Array], Array]:
         """Return what the network says of the frames that are here, and their resized sizes.
 
-        All batches have as many frames, so that a video is compiled once: at its ends frames are
-        absent.
+        Every batch has the same number of frames, so a video compiles once. At the ends of the
+        video, frames of size 0 fill the batch.
         """
         seen, config = [*before, *here, *after], self.network.config
         given = padded_batch([frame.resized for frame in seen], config, self._room(seen))

@@ -27,12 +27,13 @@ def class_shift(boxes, classes, valid):
 def best_apart(boxes, scores, classes, threshold, most):
     """Choose the best boxes that no better one of their class suppresses.
 
-    Boxes are taken best first, a block at a time, each compared with those chosen before it: memory
-    grows with `most`, not with the square of n, and the loop ends when there are enough.
+    The loop goes through the boxes best first, one block at a time. It compares each block with
+    itself and with the boxes chosen so far, so memory does not grow with the square of n. It ends
+    once `most` boxes are chosen.
 
     Args:
         boxes: (B, n, 4), any order. scores: (B, n); a negative one takes no part.
-        classes: (B, n) int32; of boxes of different ones none suppresses the other.
+        classes: (B, n) int32; a box suppresses only boxes of its own class.
         threshold: IoU above which a box is suppressed. most: boxes to choose.
 
     Returns:

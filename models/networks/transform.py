@@ -146,3 +146,13 @@ def _neighbours(old: int, new: int, first: int, last: int) -> tuple[Array, Array
     at = np.maximum(at, 0).astype(np.float32)
     low = np.minimum(at.astype(int), old - 1)
     return low, np.minimum(low + 1, old - 1), (at - low.astype(np.float32)).astype(np.float32)
+
+
+def sample_picture() -> npt.NDArray[np.uint8]:
+    """Return a picture (240, 320, 3) that is the same everywhere: waves, a disc and a bar."""
+    y, x = np.mgrid[:240, :320]
+    waves = [(x * k + y * (4 - k)) // 2 % 256 for k in (1, 2, 3)]
+    picture = np.stack(waves, axis=-1).astype(np.uint8)
+    picture[(x - 100) ** 2 + (y - 120) ** 2 < 50**2] = (220, 60, 40)
+    picture[60:200, 220:260] = (30, 60, 200)
+    return picture

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, readings, speed, strides, tune_matchers
+from benchmarks import accuracy, beside_torch, gpu, readings, speed, strides, tune_matchers
 from benchmarks.compare_trackers import (
     BOUND,
     DATA,
@@ -16,7 +16,8 @@ from benchmarks.compare_trackers import (
     pipeline_of,
 )
 from benchmarks.scenes import crowd
-from tests.conftest import make_detections, write_tracks
+from tests.conftest import generate, make_detections, write_tracks
+from utils import masks as masks_file
 from utils.data_sets import data_set
 
 KITTI = data_set("kitti")
@@ -188,3 +189,46 @@ def test_a_coarse_map_shows_the_middle_pixel_of_each_cell():
     assert strides.coarse(mask, 4).tolist() == wanted.tolist()
     truth = make_detections([(0, 1, 1, 1.0, (1, 1, 1, 1)), (0, 2, 1, 1.0, (2, 2, 9, 9))], 20, 30)
     assert strides.at_stride(truth, 4).ids.tolist() == [2]
+
+
+def test_a_way_to_train_is_measured_with_its_parts(tmp_path):
+    generate(tmp_path, "sprites", "train", 1, 8, 3, 0)
+    changes = ["width=4", "channels=8", "box_units=8", "mask_convs=1", "mask_channels=8",
+               "min_size=64", "proposals_before=20,20", "proposals_after=10,10", "box_samples=8",
+               "batch=2"]  # fmt: skip
+    row = gpu.measure("maskrcnn", "tiny", "no", "float32", tmp_path, changes)
+    assert set(row) == set(gpu.HEADER) and row["batch"] == 2
+    assert row["a second"] == pytest.approx(2 / row["s a step"], rel=0.05)
+    assert row["first step s"] > row["s a step"] > 0 and row["GiB"] > 0.1
+    assert row["RoIAlign %"] > 0 and row["NMS %"] >= 0
+    row = gpu.measure("dhae", "paper", "no", "float32", tmp_path, [])
+    assert row["batch"] > 8 and "RoIAlign %" not in row
+
+
+def test_the_table_has_a_row_for_each_way_and_says_what_was_not_measured(tmp_path, monkeypatch):
+    def one_way(words, limit):
+        return {"why": "no time left"} if words[0] == "dhae" else {"model": words[0], "GiB": 1.5}
+
+    monkeypatch.setattr(gpu, "one_way", one_way)
+    monkeypatch.setattr(gpu, "generate", lambda folder: None)
+    words = ["gpu", "--models", "dhae", "remots", "--ways", "no,float32", "--profile", "paper"]
+    monkeypatch.setattr("sys.argv", [*words, "--output", str(tmp_path / "gpu.md")])
+    gpu.main()
+    text = (tmp_path / "gpu.md").read_text()
+    assert text.startswith("cpu, Keras with tensorflow\n\n| model | profile |")
+    assert "| remots | - | - | - | - | - | - | 1.5 |" in text
+    assert text.endswith("not measured: dhae paper no float32: no time left\n")
+
+
+def test_detections_are_alike_by_class_and_overlap():
+    masks = np.zeros((3, 10, 10), bool)
+    masks[0, :5], masks[1, 5:], masks[2, :, :5] = True, True, True
+    items = [
+        {"size": [10, 10], "counts": masks_file.encode(m), "category_id": c, "score": s}
+        for m, c, s in ((masks[0], 1, 0.9), (masks[1], 3, 0.8), (masks[2] & masks[0], 1, 0.7))
+    ]
+    scores = np.array([0.8, 0.8, 0.7])
+    # The first is alike, the second of another class, the third half of it.
+    near, apart = beside_torch.matched(items, masks, np.array([0, 0, 0]), scores)
+    assert near == 1 and apart == pytest.approx(0.1)
+    assert beside_torch.matched([], masks, np.array([0, 0, 0]), scores) == (0, 0.0)
