@@ -266,8 +266,8 @@ def generate(folder: str) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
-def main() -> None:
-    """Measure, print and write the table."""
+def parser_of() -> Parser:
+    """Return the parser of the command line."""
     parser = Parser(description=__doc__.splitlines()[0])
     add, models = parser.add_argument, (DHAE, *NETWORKS)
     add("--models", nargs="+", choices=models, default=models)
@@ -279,6 +279,12 @@ def main() -> None:
         "batch=2: what a smaller card has room for")  # fmt: skip
     add("--output", type=Path, help="Markdown file for the table")
     add("--one", nargs=5, help="MODEL PROFILE JIT PRECISION DATA: measure here, print JSON")
+    return parser
+
+
+def main() -> None:
+    """Measure, print and write the table."""
+    parser = parser_of()
     args = parser.parse_args()
     if args.one:
         model, profile, jit, precision, data = args.one

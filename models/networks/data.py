@@ -79,13 +79,8 @@ def load_sequences(
         note(said)
     pictures = frames or images_folder
     for detections in truth:
+        detections = _sized(detections, FrameFolder.of(pictures, detections))
         images = FrameFolder.of(pictures, detections)
-        if images.files and not len(detections):
-            # Without a mask the file does not say how large the frames are.
-            note(f"{detections.sequence}: no objects: its frames are trained on as background")
-            size = picture_size(images.files[min(images.files)]) or (0, 0)
-            detections = replace(detections, height=size[0], width=size[1])
-            images = FrameFolder.of(pictures, detections)
         if not images.files:
             raise ValueError(
                 f"{pictures / detections.sequence}: must hold the frames of "
@@ -99,6 +94,15 @@ def load_sequences(
         images.check(sorted(images.files))
         sequences.append(FrameSequence(detections, images, sorted(images.files), dataset.ignore))
     return sequences
+
+
+def _sized(detections: Detections, images: FrameFolder) -> Detections:
+    """Return detections with the size of the frames, which a file without masks does not say."""
+    if len(detections) or not images.files:
+        return detections
+    note(f"{detections.sequence}: no objects: its frames are trained on as background")
+    height, width = picture_size(images.files[min(images.files)]) or (0, 0)
+    return replace(detections, height=height, width=width)
 
 
 def class_names(sequences: Sequence[FrameSequence], dataset: DataSet) -> dict[int, str]:
