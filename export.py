@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +38,9 @@ def size(text: str) -> tuple[int, int]:
 def main() -> None:
     """Load, convert, compare, say how far the two are apart."""
     args = parse_args()
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # what the converter reads
-    import_keras()
+    backend = import_keras().backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(f"export.py needs the backend tensorflow, got KERAS_BACKEND={backend}")
     from models.networks.exported import export
 
     apart = export(load_network(args.weights), args.output, args.size)

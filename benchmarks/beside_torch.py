@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.torch_side import peak_mib
 from pipeline.segmenters import find_segmenter
 from utils.cli import Parser, import_keras, positive, run, say
 
@@ -67,10 +67,10 @@ def ours(folder: Path, kind: str) -> dict[str, Any]:
     """Return seconds a frame and memory of this repository's network, "keras" or "onnx"."""
     if kind == "keras":
         import_keras()
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        base = peak_mib()
         segmenter: Any = converted(folder, 800).segmenter(1)
     else:
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        base = peak_mib()
         segmenter = find_segmenter(str(folder / "network.onnx"), 1)
     frames = np.load(folder / "frames.npy")
     segmenter(frames[0])  # it is compiled for the size
@@ -79,7 +79,7 @@ def ours(folder: Path, kind: str) -> dict[str, Any]:
         start = time.perf_counter()
         segmenter(frame)
         seconds.append(time.perf_counter() - start)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_mib()
     return {"seconds": float(np.median(seconds)), "MiB": memory, "libraries": base}
 
 

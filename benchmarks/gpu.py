@@ -14,7 +14,6 @@ its calls with their gradients, `NMS` that of the proposals, each as a share of 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.torch_side import peak_mib
 from models.frame_networks import NETWORKS, network_class, trainer_class
 from models.networks.checkpoints import JIT, PRECISIONS
 from utils.cli import Parser, import_keras, positive, run, say
@@ -61,7 +61,7 @@ def accelerator() -> str:
 def peak_gib(device: str) -> float:
     """Return the most memory that was held on the device, of a CPU that of the process."""
     if device == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        return peak_mib() / 1024
     backend = import_keras().backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

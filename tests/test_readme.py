@@ -183,7 +183,7 @@ def test_every_import_is_in_requirements():
         "matplotlib": "matplotlib", "trackeval": "trackeval", "motrics": "motrics",
         "tensorflow": "tensorflow", "PIL": "pillow", "av": "av", "tifffile": "tifffile",
         "jinja2": "jinja2", "joblib": "joblib", "numba": "numba", "llvmlite": "numba",
-        "onnx": "onnx", "onnxruntime": "onnxruntime",
+        "onnx": "onnx", "onnxruntime": "onnxruntime", "tf2onnx": "tf2onnx",
     }  # fmt: skip
     extras = {"dask": "cluster", "distributed": "cluster"}
     listed = ranges((ROOT / "requirements.txt").read_text())
