@@ -1,14 +1,19 @@
 """ONNX segmenters: graphs of every layout, made here, whose right answer is worked out by hand."""
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from pycocotools import mask as coco_mask
 
+import segment
+import track_video
 from pipeline.onnx_layouts import OnnxConfig, letterbox
 from pipeline.onnx_segmenter import OnnxSegmenter, session_of
 from pipeline.segmenters import find_segmenter, segmented
+from pipeline.segmenting import SegmentRequest
+from pipeline.segmenting import segment as run_segment
 from utils.formats.base import Classes
 
 FRAME = np.zeros((60, 120, 3), np.uint8)
@@ -235,7 +240,47 @@ def test_the_tiles_of_a_frame_go_in_together_where_the_graph_takes_several(tmp_p
         "run": lambda self, names, fed: sizes.append(len(fed["images"])) or run(names, fed),
         "get_outputs": segmenter._session.get_outputs})()  # fmt: skip
     image = FRAME.copy()
-    image[4:12, 4:20], image[48:56, 100:116] = (255, 0, 0), (255, 0, 0)
-    boxes = sorted(box for _, _, box in found(segmenter(image)))
+    image[52:53, 107:111] = (255, 0, 0)  # between the rows that are sampled of the whole frame
+    ((_, _, box),) = found(segmenter(image))
     assert sizes == {1: [1] * 5, 3: [3, 3], "batch": [5]}[count]
-    assert boxes[0][0] <= 5 and boxes[-1][0] + boxes[-1][2] >= 114
+    assert abs(box[0] - 107) <= 4 and abs(box[1] - 52) <= 2 and max(box[2:]) <= 9
+
+
+def test_neighbouring_tiles_share_a_fifth_of_their_side():
+    whole, *parts = OnnxConfig(tiles="2x3").windows((90, 260))
+    assert whole == (slice(0, 90), slice(0, 260))
+    rows, columns = [slice(0, 50), slice(40, 90)], [slice(0, 100), slice(80, 180), slice(160, 260)]
+    assert parts == [(r, c) for r in rows for c in columns]
+    assert OnnxConfig().windows((90, 260)) == [whole]
+
+
+def test_flags_are_options_of_an_onnx_file_and_of_nothing_else(capsys):
+    words = ["v.mp4", "--output", "o", "--score", "0.4", "--tiles", "2x2"]
+    assert segment.parse_args([*words, "--weights", "y.onnx"]).weights == (
+        "y.onnx:score=0.4,tiles=2x2"
+    )
+    args = track_video.parse_args([*words, "--nms", "0.6", "--segmenter", "y.onnx:score=0.1"])
+    assert args.segmenter == "y.onnx:score=0.1,score=0.4,nms=0.6,tiles=2x2"  # the last one counts
+    for parse, given in ((segment.parse_args, ["--weights", "coco"]),
+                         (track_video.parse_args, ["--segmenter", "motion"]),
+                         (track_video.parse_args, ["--detections", "d"])):  # fmt: skip
+        with pytest.raises(SystemExit):
+            parse([*words, *given])
+        assert "--score, --nms and --tiles" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"tiles must be ROWSxCOLUMNS, each 1 to 9, got 0x2"):
+        OnnxConfig(tiles="0x2")
+
+
+def test_only_the_classes_that_were_asked_for_are_written(tmp_path, capsys):
+    outputs = {"output0": rows(OBJECTS).T[None], "output1": PROTOTYPES}
+    graph(tmp_path / "yolo.onnx", outputs, names=["person", "car", "dog"])
+    (tmp_path / "walk").mkdir()
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / "walk" / f"{number:06d}.png"), FRAME)
+    given = [str(tmp_path / "walk"), tmp_path / "out", str(tmp_path / "yolo.onnx")]
+    request = SegmentRequest(*given, classes=("Car", "cow"))
+    summary = run_segment(request)
+    lines = (tmp_path / "out" / "detections" / "walk.txt").read_text().splitlines()
+    assert [line.split()[:1] + line.split()[6:7] for line in lines] == [["1", "2"], ["2", "2"]]
+    assert summary["counts"]["dropped_class"] == 2 and summary["counts"]["written"] == 2
+    assert "--classes cow: no class of that name, found: car, dog" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from models.maskrcnn.network import MaskRCNN
 from models.networks import triplets
 from models.networks.inference import NetworkSegmenter
 from models.networks.temporal import SeparableConv3D
+from models.networks.transform import batch_of
 from models.networks.triplets import batch_hard
 from models.trackrcnn.config import TrackRcnnNetworkConfig
 from models.trackrcnn.network import TrackRCNN
@@ -45,6 +46,20 @@ def test_average_is_the_mean_of_three_frames_and_nothing_is_beyond_the_ends():
     found = numpy(SeparableConv3D("average", relu=False)(x))
     assert np.allclose(found[1], x[:3].mean(0), atol=1e-6)
     assert np.allclose(found[0], x[:2].sum(0) / 3, atol=1e-6)
+
+
+def test_beyond_the_ends_of_a_video_there_is_nothing():
+    # Of three frames in a batch of four, with two of context, five frames are absent.
+    keras.utils.set_random_seed(5)
+    network = TrackRCNN(replace(SMALL, time_convs=("average", "average")))
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 256, (48, 64, 3)).astype(np.uint8) for _ in range(3)]
+    alone = network(batch_of(images, network.config), training=False)
+    found = [d for _, _, d in NetworkSegmenter(network, 4).stream(enumerate(images))]
+    for k, detections in enumerate(found):
+        real = numpy(alone["real"])[k]
+        assert np.allclose(detections.scores, numpy(alone["scores"])[k][real], atol=1e-5)
+        assert np.allclose(detections.vectors, numpy(alone["vectors"])[k][real], atol=1e-4)
 
 
 def test_a_convolution_over_time_is_a_3d_convolution_channel_by_channel():
