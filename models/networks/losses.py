@@ -51,9 +51,8 @@ def sample(kind, chance, count, fraction):
     objects, at = ops.top_k(ops.where(kind == OBJECT, chance, -1.0), most)
     used = ops.logical_and(objects >= 0, ops.arange(most) < int(count * fraction))
     backgrounds, behind = ops.top_k(ops.where(kind == BACKGROUND, chance, -1.0), size)
-    rest = count - ops.sum(ops.cast(used, "int32"), axis=1, keepdims=True)
-    filled = ops.logical_and(backgrounds >= 0, ops.arange(size) < rest)
-    # Objects first, then background, then what is neither; top_k keeps the order of equals.
+    filled = backgrounds >= 0
+    # Objects first, then as much background as there is room for, then what is neither.
     rank = ops.concatenate([2 * ops.cast(used, "int32"), ops.cast(filled, "int32")], axis=1)
     rank, order = ops.top_k(rank, size)
     places = ops.concatenate([ops.cast(at, "int32"), ops.cast(behind, "int32")], axis=1)

@@ -152,6 +152,8 @@ def test_pictures_are_resized_by_the_shorter_side_unless_the_longer_gets_too_lon
     assert resized_shape(30, 40, config) == (60, 80) and resized_shape(30, 90, config) == (33, 100)
     image = np.full((30, 40, 3), 255, np.uint8)
     assert np.allclose(resize(image, config), (1 - np.array(config.mean)) / config.std, atol=1e-5)
+    grey = resize(np.full((30, 40, 3), 51, np.uint8), config, 2.0)  # 0.2 squared
+    assert np.allclose(grey, (0.04 - np.array(config.mean)) / config.std, atol=1e-5)
     batch = batch_of([image, image[:, :20]], config)
     assert batch["images"].shape == (2, 96, 96, 3) and not batch["images"][1, :, 66:].any()
     assert batch["sizes"].tolist() == [[60, 80], [90, 60]] or batch["sizes"][1].min() == 60
