@@ -57,10 +57,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
               "divisions", "min-score", "min-area", "min-length")  # fmt: skip
     args = parser.parse_args(arguments)
     check_flags(parser, args)
-    if args.segmenter:
-        args.segmenter = segmenter_name(parser, args, args.segmenter)
-    elif any(o is not None for o in (args.score, args.nms, args.tiles)):
-        parser.error("--score, --nms and --tiles need --segmenter FILE.onnx, got --detections")
+    args.segmenter = segmenter_name(parser, args, args.segmenter)
     if args.first_frame is not None and args.first_frame < 0:
         parser.error(f"--first-frame must be at least 0, got {args.first_frame}")
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

@@ -158,14 +158,17 @@ def add_segmenter(parser: argparse._ActionsContainer) -> None:
         "too, as 2x2, for small objects")  # fmt: skip
 
 
-def segmenter_name(parser: argparse.ArgumentParser, args: argparse.Namespace, name: str) -> str:
+def segmenter_name(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, name: str | None
+) -> str | None:
     """Return a segmenter's name with its options behind a colon, FILE.onnx:score=0.4,tiles=2x2."""
     options = [f"{o}={getattr(args, o)}" for o in ("score", "nms", "tiles")
                if getattr(args, o) is not None]  # fmt: skip
     if not options:
         return name
-    if ".onnx" not in name:
-        parser.error(f"--score, --nms and --tiles are options of FILE.onnx, got {name}")
+    if name is None or ".onnx" not in name:
+        got = name or "--detections"
+        parser.error(f"--score, --nms and --tiles are options of FILE.onnx, got {got}")
     return name + ("," if ":" in name.partition(".onnx")[2] else ":") + ",".join(options)
 
 

@@ -25,7 +25,7 @@ from pipeline.onnx_layouts import (
     stretched,
 )
 from utils.masks import encode_at
-from utils.suppression import joined_by_iom
+from utils.suppression import best_by_iom
 
 SIDE = 640  # px of an input whose size the graph leaves open
 STRIDE = 32  # px: such an input's sides are multiples of it
@@ -172,11 +172,12 @@ class OnnxSegmenter:
 def _joined(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the objects of all parts of a frame, each once: its masks joined, its best score."""
     classes, scores = (np.array([i[k] for i in items]) for k in ("category_id", "score"))
-    groups = joined_by_iom(items, classes, scores, SHARED)
-    return [
-        items[group[0]] | {"counts": coco_mask.merge([items[i] for i in group])["counts"]}
-        for group in groups
-    ]
+    best, joined = best_by_iom(items, classes, scores, SHARED), []
+    for row in np.argsort(-scores, kind="stable").tolist():
+        if best[row] == row:
+            parts = [items[i] for i in np.flatnonzero(best == row).tolist()]
+            joined.append(items[row] | {"counts": coco_mask.merge(parts)["counts"]})
+    return joined
 
 
 def _fitting(image: Image) -> tuple[int, int]:

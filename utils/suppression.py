@@ -27,30 +27,28 @@ def intersection_over_minimum(masks: Sequence[dict[str, Any]]) -> npt.NDArray[np
     return np.maximum(of_first, of_first.T)
 
 
-def joined_by_iom(
+def best_by_iom(
     masks: Sequence[dict[str, Any]],
     classes: npt.NDArray[Any],
     scores: npt.NDArray[Any],
     limit: float,
-) -> list[list[int]]:
-    """Return groups of masks that are one object, best score first in each and among them.
+) -> npt.NDArray[np.int64]:
+    """Return (n,) rows: of each mask the one that suppresses it, its own where none does.
 
-    A mask joins the first group whose best one is of its class and shares more than `limit` of the
-    smaller of the two with it.
+    That is the best kept mask of its class which shares more than `limit` of the smaller one.
 
     Args:
         masks: (n,) run lengths. classes, scores: (n,).
     """
-    shared = intersection_over_minimum(masks)
-    groups: list[list[int]] = []
-    for row in np.argsort(-scores, kind="stable").tolist():
-        for group in groups:
-            if classes[group[0]] == classes[row] and shared[group[0], row] > limit:
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    return groups
+    shared, same = intersection_over_minimum(masks), classes[:, None] == classes
+    order = np.argsort(-scores, kind="stable")
+    best, keep = np.arange(len(masks)), np.zeros(len(masks), bool)
+    for row in order.tolist():
+        rivals = keep & same[row] & (shared[row] > limit)
+        keep[row] = not rivals.any()
+        if not keep[row]:
+            best[row] = order[rivals[order].argmax()]
+    return best
 
 
 def kept_by_iom(detections: Detections, limit: float) -> npt.NDArray[np.bool_]:
@@ -60,9 +58,6 @@ def kept_by_iom(detections: Detections, limit: float) -> npt.NDArray[np.bool_]:
         detections: of one frame.
         limit: IoM with a better mask of the same class above which a mask is suppressed.
     """
-    keep = np.zeros(len(detections), bool)
-    shared = intersection_over_minimum(detections.coco())
-    same = detections.classes[:, None] == detections.classes
-    for row in np.argsort(-detections.scores, kind="stable").tolist():
-        keep[row] = not (keep & same[row] & (shared[row] > limit)).any()
-    return keep
+    best = best_by_iom(detections.coco(), detections.classes, detections.scores, limit)
+    kept: npt.NDArray[np.bool_] = best == np.arange(len(detections))
+    return kept

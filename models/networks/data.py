@@ -79,8 +79,10 @@ def load_sequences(
         note(said)
     pictures = frames or images_folder
     for detections in truth:
-        detections = _sized(detections, FrameFolder.of(pictures, detections))
         images = FrameFolder.of(pictures, detections)
+        if images.files and not len(detections):
+            detections = _sized(detections, images)
+            images = FrameFolder.of(pictures, detections)
         if not images.files:
             raise ValueError(
                 f"{pictures / detections.sequence}: must hold the frames of "
@@ -97,9 +99,7 @@ def load_sequences(
 
 
 def _sized(detections: Detections, images: FrameFolder) -> Detections:
-    """Return detections with the size of the frames, which a file without masks does not say."""
-    if len(detections) or not images.files:
-        return detections
+    """Return no detections with the size of the frames, which a file without masks does not say."""
     note(f"{detections.sequence}: no objects: its frames are trained on as background")
     height, width = picture_size(images.files[min(images.files)]) or (0, 0)
     return replace(detections, height=height, width=width)

@@ -100,8 +100,7 @@ def _graph(network: Any, room: tuple[int, int], context: int) -> Any:
     import tf2onnx
 
     def graph(images: Any, sizes: Any) -> Any:
-        more = {"context": context} if context else {}
-        return network({"images": images, "sizes": sizes}, training=False, **more)
+        return network({"images": images, "sizes": sizes}, training=False, context=context)
 
     signature = [
         tf.TensorSpec((None, *room, 3), tf.float32, name="images"),

@@ -60,15 +60,15 @@ class FrameNetwork(keras.Model):
             context: see the class.
         """
         backend = keras.backend.backend()
-        more = {"context": context} if context else {}
+        how = {"training": False, "context": context}
         if backend == "tensorflow":
             import tensorflow as tf
 
-            run = tf.function(lambda inputs: self(inputs, training=False, **more), autograph=False)
+            run = tf.function(lambda inputs: self(inputs, **how), autograph=False)
         elif backend == "jax":
             import jax
 
-            stateless = jax.jit(lambda t, n, inputs: self.stateless_call(t, n, inputs, **more)[0])
+            stateless = jax.jit(lambda t, n, inputs: self.stateless_call(t, n, inputs, **how)[0])
 
             def run(inputs):
                 variables = self.trainable_variables, self.non_trainable_variables
@@ -79,7 +79,7 @@ class FrameNetwork(keras.Model):
 
             def run(inputs):
                 with torch.no_grad():
-                    return self(inputs, training=False, **more)
+                    return self(inputs, **how)
 
         def infer(inputs):
             outputs = run({name: keras.ops.convert_to_tensor(v) for name, v in inputs.items()})

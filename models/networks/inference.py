@@ -127,11 +127,10 @@ class NetworkSegmenter:
         video, frames of size 0 fill the batch.
         """
         seen, config = [*before, *here, *after], self.network.config
-        given = padded_batch([frame.resized for frame in seen], config, self._room(seen))
         first, count = self.context - len(before), self.batch + 2 * self.context
-        batch = {k: np.zeros((count, *v.shape[1:]), v.dtype) for k, v in given.items()}
-        for name, values in given.items():
-            batch[name][first : first + len(seen)] = values
+        frames = [np.zeros((0, 0, 3), np.float32)] * count  # absent
+        frames[first : first + len(seen)] = [frame.resized for frame in seen]
+        batch = padded_batch(frames, config, self._room(seen))
         return self._infer(batch), batch["sizes"][self.context :]
 
     def _room(self, seen: Sequence[Seen]) -> tuple[int, int] | None:
